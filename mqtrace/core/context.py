@@ -1,0 +1,132 @@
+"""The context of a trace: who the current span is, and what travels with it.
+
+A span's identity is its 55-byte ``traceparent`` (W3C Trace Context level 2, section 3.2), kept as bytes from the
+header it came in to the header it leaves in: nothing is parsed that nobody asked for.
+
+What is current is a *frame*: a recording span, a no-op span or a plain :class:`Context`. All three have the slots
+``identity``, ``state`` and ``baggage``, so the hot path reads them without asking which one it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any, Final, Literal, Protocol
+
+__all__ = ["EMPTY", "Context", "Decision", "Frame", "current"]
+
+#: How a root, or the child of a remote parent, is decided. ``flag``: the sampled bit of the identity.
+#: ``defer``: the other side left it open (B3 without a sampling state), so the sampler is asked.
+#: ``accept`` and ``deny``: a decision that came without an identity (B3's lone ``1`` and ``0``).
+Decision = Literal["flag", "defer", "accept", "deny"]
+
+
+class Frame(Protocol):
+    """What may be current: it says whose child the next span is."""
+
+    @property
+    def identity(self) -> bytes | None: ...
+    @property
+    def state(self) -> str | None: ...
+    @property
+    def baggage(self) -> Mapping[str, str] | None: ...
+
+
+_NO_BAGGAGE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Context:
+    """An immutable trace context: what :meth:`Tracer.extract` gives and :func:`mqtrace.use` takes.
+
+    ``identity``: the traceparent as 55 bytes, or None where there is no trace.
+    ``state``: the text of ``tracestate``, valid, or None. ``baggage``: name -> value, or None.
+    ``decision``: see :data:`Decision`.
+    """
+
+    __slots__ = ("baggage", "decision", "identity", "state")
+
+    identity: bytes | None
+    state: str | None
+    baggage: Mapping[str, str] | None
+    decision: Decision
+
+    def __init__(
+        self,
+        identity: bytes | None = None,
+        state: str | None = None,
+        baggage: Mapping[str, str] | None = None,
+        decision: Decision = "flag",
+    ) -> None:
+        self.identity = identity
+        self.state = state
+        self.baggage = baggage
+        self.decision = decision
+
+    @classmethod
+    def of(cls, frame: Frame) -> Context:
+        """The context of whatever is current: a span's, a no-op span's, or the context itself."""
+        if isinstance(frame, cls):
+            return frame
+        return cls(frame.identity, frame.state, frame.baggage)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is a trace: False for a context that holds baggage at most."""
+        return self.identity is not None
+
+    @property
+    def trace_id(self) -> str | None:
+        """32 lowercase hex characters, or None where there is no trace."""
+        return None if self.identity is None else self.identity[3:35].decode("ascii")
+
+    @property
+    def span_id(self) -> str | None:
+        """16 lowercase hex characters, or None where there is no trace."""
+        return None if self.identity is None else self.identity[36:52].decode("ascii")
+
+    @property
+    def trace_flags(self) -> int:
+        """The flags octet: bit 0 sampled, bit 1 random trace id (Trace Context level 2, section 3.2.2.5)."""
+        return 0 if self.identity is None else int(self.identity[53:55], 16)
+
+    @property
+    def sampled(self) -> bool | None:
+        """Whether the other side records this trace; None where it left the decision open."""
+        if self.decision == "flag":
+            return None if self.identity is None else bool(self.trace_flags & 1)
+        return None if self.decision == "defer" else self.decision == "accept"
+
+    @property
+    def trace_state(self) -> str:
+        """The text of ``tracestate``; empty where there is none."""
+        return self.state or ""
+
+    def with_baggage(self, **members: str) -> Context:
+        """The same trace with these baggage members set over what is there (W3C Baggage, section 3.2)."""
+        merged = {**(self.baggage or _NO_BAGGAGE), **members}
+        return Context(self.identity, self.state, MappingProxyType(merged), self.decision)
+
+    def replace(self, **slots: Any) -> Context:
+        """A copy in which the named slots differ."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return Context(**{**values, **slots})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Context):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.state, self.decision))
+
+    def __repr__(self) -> str:
+        shown = (self.identity.decode("ascii") if self.identity else None, self.state, self.baggage, self.decision)
+        return "Context(identity={!r}, state={!r}, baggage={!r}, decision={!r})".format(*shown)
+
+
+#: No trace, no baggage.
+EMPTY: Final = Context()
+
+#: What is current in this thread, task or generator; None where nothing is.
+current: ContextVar[Frame | None] = ContextVar("mqtrace_current", default=None)
