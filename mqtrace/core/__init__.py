@@ -1,0 +1,59 @@
+"""The core: contexts, identities, spans, templates and their encoding; standard library only.
+
+This is the one seam of the fast path. The rest of the library takes these names from ``mqtrace.core`` and from nowhere
+below it, so that a compiled core can stand in for the modules here without a change elsewhere.
+"""
+
+from __future__ import annotations
+
+from .attributes import Attribute, Limits
+from .clock import Clock
+from .context import EMPTY, Context, Decision, Frame, current
+from .decide import start, start_process_below
+from .encode import encode_span, request, wrap
+from .identity import is_valid, use_randomness
+from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_send
+from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
+from .span import NOOP, Event, Link, NoopSpan, Span, Status, current_span, restore
+from .template import Decider, Kind, Relation, Template
+
+__all__ = [
+    "EMPTY",
+    "NOOP",
+    "NO_LIMIT",
+    "Attribute",
+    "BatchSpan",
+    "Clock",
+    "Context",
+    "Decider",
+    "Decision",
+    "Event",
+    "Frame",
+    "Kind",
+    "Limits",
+    "Link",
+    "MessageSpan",
+    "Mistakes",
+    "NoopSpan",
+    "Origin",
+    "Pipeline",
+    "ProcessSpan",
+    "Relation",
+    "SendSpan",
+    "Sink",
+    "Span",
+    "Status",
+    "Template",
+    "current",
+    "current_span",
+    "encode_span",
+    "is_valid",
+    "request",
+    "restore",
+    "start",
+    "start_process",
+    "start_process_below",
+    "start_send",
+    "use_randomness",
+    "wrap",
+]

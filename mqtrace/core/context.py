@@ -121,7 +121,12 @@ class Context:
         return hash((self.identity, self.state, self.decision))
 
     def __repr__(self) -> str:
-        shown = (self.identity.decode("ascii") if self.identity else None, self.state, self.baggage, self.decision)
+        shown = (
+            self.identity.decode("ascii") if self.identity else None,
+            self.state,
+            self.baggage,
+            self.decision,
+        )
         return "Context(identity={!r}, state={!r}, baggage={!r}, decision={!r})".format(*shown)
 
 

@@ -1,0 +1,60 @@
+"""Attributes: which values a span takes, and what they weigh.
+
+OpenTelemetry's common specification: a key is a non-empty string; a value a string, a boolean, an integer of 64 bits,
+a double, bytes, or a list of those. What is none of these is refused, which the caller counts.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+__all__ = ["Attribute", "Limits", "clean", "weight"]
+
+Attribute: TypeAlias = str | bool | int | float | bytes | tuple[str | bool | int | float | bytes, ...]
+
+_INT64: Final = 1 << 63
+
+
+class Limits:
+    """How much one span may hold: OTEL_SPAN_*_COUNT_LIMIT and OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT (None: no limit)."""
+
+    __slots__ = ("attributes", "events", "links", "value_length")
+
+    def __init__(
+        self, attributes: int = 128, events: int = 128, links: int = 128, value_length: int | None = None
+    ) -> None:
+        self.attributes = attributes
+        self.events = events
+        self.links = links
+        self.value_length = value_length
+
+
+def clean(value: object, length: int | None) -> Attribute | None:
+    """The value as it is kept: text and bytes cut to ``length``, a list as a tuple; None where it is none."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return value[:length]  # type: ignore[index,no-any-return]  # str or bytes, told apart by the line above
+    if kind is bool or kind is float:
+        return value  # type: ignore[return-value]  # bool or float, see above
+    if isinstance(value, int):
+        number = value if kind is bool else int(value)
+        return number if -_INT64 <= number < _INT64 else None
+    if isinstance(value, str):  # a subclass, a StrEnum's member for one: its text, not its methods
+        return str.__str__(value)[:length]
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)[:length]
+    if isinstance(value, (list, tuple)):
+        items = [clean(item, length) for item in value if not isinstance(item, (list, tuple))]
+        if len(items) != len(value) or any(item is None for item in items):
+            return None
+        return tuple(items)  # type: ignore[arg-type]  # no None and no nested tuple is left
+    return None
+
+
+def weight(value: Attribute) -> int:
+    """About how many bytes a value keeps in memory."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    return 8 if not isinstance(value, tuple) else sum(weight(item) + 16 for item in value)

@@ -1,0 +1,145 @@
+"""Whether a span is made and below what: every case, in the open. The hot path inlines the common ones of these.
+
+The order is the design's: the sampler is asked for roots only; a parent's flag is followed, unless the sampler wants to
+be asked for remote parents too; nothing is built before the answer is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import identity
+from .attributes import Attribute
+from .context import Context, Decision, Frame
+from .span import NOOP, Details, Link, NoopSpan, Span
+from .template import Template
+
+if TYPE_CHECKING:
+    from .message import SendSpan
+
+__all__ = ["start", "start_process_below", "start_send", "undelivered"]
+
+S = TypeVar("S", bound=Span)
+
+
+def start(
+    template: Template,
+    parent: Frame | None,
+    make: type[S],
+    attributes: Mapping[str, Attribute] | None = None,
+    *,
+    remote: bool | None = None,
+) -> S | NoopSpan:
+    """Start a span of class ``make`` below ``parent``: a root where that is None or holds no trace."""
+    if parent is None:
+        above, state, baggage = None, None, None
+    else:
+        above, state, baggage = parent.identity, parent.state, parent.baggage
+    if template.passing:
+        return NOOP if parent is None else NoopSpan(above, state, baggage)
+    decision: Decision = parent.decision if isinstance(parent, Context) else "flag"
+    if remote is None:
+        remote = isinstance(parent, Context) and above is not None
+    own: bytes
+    charged = False
+    if above is None:
+        own = identity.fresh()
+        if decision == "flag":
+            sampled = _root(template, own, attributes)
+            charged = True
+            state = template.root_state if sampled else None
+        else:
+            sampled = decision == "accept"
+    else:
+        own = above[:36] + identity.new_span_id() + above[52:]
+        if decision == "defer":
+            sampled = _root(template, own, attributes)
+            charged = True
+        elif decision != "flag":
+            sampled = decision == "accept"
+        elif remote and not template.sampling.follows:
+            sampled = template.sampling.remote(template, above, attributes or template.attributes)
+        else:
+            sampled = bool(above[54] & 1)
+        if not sampled:
+            # No span of ours: the parent stays the one to name, with the flag as decided.
+            own = above
+    own = _with_flag(own, sampled)
+    if not sampled:
+        return NoopSpan(own, state, baggage)
+    if not charged and template.pipeline.spend is not None:
+        template.pipeline.spend()
+    span = make()
+    span.template = template
+    span.identity = own
+    span.parent = above
+    span.remote = remote
+    span.state = state
+    span.baggage = baggage
+    span.ended = 0
+    span.details = None
+    span.token = None
+    span.begun = template.now()
+    return span
+
+
+def start_send(template: Template, parent: Frame | None, make: type[SendSpan]) -> SendSpan | NoopSpan | None:
+    """The slow half of :func:`mqtrace.core.message.start_send`."""
+    started = start(template, parent, make)
+    if isinstance(started, NoopSpan):
+        return None if started is NOOP else started
+    started.partition = started.offset = -1
+    started.callback = None
+    return started
+
+
+def start_process_below(
+    template: Template,
+    outer: Frame | None,
+    message: Context,
+    make: type[S],
+    attributes: Mapping[str, Attribute] | None = None,
+) -> S | NoopSpan:
+    """Start the span of a handler, below the message's context, or linked to it where ``relation`` says so.
+
+    Inside another span (``outer``) the message's context is the parent all the same, and the other is linked.
+    """
+    if template.relation == "link" and not template.passing:
+        # a trace of its own; the baggage is the request's and goes on
+        return start(template, Context(None, None, message.baggage), make, attributes)
+    if message.identity is None and message.decision == "flag":
+        parent: Frame | None = outer
+        if message.baggage is not None:
+            within = Context() if outer is None else Context.of(outer)
+            parent = Context(within.identity, within.state, message.baggage, within.decision)
+        elif outer is None and message.state is None:
+            parent = None
+        return start(template, parent, make, attributes, remote=False)
+    started = start(template, message, make, attributes, remote=message.identity is not None)
+    if isinstance(started, Span) and outer is not None and outer.identity is not None:
+        if started.details is None:
+            started.details = Details()
+        started.details.links.append(Link(Context.of(outer), {}))
+    return started
+
+
+def undelivered(span: SendSpan, error: Any) -> None:
+    """End the span of a message that did not arrive. ``error``: the client's KafkaError."""
+    name = error.name() if callable(getattr(error, "name", None)) else type(error).__name__
+    span.set_attributes({"error.type": str(name)})
+    span.set_status("error", str(error))
+    span.end()
+
+
+def _root(template: Template, own: bytes, attributes: Mapping[str, Attribute] | None) -> bool:
+    threshold = template.threshold
+    if threshold is not None:
+        return own[21:35] >= threshold
+    return template.sampling.root(template, own, attributes or template.attributes)
+
+
+def _with_flag(own: bytes, sampled: bool) -> bytes:
+    """The identity with bit 0 of its flags as decided; bit 1 stays (Trace Context level 2, section 3.2.2.5)."""
+    flags = own[54] & 2 | sampled
+    return own[:53] + b"0%d" % flags

@@ -1,0 +1,520 @@
+"""Spans: what happened, from when to when, below what.
+
+A span's slots are what the hot path stores; ``trace_id``, ``attributes``, ``start_time`` and the rest are made when
+somebody asks. What few spans have (own attributes, events, links, an error) is in ``details``, None until then.
+Names and meaning are OpenTelemetry's (Trace API and SDK specification).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import Token
+from types import MappingProxyType, TracebackType
+from typing import Final, Literal, NamedTuple
+
+from .attributes import Attribute, clean, weight
+from .context import Context, Frame, current
+from .template import Kind, Template
+
+__all__ = ["NOOP", "Details", "Event", "Link", "NoopSpan", "Span", "Status", "current_span", "hand_over"]
+
+Status = Literal["unset", "ok", "error"]
+
+_NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
+# A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
+_LIGHT: Final = 1024
+
+
+class Event(NamedTuple):
+    """Something that happened within a span. ``timestamp``: ns since the epoch."""
+
+    name: str
+    timestamp: int
+    attributes: Mapping[str, Attribute]
+
+
+class Link(NamedTuple):
+    """Another span that this one has to do with."""
+
+    context: Context
+    attributes: Mapping[str, Attribute]
+
+
+class Details:
+    """What only some spans have."""
+
+    __slots__ = (
+        "attributes",
+        "description",
+        "dropped_attributes",
+        "dropped_events",
+        "dropped_links",
+        "events",
+        "links",
+        "status",
+        "weight",
+    )
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Attribute] = {}
+        self.events: list[Event] = []
+        self.links: list[Link] = []
+        self.status: Status = "unset"
+        self.description: str | None = None
+        self.dropped_attributes = 0
+        self.dropped_events = 0
+        self.dropped_links = 0
+        self.weight = 0
+
+
+class Span:
+    """One operation of one service. Made by :meth:`Tracer.start_span`; usable with ``with``.
+
+    No method raises, whatever it is given: what cannot be used is ignored and counted.
+    """
+
+    __slots__ = (
+        "baggage",
+        "begun",
+        "details",
+        "ended",
+        "identity",
+        "parent",
+        "remote",
+        "state",
+        "template",
+        "token",
+    )
+
+    template: Template
+    identity: bytes
+    #: The parent's identity, or None at a root.
+    parent: bytes | None
+    #: Whether the parent is of another process.
+    remote: bool
+    state: str | None
+    baggage: Mapping[str, str] | None
+    #: Readings of the pipeline's clock, see core/clock.py; ended is 0 while the span records.
+    begun: int
+    ended: int
+    details: Details | None
+    token: Token[Frame | None] | None
+
+    # ------------------------------------------------------------------ what a user writes
+
+    def is_recording(self) -> bool:
+        """Whether what is set on this span is kept: from its start to its end."""
+        return not self.ended
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Set one attribute: a string, boolean, 64-bit integer, double, bytes, or a list of those."""
+        self.set_attributes({key: value})
+
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Set several attributes; one that cannot be kept is ignored and counted."""
+        details = self._details()
+        if details is None:
+            return
+        try:
+            items = list(attributes.items())
+        except Exception:  # noqa: BLE001  # a user's own mapping may raise anything, and nothing may come of it
+            self._mistake()
+            return
+        limits = self.template.pipeline.limits
+        for key, value in items:
+            kept = clean(value, limits.value_length) if isinstance(key, str) and key else None
+            if kept is None:
+                self._mistake()
+            elif key not in details.attributes and len(details.attributes) >= limits.attributes:
+                details.dropped_attributes += 1
+            else:
+                details.attributes[key] = kept
+                details.weight += len(key) + weight(kept)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add an event. ``timestamp``: ns since the epoch, now if left out."""
+        details = self._details()
+        if details is None:
+            return
+        pipeline = self.template.pipeline
+        if len(details.events) >= pipeline.limits.events:
+            details.dropped_events += 1
+            return
+        if not isinstance(name, str) or not (timestamp is None or _is_time(timestamp)):
+            self._mistake()
+            return
+        kept = self._clean(attributes)
+        when = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
+        details.events.append(Event(name, when, kept))
+        details.weight += 64 + len(name) + sum(len(key) + weight(value) for key, value in kept.items())
+
+    def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
+        """Link to another span: a Context or a span. One without a trace is ignored."""
+        details = self._details()
+        if details is None:
+            return
+        if getattr(context, "identity", None) is None:
+            self._mistake()
+            return
+        if len(details.links) >= self.template.pipeline.limits.links:
+            details.dropped_links += 1
+            return
+        details.links.append(Link(Context.of(context), self._clean(attributes)))
+        details.weight += 128
+
+    def record_exception(self, error: BaseException) -> None:
+        """Add the event ``exception`` (semantic conventions, "Recording exceptions")."""
+        if not isinstance(error, BaseException):
+            self._mistake()
+            return
+        self.add_event(
+            "exception",
+            {
+                "exception.type": type_name(error),
+                "exception.message": text_of(error),
+                "exception.stacktrace": _stacktrace(error),
+            },
+        )
+
+    def set_status(self, status: Status, description: str | None = None) -> None:
+        """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description."""
+        details = self._details()
+        if details is None:
+            return
+        if status not in ("ok", "error", "unset") or not (description is None or isinstance(description, str)):
+            self._mistake()
+            return
+        if details.status == "ok" or status == "unset":
+            return
+        details.status = status
+        details.description = description if status == "error" else None
+
+    def fail(self, error: BaseException) -> None:
+        """What an exception that leaves the span's block does: event, ``error.type`` and status."""
+        self.record_exception(error)
+        self.set_attributes({"error.type": type_name(error)})
+        self.set_status("error", text_of(error))
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span. ``end_time``: ns since the epoch, now if left out. A second call is ignored and counted."""
+        if self.ended:
+            self._mistake()
+            return
+        template = self.template
+        if end_time is None:
+            self.ended = template.now()
+        elif _is_time(end_time):
+            self.ended = template.pipeline.clock.reading(end_time)
+        else:
+            self._mistake()
+            self.ended = template.now()
+        sink = template.sink
+        queue = sink.queue
+        if self.details is None and len(queue) < sink.limit:
+            queue.append(self)
+        else:
+            hand_over(self)
+
+    def __enter__(self) -> Span:
+        self.token = current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        restore(self)
+        if error is not None and kind is not GeneratorExit:  # which closes a generator: no failure
+            self.fail(error)
+        if not self.ended:
+            self.end()
+
+    # ------------------------------------------------------------------ what anyone reads
+
+    @property
+    def trace_id(self) -> str:
+        """32 lowercase hex characters."""
+        return self.identity[3:35].decode("ascii")
+
+    @property
+    def span_id(self) -> str:
+        """16 lowercase hex characters."""
+        return self.identity[36:52].decode("ascii")
+
+    @property
+    def parent_id(self) -> str | None:
+        """The parent's span id; None at a root."""
+        return None if self.parent is None else self.parent[36:52].decode("ascii")
+
+    @property
+    def trace_state(self) -> str:
+        """The text of ``tracestate``; empty where there is none."""
+        return self.state or ""
+
+    @property
+    def name(self) -> str:
+        """``{operation name} {destination}``, or what start_span was given."""
+        return self.template.name
+
+    @property
+    def kind(self) -> Kind:
+        """internal, producer, consumer, client or server."""
+        return self.template.kind
+
+    @property
+    def start_time(self) -> int:
+        """ns since the epoch."""
+        return self.template.pipeline.clock.epoch(self.begun)
+
+    @property
+    def end_time(self) -> int | None:
+        """ns since the epoch; None while the span records."""
+        return self.template.pipeline.clock.epoch(self.ended) if self.ended else None
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """Every attribute, those of the operation first."""
+        merged = {**self.template.attributes, **self.own_attributes()}
+        if self.details is not None:
+            merged.update(self.details.attributes)
+        return MappingProxyType(merged)
+
+    def own_attributes(self) -> Mapping[str, Attribute]:
+        """What this span's slots say beyond its template: subclasses do."""
+        return _NOTHING
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """In the order in which they were added."""
+        return () if self.details is None else tuple(self.details.events)
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The operation's own first: the message's context of a process span."""
+        own = tuple(self.own_links())
+        return own if self.details is None else own + tuple(self.details.links)
+
+    def own_links(self) -> Iterator[Link]:
+        """Links that are in this span's slots: subclasses have some."""
+        return iter(())
+
+    @property
+    def status(self) -> Status:
+        """unset, ok or error."""
+        return "unset" if self.details is None else self.details.status
+
+    @property
+    def status_description(self) -> str | None:
+        """What the error was; None without one."""
+        return None if self.details is None else self.details.description
+
+    @property
+    def service(self) -> str:
+        """The name of the service whose tracer made it."""
+        return self.template.pipeline.service
+
+    @property
+    def resource(self) -> Mapping[str, Attribute]:
+        """The attributes of that service, service.name among them."""
+        return self.template.pipeline.resource
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} {self.identity.decode('ascii')}>"
+
+    # ------------------------------------------------------------------ within
+
+    def _details(self) -> Details | None:
+        """The details, made at need; None for a span that has ended, which is counted."""
+        if self.ended:
+            self._mistake()
+            return None
+        if self.details is None:
+            self.details = Details()
+        return self.details
+
+    def _clean(self, attributes: Mapping[str, object] | None) -> Mapping[str, Attribute]:
+        """The attributes of an event or a link."""
+        if not attributes:
+            return _NOTHING
+        length = self.template.pipeline.limits.value_length
+        kept: dict[str, Attribute] = {}
+        try:
+            for key, value in attributes.items():
+                good = clean(value, length) if isinstance(key, str) and key else None
+                if good is None:
+                    self._mistake()
+                else:
+                    kept[key] = good
+        except Exception:  # noqa: BLE001  # a user's own mapping may raise anything, and nothing may come of it
+            self._mistake()
+        return MappingProxyType(kept)
+
+    def _mistake(self) -> None:
+        self.template.pipeline.mistakes.calls_ignored += 1
+
+
+class NoopSpan:
+    """The span of what is not recorded. Everything can be done to it and nothing comes of it.
+
+    It is light, not shared: it carries the context of a trace that is not sampled, which must travel on. Only where
+    there is no context either, one object serves all (:data:`NOOP`).
+    """
+
+    __slots__ = ("baggage", "identity", "state", "token")
+
+    identity: bytes | None
+    state: str | None
+    baggage: Mapping[str, str] | None
+    token: Token[Frame | None] | None
+
+    name: Final = ""
+    kind: Final[Kind] = "internal"
+    start_time: Final = 0
+    end_time: Final = None
+    parent_id: Final = None
+    attributes: Final = _NOTHING
+    events: Final[Sequence[Event]] = ()
+    links: Final[Sequence[Link]] = ()
+    status: Final[Status] = "unset"
+    status_description: Final = None
+    service: Final = ""
+    resource: Final = _NOTHING
+    ended: Final = 0
+
+    def __init__(
+        self, identity: bytes | None, state: str | None = None, baggage: Mapping[str, str] | None = None
+    ) -> None:
+        self.identity = identity
+        self.state = state
+        self.baggage = baggage
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that is passed on; zeros where there is none."""
+        return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
+
+    @property
+    def span_id(self) -> str:
+        """The span whose context is passed on; zeros where there is none."""
+        return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
+
+    @property
+    def trace_state(self) -> str:
+        """The text of ``tracestate``; empty where there is none."""
+        return self.state or ""
+
+    def is_recording(self) -> bool:
+        """False."""
+        return False
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Nothing."""
+
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Nothing."""
+
+    def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
+        """Nothing."""
+
+    def record_exception(self, error: BaseException) -> None:
+        """Nothing."""
+
+    def set_status(self, status: Status, description: str | None = None) -> None:
+        """Nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing."""
+
+    def end(self, end_time: int | None = None) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> NoopSpan:
+        if self is not NOOP:
+            self.token = current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self is not NOOP:
+            restore(self)
+
+    def __repr__(self) -> str:
+        return f"<NoopSpan {self.identity.decode('ascii') if self.identity else 'of no trace'}>"
+
+
+#: Where there is no trace at all.
+NOOP: Final = NoopSpan(None)
+
+
+def current_span() -> Span | NoopSpan:
+    """The span that is current; a no-op one where there is none."""
+    frame = current.get()
+    if frame is None:
+        return NOOP
+    if isinstance(frame, (Span, NoopSpan)):
+        return frame
+    return NoopSpan(frame.identity, frame.state, frame.baggage)
+
+
+def hand_over(span: Span) -> None:
+    """Hand a finished span to its sink, with what its details ask for."""
+    template = span.template
+    sink = template.sink
+    details = span.details
+    if details is not None:
+        if details.status == "error" and template.pipeline.failed is not None:
+            template.pipeline.failed(template.destination)
+        if details.weight > _LIGHT:
+            sink.admit(span, details.weight)
+            return
+    if len(sink.queue) < sink.limit:
+        sink.queue.append(span)
+    else:
+        sink.overflow(span)
+
+
+def restore(frame: Span | NoopSpan) -> None:
+    """Make current again what was when this frame became it."""
+    token = frame.token
+    frame.token = None
+    if token is None:
+        return
+    try:
+        current.reset(token)
+    except ValueError:
+        # Entered in one context and left in another (a generator that was closed by the garbage collector, a block
+        # that an asyncio task took over): this context never held the frame, and there is nothing to undo.
+        pass
+
+
+def type_name(error: BaseException) -> str:
+    """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(error: BaseException) -> str:
+    """The exception's own words; empty where it cannot even say them."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # a user's __str__ may raise anything, and the user's exception must go on
+        return ""
+
+
+def _stacktrace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # as above: formatting asks the user's classes for their words
+        return ""
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63

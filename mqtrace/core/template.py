@@ -1,0 +1,128 @@
+"""Templates: what every span of one operation has in common, said once and encoded once.
+
+``send orders`` by one producer is one template. A message adds its ids, its times and its partition and offset; the
+name, the kind and the other attributes are bytes that are copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
+
+from . import proto
+from .attributes import Attribute
+from .pipeline import Pipeline
+
+__all__ = ["KINDS", "Decider", "Kind", "Relation", "Template"]
+
+Kind = Literal["internal", "server", "client", "producer", "consumer"]
+Relation = Literal["parent", "link"]
+
+#: SpanKind of opentelemetry/proto/trace/v1/trace.proto.
+KINDS: Final[Mapping[Kind, int]] = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
+
+
+class Decider(Protocol):
+    """How the roots of one destination are sampled, and whether a remote parent's flag is followed.
+
+    Made by the tracer from a sampler of mqtrace.sampling; ``root`` and ``remote`` are called off the fast path only.
+    """
+
+    #: See :class:`Template`.
+    threshold: bytes | None
+    #: A tracestate that a sampled root starts with, ``ot=th:c`` for one.
+    state: str | None
+    #: Whether a remote parent's flag is simply followed.
+    follows: bool
+
+    def root(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
+        """Whether a new trace with this identity is recorded."""
+
+    def remote(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
+        """Whether the child of a remote parent is recorded."""
+
+
+class Template:
+    """One operation of one tracer.
+
+    ``threshold``: a root is sampled when the last 14 hex characters of its trace id are not below it; None: ask
+    ``sampler``. ``plain``: nothing but the parent's flag decides a child, and nothing has to be told of it.
+    ``passing``: make no span, pass the context on.
+    """
+
+    __slots__ = (
+        "attributes",
+        "client",
+        "destination",
+        "encoded",
+        "kind",
+        "name",
+        "now",
+        "passing",
+        "pipeline",
+        "plain",
+        "relation",
+        "root_state",
+        "sampling",
+        "sink",
+        "threshold",
+        "tombstone",
+    )
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        name: str,
+        kind: Kind,
+        attributes: Mapping[str, Attribute],
+        *,
+        sampling: Decider,
+        destination: str | None = None,
+        relation: Relation = "parent",
+        passing: bool = False,
+    ) -> None:
+        self.pipeline = pipeline
+        self.sink = pipeline.sink
+        self.now = pipeline.clock.now
+        self.name = name
+        self.kind: Kind = kind
+        self.attributes: Mapping[str, Attribute] = MappingProxyType(dict(attributes))
+        self.destination = destination
+        self.relation: Relation = relation
+        self.passing = passing
+        self.sampling = sampling
+        self.threshold = sampling.threshold
+        self.root_state = sampling.state
+        self.plain = not passing and pipeline.spend is None and sampling.follows and relation == "parent"
+        self.encoded = (
+            proto.text(0x2A, name)
+            + bytes((0x30, KINDS[kind]))
+            + b"".join(proto.attribute(0x4A, key, value) for key, value in attributes.items())
+        )
+        #: The same operation on a message without a value, made when the first one is seen.
+        self.tombstone: Template | None = None
+        #: The same operation with kind CLIENT: the message carries a context that is not the send span's.
+        self.client: Template | None = None
+
+    def with_attribute(self, key: str, value: Attribute) -> Template:
+        """The same operation with one attribute more."""
+        return self._again(self.kind, {**self.attributes, key: value})
+
+    def as_client(self) -> Template:
+        """The same operation with kind CLIENT."""
+        if self.client is None:
+            self.client = self._again("client", self.attributes)
+        return self.client
+
+    def _again(self, kind: Kind, attributes: Mapping[str, Attribute]) -> Template:
+        return Template(
+            self.pipeline,
+            self.name,
+            kind,
+            attributes,
+            sampling=self.sampling,
+            destination=self.destination,
+            relation=self.relation,
+            passing=self.passing,
+        )
