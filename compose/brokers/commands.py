@@ -13,6 +13,8 @@ from brokers.kafka import Kafka
 from brokers.place import Place, folder_of_run
 from brokers.ports import free_port, is_free, wanted_port
 from brokers.process import Process
+from brokers.rabbitmq import RabbitMQ
+from brokers.redis import Redis
 from brokers.trouble import Trouble, say
 
 __all__ = ["down", "up"]
@@ -31,7 +33,7 @@ class Service(Protocol):
     def answers(self, port: int) -> bool: ...
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(),)}
+SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(), RabbitMQ(), Redis())}
 
 _READY_WITHIN = 120.0  # s; a cold machine with two busy cores, not the 2 to 10 s of a good day
 _END_WITHIN = 20.0  # s before SIGKILL
@@ -74,9 +76,7 @@ def down(arguments: Sequence[str]) -> int:
         description="Stop what compose/up started in this folder (MQTRACE_BROKERS_DIR); "
         "the data stays for the next start.",
     )
-    parser.add_argument(
-        "names", nargs="*", metavar="name", help=f"{', '.join(SERVICES)}; all of them if left out"
-    )
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(SERVICES)}; all of them if left out")
     parser.add_argument("--erase", action="store_true", help="remove their data, too")
     asked = parser.parse_args(arguments)
     for name in reversed(_known(parser, asked.names) or list(SERVICES)):
@@ -116,16 +116,12 @@ def _start(service: Service, place: Place) -> int:
     port = _choose(service, wish, last)
     began = time.monotonic()
     say(f"{service.name}: starting on port {port}")
-    processes = []
     try:
         processes = service.start(place, port)
         place.note(port, processes)
         if not _answers_within(service, port, processes, _READY_WITHIN):
-            raise Trouble(
-                f"{service.name} does not answer; its log ({place.log}) ends with:\n{place.last_words()}"
-            )
+            raise Trouble(f"{service.name} does not answer; its log ({place.log}) ends with:\n{place.last_words()}")
     except BaseException:
-        place.note(port, processes)
         _stop(place)
         raise
     say(f"{service.name}: answers on port {port} after {time.monotonic() - began:.1f} s")
@@ -136,9 +132,7 @@ def _choose(service: Service, wish: int | None, last: int | None) -> int:
     """The port asked for, else the last run's, else the usual one, else any free one."""
     if wish:
         if not is_free(wish, _PORT_WITHIN if wish == last else 0.0):
-            raise Trouble(
-                f"port {wish} is taken: write another into {service.port_variable}, or 0 for any free one."
-            )
+            raise Trouble(f"port {wish} is taken: write another into {service.port_variable}, or 0 for any free one.")
         return wish
     if last is not None and is_free(last, _PORT_WITHIN):
         return last

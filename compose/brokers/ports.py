@@ -46,7 +46,5 @@ def wanted_port(variable: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or int(text) > 65535:
-        raise Trouble(
-            f"{variable}={text!r} is not a port: write a number up to 65535, or 0 for any free one."
-        )
+        raise Trouble(f"{variable}={text!r} is not a port: write a number up to 65535, or 0 for any free one.")
     return int(text)

@@ -75,9 +75,7 @@ def _reap(pid: int) -> None:
         pass
 
 
-def spawn(
-    command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str] | None = None
-) -> Process:
+def spawn(command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str] | None = None) -> Process:
     """Start a process in a session of its own (a Ctrl-C here does not reach it), its output appended to ``log``."""
     with log.open("ab") as output:
         child = subprocess.Popen(

@@ -30,9 +30,7 @@ def need(program: str, package: str, *, folders: Sequence[str] = ()) -> str:
         found = shutil.which(program, path=path)
         if found:
             return found
-    raise Trouble(
-        f"{program} is missing: install it, on Debian and Ubuntu with `sudo apt-get install -y {package}`."
-    )
+    raise Trouble(f"{program} is missing: install it, on Debian and Ubuntu with `sudo apt-get install -y {package}`.")
 
 
 def _apt(package: str) -> None:
@@ -75,9 +73,7 @@ def java() -> str:
     version = re.search(r'version "(\d+)', shown)
     if version is None or int(version[1]) < 17:
         first = (shown.strip().splitlines() or ["nothing"])[0]
-        raise Trouble(
-            f"Java 17 or later is wanted and {path} is {first}: install one, or point JAVA_HOME at it."
-        )
+        raise Trouble(f"Java 17 or later is wanted and {path} is {first}: install one, or point JAVA_HOME at it.")
     return path
 
 
