@@ -1,0 +1,55 @@
+"""Carriers: native message headers as text. Standard library only; they know neither tracer nor clients.
+
+A propagation format sees nothing but a :class:`Carrier`, so formats and transports add up and do not multiply.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+from typing import Any, cast
+
+from mqtrace.carriers._protocol import Carrier
+from mqtrace.carriers.amqp import AmqpTable
+from mqtrace.carriers.http import HttpHeaders, is_environ, is_scope
+from mqtrace.carriers.kafka import KafkaHeaders
+from mqtrace.carriers.mapping import Mapping
+
+__all__ = ["AmqpTable", "Carrier", "HttpHeaders", "KafkaHeaders", "Mapping", "recognise"]
+
+
+def recognise(native: Any) -> Carrier:
+    """The carrier for native headers; a carrier is its own.
+
+    A dict is a :class:`Mapping`, a WSGI environ and an ASGI scope are :class:`HttpHeaders`, and so are the headers of
+    an ``http.client`` or ``http.server`` message. Pairs are :class:`HttpHeaders` if their names are bytes, otherwise
+    :class:`KafkaHeaders`, an empty list and None too. pika's BasicProperties are an :class:`AmqpTable`.
+    Raises TypeError for anything else.
+    """
+    if isinstance(native, list | tuple):
+        return HttpHeaders(native) if _has_bytes_names(native) else KafkaHeaders(native)
+    if isinstance(native, dict):
+        return HttpHeaders(native) if is_environ(native) or is_scope(native) else Mapping(native)
+    if native is None:
+        return KafkaHeaders(native)
+    if isinstance(native, Carrier):
+        return native
+    if isinstance(native, collections.abc.Mapping):
+        return Mapping(native)
+    # by name: pika is not imported where it is not used
+    if any(kind.__name__ == "BasicProperties" for kind in type(native).__mro__) and hasattr(native, "headers"):
+        return AmqpTable(native)
+    if hasattr(native, "get_all") and hasattr(native, "items"):  # email.message.Message
+        return HttpHeaders(native)
+    raise TypeError(
+        f"no carrier for {type(native).__name__}: give a dict, a WSGI environ, an ASGI scope, pika BasicProperties, "
+        "a list of (str, bytes | str | None) or of (bytes, bytes) pairs, None, or one of mqtrace.carriers "
+        "(KafkaHeaders, AmqpTable, Mapping, HttpHeaders)"
+    )
+
+
+def _has_bytes_names(native: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether the first pair's name is bytes, as HTTP servers have it, where Kafka's are str."""
+    for pair in native:
+        if isinstance(pair, tuple | list) and len(pair) == 2:
+            return isinstance(cast("tuple[Any, Any]", pair)[0], bytes)
+    return False

@@ -1,0 +1,103 @@
+"""Kafka record headers: an ordered list of (name, bytes or null), in which a name may stand many times.
+
+Kafka says nothing about duplicates; its own client reads the last one (``Headers.lastHeader``), and so does this
+carrier. Names are exact. Clients hand the headers over as a list or tuple of pairs, or as a dict, or as None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mqtrace.carriers import _text
+
+__all__ = ["KafkaHeaders"]
+
+
+class KafkaHeaders:
+    """Reads and writes ``list``, ``tuple`` or ``dict`` of ``str`` to ``bytes | str | None``; None is no headers.
+
+    A list and a dict are changed in place; a tuple is replaced by a new tuple, None by a new list: pass
+    :attr:`native` on. Values are written as bytes. Anything else holds no header and is left as it is, so that
+    the client itself says what is wrong with it.
+    """
+
+    __slots__ = ("native",)
+
+    #: The headers to pass on to the client.
+    native: Any
+
+    def __init__(self, native: Any = None) -> None:
+        self.native = native
+
+    def get(self, name: str) -> str | None:
+        """The text of the last header of this name; None where that is null, undecodable or missing."""
+        native = self.native
+        if isinstance(native, list | tuple):
+            for header in reversed(native):
+                try:
+                    key, value = header
+                    if key == name:
+                        # the common case without a call: _text.read says the rest
+                        return value.decode() if type(value) is bytes else _text.read(value)
+                except (TypeError, ValueError):  # not a pair, or (UnicodeDecodeError is a ValueError) not text
+                    if _is_named(header, name):
+                        return None
+        elif isinstance(native, dict):
+            return _text.read(native.get(name))
+        return None
+
+    def set(self, name: str, value: str) -> None:
+        """Make this the only header of the name."""
+        native = self.native
+        if isinstance(native, dict):
+            native[name] = _text.write(value)
+        elif isinstance(native, list):
+            self._drop(native, name)
+            native.append((name, _text.write(value)))
+        elif isinstance(native, tuple):
+            self.native = (*_others(native, name), (name, _text.write(value)))
+        elif native is None:
+            self.native = [(name, _text.write(value))]
+
+    def remove(self, name: str) -> None:
+        """Take every header of this name away."""
+        native = self.native
+        if isinstance(native, dict):
+            native.pop(name, None)
+        elif isinstance(native, list):
+            self._drop(native, name)
+        elif isinstance(native, tuple):
+            self.native = tuple(_others(native, name))
+
+    def names(self) -> list[str]:
+        """Each name once, in the order of its first header; also of headers whose value is no text."""
+        native = self.native
+        if isinstance(native, list | tuple):
+            try:
+                found: list[Any] = [name for name, _ in native]
+            except (TypeError, ValueError):
+                found = [header[0] for header in native if _is_pair(header)]
+        elif isinstance(native, dict):
+            found = list(native)
+        else:
+            return []
+        return list(dict.fromkeys([name for name in found if isinstance(name, str)]))
+
+    @staticmethod
+    def _drop(native: list[Any], name: str) -> None:
+        kept = _others(native, name)
+        if len(kept) != len(native):
+            native[:] = kept
+
+
+def _is_pair(header: object) -> bool:
+    return isinstance(header, tuple | list) and len(header) == 2
+
+
+def _is_named(header: Any, name: str) -> bool:
+    return _is_pair(header) and isinstance(header[0], str) and bool(header[0] == name)
+
+
+def _others(native: Sequence[Any], name: str) -> list[Any]:
+    return [header for header in native if not _is_named(header, name)]

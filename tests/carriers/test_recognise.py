@@ -1,0 +1,54 @@
+"""Which carrier a native object gets."""
+
+from __future__ import annotations
+
+import email.message
+from types import MappingProxyType
+from typing import Any
+
+import pika
+import pytest
+
+from mqtrace.carriers import AmqpTable, HttpHeaders, KafkaHeaders, Mapping, recognise
+
+
+@pytest.mark.parametrize(
+    ("native", "kind"),
+    [
+        (None, KafkaHeaders),
+        ([], KafkaHeaders),
+        ((), KafkaHeaders),
+        ([("a", b"1")], KafkaHeaders),
+        ([("a", "1")], KafkaHeaders),
+        ([("a", None)], KafkaHeaders),
+        ([5, None], KafkaHeaders),
+        ([(b"a", b"1")], HttpHeaders),
+        ([5, (b"a", b"1")], HttpHeaders),
+        ([[b"a", b"1"]], HttpHeaders),
+        ({}, Mapping),
+        ({"traceparent": "a"}, Mapping),
+        ({"type": "http", "headers": "text"}, Mapping),
+        ({"type": "http", "headers": []}, HttpHeaders),
+        ({"type": "websocket", "headers": ()}, HttpHeaders),
+        ({"type": "order", "headers": []}, Mapping),
+        ({"type": ["http"], "headers": []}, Mapping),
+        ({"REQUEST_METHOD": "GET"}, HttpHeaders),
+        ({"wsgi.version": (1, 0)}, HttpHeaders),
+        (MappingProxyType({}), Mapping),
+        (pika.BasicProperties(), AmqpTable),
+        (email.message.Message(), HttpHeaders),
+    ],
+)
+def test_recognises(native: Any, kind: type) -> None:
+    assert type(recognise(native)) is kind
+
+
+def test_a_carrier_is_its_own() -> None:
+    carrier = HttpHeaders([])
+    assert recognise(carrier) is carrier
+
+
+@pytest.mark.parametrize("native", [5, "text", b"bytes", object(), {1, 2}])
+def test_anything_else_is_a_type_error_that_names_what_is_known(native: Any) -> None:
+    with pytest.raises(TypeError, match=r"no carrier for \w+: give a dict.*BasicProperties.*KafkaHeaders"):
+        recognise(native)
