@@ -12,7 +12,7 @@ from .context import EMPTY, Context, Decision, Frame, current
 from .decide import start, start_process_below
 from .encode import encode_span, request, wrap
 from .identity import is_valid, use_randomness
-from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_send
+from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
 from .span import NOOP, Event, Link, NoopSpan, Span, Status, current_span, restore
 from .template import Decider, Kind, Relation, Template
@@ -53,6 +53,7 @@ __all__ = [
     "start",
     "start_process",
     "start_process_below",
+    "start_process_in",
     "start_send",
     "use_randomness",
     "wrap",

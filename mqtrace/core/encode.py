@@ -14,7 +14,7 @@ from typing import Final
 from mqtrace.version import VERSION
 
 from . import proto
-from .message import LATENCY, OFFSET, PARTITION, BatchSpan, MessageSpan, ProcessSpan
+from .message import LATENCY, OFFSET, PARTITION, BatchSpan, ProcessSpan, SendSpan
 from .pipeline import Pipeline
 from .proto import VARINTS, varint
 from .span import Details, Link, Span
@@ -24,10 +24,12 @@ __all__ = ["SCOPE_NAME", "encode_span", "request", "wrap"]
 
 SCOPE_NAME: Final = "mqtrace"
 
-# Span: 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags
-_DOUBLE: Final = struct.Struct("<d")
-_TIMES: Final = struct.Struct("<BQBQ2sI")
+# Span: 1 trace_id, 2 span_id, 4 parent_span_id, 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags
+_ROOT: Final = struct.Struct("<2s16s2s8sBQBQ2sI")
+_CHILD: Final = struct.Struct("<2s16s2s8s2s8sBQBQ2sI")
 _FLAGS: Final = b"\x85\x01"
+# the same with a Link (13) of 33 bytes to the parent: 1 trace_id, 2 span_id, 6 flags
+_LINKED: Final = struct.Struct("<2s16s2s8s2s8sBQBQ2sI4s16s2s8sBI")
 # bit 8: bit 9 says something; bit 9: the parent is remote (SpanFlags)
 _LOCAL: Final = 0x100
 _REMOTE: Final = 0x300
@@ -35,7 +37,7 @@ _STATUS: Final = {"unset": 0, "ok": 1, "error": 2}
 
 # A double is always eight bytes, so the time in the queue is one constant and one pack.
 _LATENCY_KEY: Final = proto.attribute(0x4A, LATENCY, 0.0)[:-8]
-_WITH_LATENCY: Final = struct.Struct(f"<BQBQ2sI{len(_LATENCY_KEY)}sd")
+_LATENCY: Final = struct.Struct(f"<{len(_LATENCY_KEY)}sd")
 
 _OFFSET_KEY: Final = proto.text(0x0A, OFFSET)
 _CACHED: Final = 4096
@@ -75,41 +77,93 @@ def _offset(number: int) -> bytes:
 
 def encode_span(span: Span) -> bytes:
     """A finished span as the bytes of a Span message."""
-    clock = span.template.pipeline.clock
-    offset = clock.offset
+    details = span.details
+    if details is None and span.state is None:
+        kind = type(span)
+        if kind is ProcessSpan:
+            if span.parent is span.origin and span.parent is not None:  # type: ignore[attr-defined]  # a ProcessSpan
+                return _process(span)  # type: ignore[arg-type]  # as above
+        elif kind is SendSpan:
+            return _send(span)  # type: ignore[arg-type]  # a SendSpan, by the line above
+    return _any(span, details)
+
+
+def _send(span: SendSpan) -> bytes:
+    """The common case: a message that was sent, and nothing more to say."""
+    template = span.template
+    partition = span.partition
+    return b"".join(
+        (
+            _head(span, template.pipeline.clock.offset),
+            template.encoded,
+            (_partitions.get(partition) or _partition(partition)) if partition >= 0 else b"",
+            _offset(span.offset) if span.offset >= 0 else b"",
+        )
+    )
+
+
+def _process(span: ProcessSpan) -> bytes:
+    """The common case: the handler of one message, the child of the message's context and linked to it."""
     own = span.identity
     parent = span.parent
-    details = span.details
-    named = _named(span) if details is not None and details.attributes and _overrides(span, details) else None
-    if isinstance(span, ProcessSpan) and parent is not None and parent is span.origin and named is None:
-        body = _process(span, own, parent, offset)
+    assert parent is not None, "the caller has looked"
+    template = span.template
+    clock = template.pipeline.clock.offset
+    partition = span.partition
+    trace = unhexlify(own[3:35])
+    above = unhexlify(parent[36:52])
+    begun = span.begun + clock
+    sent = span.timestamp
+    waited = begun / 1e6 - sent
+    return b"".join(
+        (
+            _LINKED.pack(
+                b"\x0a\x10", trace, b"\x12\x08", unhexlify(own[36:52]), b"\x22\x08", above,
+                0x39, begun, 0x41, span.ended + clock, _FLAGS, _REMOTE | own[54] & 3,
+                b"\x6a\x21\x0a\x10", trace, b"\x12\x08", above, 0x35, _REMOTE | parent[54] & 3,
+            ),
+            template.encoded,
+            (_partitions.get(partition) or _partition(partition)) if partition >= 0 else b"",
+            _offset(span.offset) if span.offset >= 0 else b"",
+            _LATENCY.pack(_LATENCY_KEY, waited if waited > 0.0 else 0.0) if sent >= 0 else b"",
+        )
+    )  # fmt: skip
+
+
+def _head(span: Span, clock: int) -> bytes:
+    """Ids, times and flags."""
+    own = span.identity
+    parent = span.parent
+    trace = unhexlify(own[3:35])
+    flags = (_REMOTE if span.remote else _LOCAL) | own[54] & 3
+    if parent is None:
+        return _ROOT.pack(
+            b"\x0a\x10", trace, b"\x12\x08", unhexlify(own[36:52]),
+            0x39, span.begun + clock, 0x41, span.ended + clock, _FLAGS, flags,
+        )  # fmt: skip
+    return _CHILD.pack(
+        b"\x0a\x10", trace, b"\x12\x08", unhexlify(own[36:52]), b"\x22\x08", unhexlify(parent[36:52]),
+        0x39, span.begun + clock, 0x41, span.ended + clock, _FLAGS, flags,
+    )  # fmt: skip
+
+
+def _any(span: Span, details: Details | None) -> bytes:
+    """Every other span, field by field."""
+    body = _head(span, span.template.pipeline.clock.offset)
+    named = details is not None and bool(details.attributes) and _overrides(span, details)
+    if named:
+        body += _named(span)
     else:
-        if parent is None:
-            body = unhexlify(b"0a10%b1208%b" % (own[3:35], own[36:52]))
-        else:
-            body = unhexlify(b"0a10%b1208%b2208%b" % (own[3:35], own[36:52], parent[36:52]))
-        flags = (_REMOTE if span.remote else _LOCAL) | own[54] & 3
-        body += _TIMES.pack(0x39, span.begun + offset, 0x41, span.ended + offset, _FLAGS, flags)
-        if named is not None:
-            body += named
-        elif isinstance(span, MessageSpan):
-            body += span.template.encoded
-            if span.partition >= 0:
-                body += _partition(span.partition)
-            if span.offset >= 0:
-                body += _offset(span.offset)
-            if isinstance(span, ProcessSpan) and (latency := span.latency()) is not None:
-                body += _LATENCY_KEY + _DOUBLE.pack(latency)
-        else:
-            body += span.template.encoded
-        if isinstance(span, BatchSpan):
-            body += _batch_links(span)
-        else:
-            body += b"".join([_link(link) for link in span.own_links()])
+        body += span.template.encoded
+        body += b"".join([proto.attribute(0x4A, key, value) for key, value in span.own_attributes().items()])
+    if isinstance(span, BatchSpan):
+        body += _batch_links(span)
+    else:
+        body += b"".join([_link(link) for link in span.own_links()])
     if span.state is not None:
         body += proto.text(0x1A, span.state)
     if details is not None:
-        body += _details(details, named is None)
+        body += _details(details, not named)
     return body
 
 
@@ -126,40 +180,6 @@ def _named(span: Span) -> bytes:
         + bytes((0x30, KINDS[span.kind]))
         + b"".join([proto.attribute(0x4A, key, value) for key, value in span.attributes.items()])
     )
-
-
-def _process(span: ProcessSpan, own: bytes, parent: bytes, offset: int) -> bytes:
-    """The common case: the handler of one message, the child of the message's context and linked to it."""
-    trace = own[3:35]
-    above = parent[36:52]
-    body = (
-        unhexlify(
-            b"0a10%b1208%b2208%b6a210a10%b1208%b350%b030000" % (trace, own[36:52], above, trace, above, parent[54:])
-        )
-        + span.template.encoded
-    )
-    begun = span.begun + offset
-    flags = _REMOTE | own[54] & 3
-    sent = span.timestamp
-    if sent < 0:
-        body += _TIMES.pack(0x39, begun, 0x41, span.ended + offset, _FLAGS, flags)
-    else:
-        waited = begun / 1e6 - sent
-        body += _WITH_LATENCY.pack(
-            0x39,
-            begun,
-            0x41,
-            span.ended + offset,
-            _FLAGS,
-            flags,
-            _LATENCY_KEY,
-            waited if waited > 0.0 else 0.0,
-        )
-    if span.partition >= 0:
-        body += _partition(span.partition)
-    if span.offset >= 0:
-        body += _offset(span.offset)
-    return body
 
 
 def _batch_links(span: BatchSpan) -> bytes:
@@ -208,15 +228,20 @@ def _details(details: Details, attributes: bool) -> bytes:
 
 def request(spans: Sequence[Span]) -> bytes:
     """Spans as the bytes of a TracesData: a ResourceSpans for each tracer among them."""
-    by_pipeline: dict[Pipeline, list[bytes]] = {}
+    if not spans:
+        return b""
+    pipeline = spans[0].template.pipeline
+    out: list[bytes] = []
+    others: list[Span] = []
     for span in spans:
+        if span.template.pipeline is not pipeline:
+            others.append(span)
+            continue
         body = encode_span(span)
         size = len(body)
-        out = by_pipeline.get(pipeline := span.template.pipeline)
-        if out is None:
-            out = by_pipeline[pipeline] = []
         out += (b"\x12", VARINTS[size] if size < 2048 else varint(size), body)
-    return b"".join([wrap(pipeline, b"".join(out)) for pipeline, out in by_pipeline.items()])
+    encoded = wrap(pipeline, b"".join(out))
+    return encoded + request(others) if others else encoded
 
 
 def wrap(pipeline: Pipeline, spans: bytes) -> bytes:

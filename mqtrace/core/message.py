@@ -17,7 +17,7 @@ from .context import Context, current
 from .span import Link, NoopSpan, Span, hand_over
 from .template import Template
 
-__all__ = ["BatchSpan", "Origin", "ProcessSpan", "SendSpan", "start_process", "start_send"]
+__all__ = ["BatchSpan", "Origin", "ProcessSpan", "SendSpan", "start_process", "start_process_in", "start_send"]
 
 PARTITION: Final = "messaging.destination.partition.id"
 OFFSET: Final = "messaging.kafka.offset"
@@ -215,10 +215,17 @@ def start_process(
         span.timestamp = timestamp
         span.begun = template.now()
         return span
-    started = decide.start_process_below(template, outer, Context(origin, state, baggage), ProcessSpan)
-    if isinstance(started, ProcessSpan):
-        started.origin = origin
-        started.partition = partition
-        started.offset = offset
-        started.timestamp = timestamp
-    return started
+    return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp)
+
+
+def start_process_in(
+    template: Template, context: Context, partition: int, offset: int, timestamp: int
+) -> ProcessSpan | NoopSpan:
+    """The same for every other case: no context, a decision that was left open, another span around, a relation."""
+    span = decide.start_process_below(template, _current(), context, ProcessSpan)
+    if isinstance(span, ProcessSpan):
+        span.origin = context.identity
+        span.partition = partition
+        span.offset = offset
+        span.timestamp = timestamp
+    return span

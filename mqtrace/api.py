@@ -1,0 +1,309 @@
+"""The surface: a Tracer, and the module-level short cuts to the default one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+from . import consume
+from . import tracer as tracers
+from .clients import SUPPORTED, module_of
+from .clients.proxy import Proxy, unwrap
+from .config import Settings, read
+from .core import NOOP, Clock, Context, Frame, Mistakes, NoopSpan, Span, current, current_span
+from .errors import ConfigurationError
+from .export.batch import BatchProcessor
+from .export.discard import DiscardExporter
+from .tracer import Nowhere, Processor, SpanTracer
+
+__all__ = [
+    "Tracer",
+    "batch",
+    "configure",
+    "consumer",
+    "current_span",
+    "each",
+    "flush",
+    "instrument_celery",
+    "process",
+    "shutdown",
+    "stats",
+    "uninstrument_celery",
+    "unwrap",
+    "use",
+    "wrap",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+M = TypeVar("M")
+
+_lock = threading.Lock()
+
+
+class Tracer(SpanTracer):
+    """The tracer of one service: its spans, its sampling, its exporter. Global state is none of it.
+
+    Arguments as in :func:`configure`. Raises ConfigurationError for one that cannot work.
+    """
+
+    def __init__(
+        self,
+        service: str | None = None,
+        sampler: object = None,
+        *,
+        exporter: object = None,
+        propagators: object = None,
+        resource: Mapping[str, object] | None = None,
+        relation: str = "parent",
+        rules: object = (),
+        receive_spans: bool = False,
+        settle_spans: bool = False,
+    ) -> None:
+        settings = read(
+            service,
+            sampler=sampler,
+            exporter=exporter,
+            propagators=propagators,
+            resource=resource,
+            relation=relation,
+            rules=rules,
+            receive_spans=receive_spans,
+            settle_spans=settle_spans,
+        )
+        self._begin(settings)
+
+    def _begin(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
+        clock = clock or Clock()
+        mistakes = Mistakes()
+        if processor is None:
+            if settings.disabled:
+                processor = Nowhere()
+            else:
+                processor = BatchProcessor(
+                    settings.exporter or DiscardExporter(),
+                    clock=clock,
+                    mistakes=mistakes,
+                    settings=settings.batch,
+                    upkeep=self._upkeep,
+                )
+        super().__init__(settings, processor, clock, mistakes)
+
+    def _upkeep(self) -> None:
+        """Called by the worker every few seconds: spans whose report nobody asks for end here."""
+        for holder in list(self.holders):
+            holder.expire()
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, processor: Processor | None = None, clock: Clock | None = None
+    ) -> Tracer:
+        """A tracer of settings that are read already; ``processor`` and ``clock`` are for tests."""
+        made = cls.__new__(cls)
+        made._begin(settings, processor, clock)
+        return made
+
+    def wrap(self, client: T, **options: Any) -> T:
+        """See :func:`mqtrace.wrap`."""
+        return wrap(client, tracer=self, **options)
+
+    def consumer(self, function: Any = None, *, relation: str | None = None, name: str | None = None) -> Any:
+        """See :func:`mqtrace.consumer`."""
+        return consumer(function, relation=relation, name=name, tracer=self)
+
+    def process(self, message: Any, *, relation: str | None = None, name: str | None = None) -> Span | NoopSpan:
+        """See :func:`mqtrace.process`."""
+        return consume.process(message, self, relation, name)
+
+    def each(self, messages: Iterable[M]) -> Iterator[M]:
+        """See :func:`mqtrace.each`."""
+        return consume.each(messages, self)
+
+    def batch(self, messages: Iterable[Any], *, name: str | None = None) -> Span | NoopSpan:
+        """See :func:`mqtrace.batch`."""
+        return consume.batch(messages, self, name)
+
+    def instrument_celery(self, app: Any = None, **options: Any) -> None:
+        """See :func:`mqtrace.instrument_celery`."""
+        instrument_celery(app, tracer=self, **options)
+
+    def uninstrument_celery(self) -> None:
+        """See :func:`mqtrace.uninstrument_celery`."""
+        uninstrument_celery()
+
+    def current_span(self) -> Span | NoopSpan:
+        """See :func:`mqtrace.current_span`."""
+        return current_span()
+
+    def use(self, context: Frame | None) -> use:
+        """See :func:`mqtrace.use`."""
+        return use(context)
+
+    def unwrap(self, client: T) -> T:
+        """See :func:`mqtrace.unwrap`."""
+        return unwrap(client)  # type: ignore[no-any-return]  # the same kind of client
+
+
+def configure(
+    service: str | None = None,
+    *,
+    sampler: object = None,
+    exporter: object = None,
+    propagators: object = None,
+    resource: Mapping[str, object] | None = None,
+    relation: str = "parent",
+    rules: object = (),
+    receive_spans: bool = False,
+    settle_spans: bool = False,
+) -> Tracer:
+    """Make the default tracer, and give it. Objects that are wrapped already follow it.
+
+    ``service``: else OTEL_SERVICE_NAME. ``sampler``: a rate from 0 to 1 or an object of mqtrace.sampling, else
+    OTEL_TRACES_SAMPLER. ``exporter``: a URL, ``kafka://host:9092/otlp_spans``, or an object with ``export(spans)``
+    and ``shutdown(timeout)``, else MQTRACE_EXPORTER. ``propagators``: OpenTelemetry's names, else OTEL_PROPAGATORS.
+    ``resource``: attributes over OTEL_RESOURCE_ATTRIBUTES. ``relation``: of process spans to their message, "parent" or
+    "link". ``rules``: :class:`mqtrace.sampling.Rule` by destination. ``receive_spans``, ``settle_spans``: spans for
+    polls and for commits and acknowledgements too.
+
+    Called again, it replaces the default tracer after flushing the old one. Raises ConfigurationError.
+    """
+    made = Tracer(
+        service,
+        sampler,
+        exporter=exporter,
+        propagators=propagators,
+        resource=resource,
+        relation=relation,
+        rules=rules,
+        receive_spans=receive_spans,
+        settle_spans=settle_spans,
+    )
+    with _lock:
+        before = tracers.set_default(made)
+    if before is not None:
+        before.shutdown()
+    return made
+
+
+def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
+    """The same kind of client, traced. ``client``: an object or class of a supported library.
+
+    ``tracer``: whose spans; the default one's if left out. ``options``: what an instance does not show of its
+    configuration, see the page of the client. Wrapping twice is wrapping once. TypeError for anything else.
+    """
+    if issubclass(type(client), Proxy) or (isinstance(client, type) and issubclass(client, Proxy)):
+        return client
+    module = module_of(client if isinstance(client, type) else type(client))
+    made = None if module is None else module.wrap(client, tracer, options)
+    if made is None:
+        what = getattr(client, "__qualname__", None) or type(client).__qualname__
+        raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
+    return made  # type: ignore[no-any-return]  # the same kind of client
+
+
+@overload
+def consumer(function: F, /) -> F: ...
+@overload
+def consumer(
+    function: None = None, /, *, relation: str | None = None, name: str | None = None, tracer: SpanTracer | None = None
+) -> Callable[[F], F]: ...
+@overload
+def consumer(
+    function: Any, /, *, relation: str | None = None, name: str | None = None, tracer: SpanTracer | None = None
+) -> Any: ...
+def consumer(
+    function: Any = None,
+    /,
+    *,
+    relation: str | None = None,
+    name: str | None = None,
+    tracer: SpanTracer | None = None,
+) -> Any:
+    """Decorate a handler: each call is the process span of the message among its arguments.
+
+    For functions, methods, coroutines and generators. ``relation``: "parent" or "link", as configured if left out.
+    ``name``: the whole span name.
+    """
+    if function is None:
+        return lambda handler: consume.consumer(handler, tracer, relation, name)
+    return consume.consumer(function, tracer, relation, name)
+
+
+def process(
+    message: Any, *, relation: str | None = None, name: str | None = None, tracer: SpanTracer | None = None
+) -> Span | NoopSpan:
+    """``with mqtrace.process(message) as span:`` the process span of a message, as a block."""
+    return consume.process(message, tracer, relation, name)
+
+
+def each(messages: Iterable[M], *, tracer: SpanTracer | None = None) -> Iterator[M]:
+    """``for message in mqtrace.each(messages):`` every message in a process span of its own, current in the body.
+
+    Lazy: it takes a message when the loop asks for one. A loop cannot tell an exception in its body from ``break``: for
+    the outcome use :func:`process` or :func:`consumer`.
+    """
+    return consume.each(messages, tracer)
+
+
+def batch(messages: Iterable[Any], *, name: str | None = None, tracer: SpanTracer | None = None) -> Span | NoopSpan:
+    """``with mqtrace.batch(messages) as span:`` one span for all of them, with a link to each one's context."""
+    return consume.batch(messages, tracer, name)
+
+
+class use:  # used as a function: with mqtrace.use(context)
+    """``with mqtrace.use(context):`` a context (a Context, a span, None for none) current while the block runs.
+
+    For what does not carry the context by itself: another thread, a callback, a pool.
+    """
+
+    __slots__ = ("_context", "_tokens")
+
+    def __init__(self, context: Frame | None) -> None:
+        if context is not None and not hasattr(context, "identity"):
+            raise TypeError(f"mqtrace.use takes a span or a Context, not {type(context).__qualname__}")
+        self._context = None if context is NOOP else context
+        self._tokens: list[Any] = []
+
+    def __enter__(self) -> Context:
+        self._tokens.append(current.set(self._context))
+        return Context() if self._context is None else Context.of(self._context)
+
+    def __exit__(self, *exception: object) -> None:
+        try:
+            current.reset(self._tokens.pop())
+        except ValueError:
+            pass  # left in another context than it was entered in, where it never was current
+
+
+def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **options: Any) -> None:
+    """Trace Celery's tasks: those of ``app``, or of every app. Needs ``mqtrace[celery]``."""
+    _celery().instrument(app, tracer, **options)
+
+
+def uninstrument_celery() -> None:
+    """Take away all that :func:`instrument_celery` put in."""
+    _celery().uninstrument()
+
+
+def _celery() -> Any:
+    try:
+        from .clients import celery  # type: ignore[attr-defined,unused-ignore]
+    except ImportError as error:
+        raise ConfigurationError("Celery is not installed: pip install 'mqtrace[celery]'") from error
+    return celery
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Send what has ended. ``timeout`` in seconds; True: everything left in time."""
+    return tracers.default().flush(timeout)
+
+
+def shutdown(timeout: float = 5.0) -> bool:
+    """End what waits for a report, send what has ended, and stop. ``timeout`` in seconds; True: everything left."""
+    return tracers.default().shutdown(timeout)
+
+
+def stats() -> dict[str, Any]:
+    """Counts of the default tracer; docs/configuration.md says what each means."""
+    return tracers.default().stats()

@@ -1,0 +1,52 @@
+"""What a confluent-kafka client was configured with, as far as spans say it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mqtrace.messaging import Facts
+
+__all__ = ["SYSTEM", "from_configuration", "group_of"]
+
+#: `messaging.system`.
+SYSTEM: Final = "kafka"
+
+_BROKER: Final = re.compile(r"^(?:[A-Za-z_]+://)?(\[[^\]]+\]|[^:,]+)(?::(\d+))?$")
+
+
+def from_configuration(configuration: Mapping[str, Any]) -> Facts:
+    """Client id, group, and the first bootstrap server: the only address that is known without asking a broker."""
+    servers = configuration.get("bootstrap.servers") or configuration.get("metadata.broker.list")
+    address: str | None = None
+    port: int | None = None
+    if isinstance(servers, str):
+        match = _BROKER.match(servers.split(",")[0].strip())
+        if match is not None:
+            address = match[1].strip("[]")
+            port = int(match[2]) if match[2] else 9092
+    return Facts(_text(configuration.get("client.id")), _text(configuration.get("group.id")), address, port)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def group_of(consumer: Any) -> str | None:
+    """The group of a consumer that was made elsewhere, from its group metadata; None where it cannot be told.
+
+    The bytes are librdkafka's (rd_kafka_consumer_group_metadata_write): "CGMDv2:", the generation in four bytes, the
+    group's name up to a zero byte. Reading them asks no broker.
+    """
+    try:
+        data = consumer.consumer_group_metadata()
+    except Exception:  # noqa: BLE001  # a closed consumer, another version: the group stays unknown
+        return None
+    if not isinstance(data, bytes) or not data.startswith(b"CGMDv2:"):
+        return None
+    name, end, _ = data[11:].partition(b"\0")
+    try:
+        return name.decode() or None if end else None
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,137 @@
+"""confluent-kafka messages: the context in their headers, the start of their process span.
+
+``begin`` runs once a message and is flat for it. A message knows its topic, but not its consumer; which group it came
+to, the wrapped consumers say (consumer.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import confluent_kafka
+
+from mqtrace.carriers import KafkaHeaders
+from mqtrace.core import (
+    EMPTY,
+    Context,
+    NoopSpan,
+    Origin,
+    ProcessSpan,
+    Template,
+    is_valid,
+    start_process,
+    start_process_in,
+)
+from mqtrace.messaging import Batch, Operation, register
+
+from . import sources
+from .facts import SYSTEM
+from .producer import tombstone
+
+__all__ = ["ADAPTER", "context_of"]
+
+NO_TIMESTAMP: Final = confluent_kafka.TIMESTAMP_NOT_AVAILABLE
+
+
+class KafkaMessages:
+    """The :class:`~mqtrace.messaging.MessageAdapter` of confluent_kafka.Message."""
+
+    def begin(self, operation: Operation, message: Any) -> ProcessSpan | NoopSpan | None:
+        """Start the process span of a message; None for an error event or a partition's end."""
+        if message.error() is not None:
+            return None
+        template = operation.templates.get(message.topic())
+        if template is None:
+            template = _template(operation, message)
+        if message.value() is None:
+            template = tombstone(template)
+        origin: bytes | None = None
+        state = baggage = None
+        headers = message.headers()
+        if headers:
+            if operation.direct and len(headers) == 1 and headers[0][0] == "traceparent":
+                origin = headers[0][1]
+                if origin is not None and not is_valid(origin):
+                    origin = _extract(operation, headers).identity
+            else:
+                context = _extract(operation, headers)
+                if context.decision != "flag":  # B3 left it open, or decided it without a trace
+                    return start_process_in(template, context, message.partition(), message.offset(), _sent(message))
+                origin = context.identity
+                state = context.state
+                baggage = context.baggage
+        sort, sent = message.timestamp()
+        if sort == NO_TIMESTAMP:
+            sent = -1
+        return start_process(template, origin, state, baggage, message.partition(), message.offset(), sent)
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch."""
+        origins: list[Origin] = []
+        topics: dict[str, None] = {}
+        count = 0
+        direct = operation.direct
+        first: Any = None
+        single: str | None = None
+        for message in messages:
+            if message is None or message.error() is not None:
+                continue
+            topic = message.topic()
+            if topic != single:
+                single = topic
+                topics[topic] = None
+                first = first or message
+            count += 1
+            headers = message.headers()
+            if not headers:
+                continue
+            if direct and len(headers) == 1 and headers[0][0] == "traceparent" and is_valid(headers[0][1] or b""):
+                origin = headers[0][1]
+            else:
+                origin = _extract(operation, headers).identity
+                if origin is None:
+                    continue
+            origins.append((origin, message.partition(), message.offset(), topic))
+        if not count:
+            return None
+        facts = sources.facts_of(first, next(iter(topics)))
+        if len(topics) == 1:
+            origins = [(origin, partition, offset, None) for origin, partition, offset, _ in origins]
+            return Batch(SYSTEM, next(iter(topics)), count, origins, facts, {})
+        return Batch(SYSTEM, None, count, origins, facts, {})
+
+
+def context_of(operation: Operation, message: Any) -> Context:
+    """The context in a message's headers."""
+    headers = message.headers()
+    return _extract(operation, headers) if headers else EMPTY
+
+
+def _extract(operation: Operation, headers: Any) -> Context:
+    """The context in headers that are more than one good traceparent. Never raises."""
+    tracer = operation.tracer
+    try:
+        return tracer.propagator.extract(KafkaHeaders(headers), EMPTY, tracer.malformed)
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        tracer.complain("the headers of a message could not be read")
+        return EMPTY
+
+
+def _sent(message: Any) -> int:
+    """When the message was sent, ms since the epoch; -1 where the broker does not say."""
+    sort, sent = message.timestamp()
+    return -1 if sort == NO_TIMESTAMP else int(sent)
+
+
+def _template(operation: Operation, message: Any) -> Template:
+    topic = message.topic()
+    if not isinstance(topic, str):  # a message that a test made by hand may have none
+        topic = None
+    facts = sources.facts_of(message, topic)
+    shared = topic is None or sources.is_shared(topic)
+    return operation.make(None if shared else topic, SYSTEM, "process", topic, facts)
+
+
+ADAPTER: Final = KafkaMessages()
+register(confluent_kafka.Message, ADAPTER)

@@ -1,0 +1,321 @@
+"""A confluent-kafka producer that is traced: a send span from ``produce`` to the delivery report.
+
+The client passes headers and a callback by position, which its C code parses at a third of the cost of keywords. The
+span is itself the callback; the one the user gave, to ``produce`` or in the configuration, is called after it. What is
+in the configuration only the wrapped class sees; of an instance it is asked whether it holds any callback at all.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import confluent_kafka
+
+from mqtrace.carriers import KafkaHeaders
+from mqtrace.clients.proxy import Proxy
+from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, start_send
+from mqtrace.messaging import Facts, Operation, carry
+from mqtrace.tracer import SpanTracer
+
+from .facts import SYSTEM
+
+__all__ = ["TracedProducer", "TracedSerializingProducer"]
+
+Callback = Callable[[Any, Any], object]
+Headers = Any
+
+#: `callback` left out. Given as None it hides `on_delivery`, as it does without tracing.
+_UNSET: Any = object()
+# How many spans without a report are held before the ones that have ended are let go.
+_HELD: Final = 1024
+
+
+class TracedProducer(Proxy):
+    """See docs/kafka.md. Made by :func:`mqtrace.wrap`."""
+
+    _slots = frozenset(
+        {"_raw", "_operation", "_produce", "_callback", "_reported", "_facts", "_open", "_sweep_at", "poll", "flush"}
+    )
+    _operation: Operation
+
+    def __init__(
+        self,
+        raw: Any,
+        tracer: SpanTracer | None,
+        facts: Facts,
+        *,
+        callback: Callback | None = None,
+        callback_known: bool = False,
+        reported: bool = True,
+    ) -> None:
+        self._operation = Operation("send", tracer)
+        self._produce = raw.produce
+        self._callback = callback
+        #: Whether every message gets a report that this proxy may take: otherwise the span ends at the call.
+        self._reported = reported and (callback_known or not holds_callback(raw))
+        self._facts = facts
+        self._open: deque[SendSpan] = deque()
+        self._sweep_at = _HELD
+        self._raw = raw
+        # A call through __getattr__ costs more than the poll itself.
+        for name in ("poll", "flush"):
+            if not hasattr(type(self), name):
+                object.__setattr__(self, name, getattr(raw, name))
+        self._operation.tracer.holders.add(self)
+
+    def produce(
+        self,
+        topic: str,
+        value: Any = None,
+        key: Any = None,
+        partition: int = -1,
+        callback: Callback | None = _UNSET,
+        on_delivery: Callback | None = None,
+        timestamp: int = 0,
+        headers: Headers = None,
+    ) -> None:
+        """``confluent_kafka.Producer.produce``: same arguments in the same order, same errors."""
+        if callback is _UNSET:
+            callback = on_delivery
+        operation = self._operation
+        template = operation.templates.get(topic) if type(topic) is str else None
+        if template is None:
+            template = self._template(topic)
+        if value is None:
+            template = tombstone(template)
+        span = start_send(template)
+        if span is None:
+            return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
+        if not headers and operation.direct and span.state is None and span.baggage is None:
+            headers = [("traceparent", span.identity)]
+        else:
+            headers = self._headers(span, headers)
+        if type(span) is NoopSpan:
+            return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
+        if not self._reported:
+            return self._without_report(span, (topic, value, key, partition, callback, None, timestamp, headers))
+        span.callback = self._callback if callback is None else callback
+        waiting = self._open
+        waiting.append(span)
+        if len(waiting) >= self._sweep_at:
+            self._sweep()
+        try:
+            self._produce(topic, value, key, partition, span, None, timestamp, headers)
+        except BaseException as error:
+            span.callback = None
+            span.fail(error)
+            span.end()
+            raise
+
+    def produce_batch(
+        self,
+        topic: str,
+        messages: Any,
+        partition: int = -1,
+        callback: Callback | None = _UNSET,
+        on_delivery: Callback | None = None,
+    ) -> int:
+        """``confluent_kafka.Producer.produce_batch``: a create span and a context for each message, one send span.
+
+        The send span carries no message's own context, so it is a CLIENT span and links to every create span
+        (conventions, "Batch sending"). It ends at the call: a report speaks of one message.
+        """
+        if callback is _UNSET:
+            callback = on_delivery
+        arguments = (partition,) if callback is None else (partition, callback)
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            return int(self._raw.produce_batch(topic, messages, *arguments))
+        operation = self._operation
+        key = ("send_batch", topic)
+        template = operation.templates.get(key)
+        if template is None:
+            template = operation.make(key, SYSTEM, "send", topic, self._facts, kind="client")
+        key = ("create", topic)
+        create = operation.templates.get(key)
+        if create is None:
+            create = operation.make(key, SYSTEM, "create", topic, self._facts, verb="create")
+        with start(template, current.get(), Span) as sending:
+            sending.set_attribute("messaging.batch.message_count", len(messages))
+            copies = [self._created(create, sending, message) for message in messages]
+            sent = self._raw.produce_batch(topic, copies, *arguments)
+            for message, copy in zip(messages, copies, strict=True):
+                # The client reports a message that it could not take by a key in the message itself.
+                message.update({name: copy[name] for name in copy.keys() - message.keys() if name != "headers"})
+            if sent < len(messages):
+                sending.set_attribute("error.type", "partial_failure")
+                sending.set_status("error", f"{len(messages) - sent} of {len(messages)} messages were refused")
+        return int(sent)
+
+    def _created(self, create: Template, sending: Span | NoopSpan, message: Mapping[str, Any]) -> dict[str, Any]:
+        copy = dict(message)
+        span = start(create, sending, Span)
+        headers = self._headers(span, copy.get("headers"))
+        if headers:
+            copy["headers"] = headers
+        if isinstance(span, Span):
+            span.end()
+            sending.add_link(span)
+        return copy
+
+    def _template(self, topic: Any) -> Template:
+        name = topic if isinstance(topic, str) else str(topic)
+        return self._operation.make(name, SYSTEM, "send", name, self._facts)
+
+    def _headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
+        """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
+        operation = self._operation
+        if isinstance(headers, list):
+            copy: Any = list(headers)
+        elif isinstance(headers, dict):
+            copy = dict(headers)
+        elif headers is None:
+            copy = []
+        else:
+            return headers
+        try:
+            carrier = KafkaHeaders(copy)
+            return carrier.native if carry(operation.tracer, span, carrier) else headers
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("headers that cannot be read are sent as they are")
+            return headers
+
+    def _without_report(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
+        try:
+            self._produce(*arguments)
+        except BaseException as error:
+            span.fail(error)
+            span.end()
+            raise
+        span.end()
+
+    # ------------------------------------------------------------------ spans whose report never comes
+
+    def _sweep(self) -> None:
+        """Let go of the spans that have ended, and end those whose report nobody asked for."""
+        self.expire()
+        self._sweep_at = max(_HELD, 2 * len(self._open))
+
+    def expire(self) -> None:
+        """End the spans that have waited for their report longer than MQTRACE_REPORT_TIMEOUT."""
+        tracer = self._operation.tracer
+        oldest = tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9)
+        waiting = self._open
+        for _ in range(len(waiting)):
+            try:
+                span = waiting.popleft()
+            except IndexError:  # another thread sweeps too
+                return
+            if span.ended:
+                continue
+            if span.begun < oldest:
+                span.end()
+            else:
+                waiting.append(span)
+
+    def release(self, tracer: SpanTracer) -> None:
+        """End every span of this tracer that still waits: it is about to be shut down."""
+        waiting = self._open
+        for _ in range(len(waiting)):
+            try:
+                span = waiting.popleft()
+            except IndexError:
+                return
+            if span.ended:
+                continue
+            if span.template.pipeline is tracer.pipeline:
+                span.end()
+            else:
+                waiting.append(span)
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """``close`` of the client; a message that has no report by then was not delivered as far as anyone knows."""
+        try:
+            return self._raw.close(*args, **kwargs)
+        finally:
+            self._abandon("closed before the delivery report")
+
+    def purge(self, *args: Any, **kwargs: Any) -> Any:
+        """``purge`` of the client. The messages it drops are reported with an error by the next poll or flush."""
+        return self._raw.purge(*args, **kwargs)
+
+    def __enter__(self) -> TracedProducer:
+        self._raw.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> Any:
+        try:
+            return self._raw.__exit__(*exception)
+        finally:
+            self._abandon("closed before the delivery report")
+
+    def __del__(self) -> None:
+        try:
+            self._abandon("discarded before the delivery report")
+        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
+            pass
+
+    def _abandon(self, why: str) -> None:
+        waiting = self._open
+        while waiting:
+            span = waiting.popleft()
+            if not span.ended:
+                span.set_attributes({"error.type": "no_delivery_report"})
+                span.set_status("error", why)
+                span.end()
+
+
+class TracedSerializingProducer(TracedProducer):
+    """The same for ``SerializingProducer``, whose ``produce`` takes the key before the value."""
+
+    def __init__(self, raw: Any, tracer: SpanTracer | None, facts: Facts, **options: Any) -> None:
+        super().__init__(raw, tracer, facts, **options)
+        self._produce = _KeyFirst(raw.produce)
+
+    def produce(  # type: ignore[override]  # the order differs in the client too
+        self,
+        topic: str,
+        key: Any = None,
+        value: Any = None,
+        partition: int = -1,
+        on_delivery: Callback | None = None,
+        timestamp: int = 0,
+        headers: Headers = None,
+    ) -> None:
+        """``confluent_kafka.SerializingProducer.produce``: same arguments in the same order, same errors."""
+        super().produce(topic, value, key, partition, on_delivery, None, timestamp, headers)
+
+
+class _KeyFirst:
+    """``SerializingProducer.produce`` with the arguments of ``Producer.produce``."""
+
+    __slots__ = ("produce",)
+
+    def __init__(self, produce: Callable[..., None]) -> None:
+        self.produce = produce
+
+    def __call__(
+        self, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, timestamp: Any, headers: Any
+    ) -> None:
+        self.produce(topic, key, value, partition, callback, timestamp, headers)
+
+
+def tombstone(template: Template) -> Template:
+    """The same operation on a message without a value (`messaging.kafka.message.tombstone`)."""
+    if template.tombstone is None:
+        template.tombstone = template.with_attribute("messaging.kafka.message.tombstone", True)
+    return template.tombstone
+
+
+def holds_callback(raw: Any) -> bool:
+    """Whether a client was configured with any callback: it does not say which one, nor for what."""
+    own = getattr(raw, "__dict__", None)
+    return any(callable(one) and not isinstance(one, type) for one in gc.get_referents(raw) if one is not own)
+
+
+def traced(raw: Any, tracer: SpanTracer | None, facts: Facts, **options: Any) -> TracedProducer:
+    """The proxy of a producer, by the signature of its ``produce``."""
+    serializing = isinstance(raw, confluent_kafka.SerializingProducer)
+    return (TracedSerializingProducer if serializing else TracedProducer)(raw, tracer, facts, **options)

@@ -1,0 +1,98 @@
+"""Which wrapped consumer a message came from: a message itself does not say.
+
+A wrapped consumer names its topics when it subscribes or is assigned to, so in nearly every process the topic tells the
+consumer, at no cost a message. Only where consumers of several groups share a topic in one process is that not enough:
+then each consumer notes what it polled last, and a message is looked for among those notes.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable
+from typing import Protocol
+from weakref import WeakSet
+
+from mqtrace.messaging import NOTHING_KNOWN, Facts
+from mqtrace.tracer import followers
+
+__all__ = ["Source", "add", "drop", "facts_of", "is_shared"]
+
+
+class Source(Protocol):
+    """A wrapped consumer."""
+
+    facts: Facts
+    #: Literal names, and patterns that start with ^ (librdkafka's rule for a regular expression).
+    topics: set[str]
+
+    def came(self, message: object) -> bool:
+        """Whether this consumer gave the message to the user just now."""
+
+    def note(self) -> None:
+        """Note from now on what is polled: a topic is shared with another group."""
+
+
+_sources: WeakSet[Source] = WeakSet()
+_shared: set[str] = set()
+_lock = threading.Lock()
+
+
+def add(source: Source, topics: Iterable[str]) -> None:
+    """Say that a consumer reads these topics from now on."""
+    with _lock:
+        source.topics = set(topics)
+        _sources.add(source)
+        names = {topic for one in _sources for topic in one.topics}
+        affected = set(source.topics)
+        for topic in names:
+            readers = [one for one in _sources if _reads(one, topic)]
+            if len({one.facts for one in readers}) > 1:
+                _shared.add(topic)
+                affected.add(topic)
+                for one in readers:
+                    one.note()
+    # What templates say of these topics may be of another consumer.
+    for follower in list(followers):
+        forget = getattr(follower, "forget", None)
+        if forget is not None:
+            for topic in affected:
+                forget(topic)
+
+
+def drop(source: Source) -> None:
+    """Say that a consumer is closed."""
+    with _lock:
+        _sources.discard(source)
+        for topic in list(_shared):
+            if len({one.facts for one in _sources if _reads(one, topic)}) < 2:
+                _shared.discard(topic)
+
+
+def is_shared(topic: str) -> bool:
+    """Whether consumers of several groups read this topic, so that each message must be asked for."""
+    return topic in _shared
+
+
+def facts_of(message: object, topic: str | None) -> Facts:
+    """What the consumer of a message is: nothing where none is wrapped, or where it cannot be told."""
+    readers = [one for one in list(_sources) if topic is None or _reads(one, topic)]
+    if len({one.facts for one in readers}) == 1:
+        return readers[0].facts
+    for reader in readers:
+        if reader.came(message):
+            return reader.facts
+    return NOTHING_KNOWN
+
+
+def _reads(source: Source, topic: str) -> bool:
+    if topic in source.topics:
+        return True
+    for pattern in source.topics:
+        if pattern.startswith("^"):
+            try:
+                if re.match(pattern, topic):
+                    return True
+            except re.error:  # POSIX syntax that Python does not know: then the topic tells nothing
+                continue
+    return False

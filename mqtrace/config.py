@@ -1,0 +1,220 @@
+"""Settings: from arguments and the environment to what a tracer is made of.
+
+An argument wins over the environment. A wrong argument is a :class:`ConfigurationError` at start-up; a wrong variable
+of the environment is one warning, and the default holds (OpenTelemetry, "Environment Variable Specification").
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
+
+from . import export, propagation, sampling
+from .core import Attribute, Limits, Relation
+from .core.attributes import clean
+from .errors import ConfigurationError
+from .export.batch import BatchSettings
+from .propagation import Composite
+from .sampling import Rule
+from .version import VERSION
+
+__all__ = ["Settings", "read"]
+
+log = logging.getLogger("mqtrace")
+
+UNKNOWN_SERVICE: Final = "unknown_service:python"
+DEFAULT_PROPAGATORS: Final = "tracecontext,baggage"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What one tracer is made of; docs/configuration.md says what each means."""
+
+    service: str = UNKNOWN_SERVICE
+    resource: Mapping[str, Attribute] = field(default_factory=dict)
+    sampler: Any = None
+    #: None: nothing leaves.
+    exporter: Any = None
+    propagator: Composite = field(default_factory=lambda: propagation.from_names(DEFAULT_PROPAGATORS))
+    relation: Relation = "parent"
+    rules: tuple[Rule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    batch: BatchSettings = field(default_factory=BatchSettings)
+    receive_spans: bool = False
+    settle_spans: bool = False
+    #: Seconds after which a send span ends without the delivery report: the user never asked for it.
+    report_timeout: float = 60.0
+    #: Contexts pass, no span is made: OTEL_SDK_DISABLED, or not configured yet.
+    disabled: bool = False
+
+
+def read(
+    service: str | None = None,
+    *,
+    sampler: object = None,
+    exporter: object = None,
+    propagators: object = None,
+    resource: Mapping[str, object] | None = None,
+    relation: str = "parent",
+    rules: object = (),
+    receive_spans: bool = False,
+    settle_spans: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from the arguments of ``configure``, and from the environment for what they leave open."""
+    environment = _Environment(os.environ if environ is None else environ)
+    if service is not None and (not isinstance(service, str) or not service):
+        raise ConfigurationError(
+            f"service={service!r} is not a name: write the service's name as text, for example 'order-service'"
+        )
+    if relation not in ("parent", "link"):
+        raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
+    attributes = _resource(service, resource, environment)
+    name = str(attributes["service.name"])
+    disabled = environment.flag("OTEL_SDK_DISABLED")
+    return Settings(
+        service=name,
+        resource=attributes,
+        sampler=_sampler(sampler, environment),
+        exporter=None if disabled else _exporter(exporter, environment),
+        propagator=_propagator(propagators, environment),
+        relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
+        rules=sampling.rules.from_argument(rules),
+        limits=Limits(
+            attributes=environment.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 128),
+            events=environment.number("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
+            links=environment.number("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
+            value_length=environment.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+        ),
+        batch=_batch(environment),
+        receive_spans=bool(receive_spans),
+        settle_spans=bool(settle_spans),
+        report_timeout=environment.number("MQTRACE_REPORT_TIMEOUT", 60_000) / 1000,
+        disabled=disabled,
+    )
+
+
+class _Environment:
+    """The environment, read with one warning for what cannot be used."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def text(self, name: str) -> str | None:
+        """The value; None where it is unset or empty, which OpenTelemetry says is the same."""
+        return self.environ.get(name, "").strip() or None
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name)
+        if value is None or value.lower() in ("true", "false"):
+            return value is not None and value.lower() == "true"
+        self.warn(f"{name}={value!r} is neither true nor false: false is used")
+        return False
+
+    def number(self, name: str, default: T, least: int = 0) -> int | T:
+        value = self.text(name)
+        if value is None:
+            return default
+        if value.isascii() and value.isdigit() and int(value) >= least:
+            return int(value)
+        self.warn(f"{name}={value!r} is not a whole number of at least {least}: {default} is used")
+        return default
+
+    @staticmethod
+    def warn(sentence: str) -> None:
+        log.warning("%s", sentence)
+
+
+def _resource(
+    service: str | None, resource: Mapping[str, object] | None, environment: _Environment
+) -> dict[str, Attribute]:
+    merged: dict[str, Attribute] = {
+        "telemetry.sdk.name": "mqtrace",
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.version": VERSION,
+    }
+    text = environment.text("OTEL_RESOURCE_ATTRIBUTES")
+    if text is not None:
+        # Resource SDK specification: "key1=value1,key2=value2", percent-encoded; any error discards the whole value.
+        pairs = [member.partition("=") for member in text.split(",") if member.strip()]
+        if all(sign and key.strip() for key, sign, _ in pairs):
+            merged.update({unquote(key.strip()): unquote(value.strip()) for key, _, value in pairs})
+        else:
+            environment.warn(f"OTEL_RESOURCE_ATTRIBUTES={text!r} is not key=value,key=value: it is ignored")
+    name = environment.text("OTEL_SERVICE_NAME")
+    if name is not None:
+        merged["service.name"] = name
+    if resource is not None:
+        if not isinstance(resource, Mapping):
+            raise ConfigurationError(f"resource={resource!r} is not a mapping: write {{'service.version': '1.2'}}")
+        for key, value in resource.items():
+            kept = clean(value, None) if isinstance(key, str) and key else None
+            if kept is None:
+                raise ConfigurationError(
+                    f"resource has {key!r}: {value!r}, which is no attribute: write text, a number, a boolean or a list"
+                )
+            merged[key] = kept
+    if service is not None:
+        merged["service.name"] = service
+    if not isinstance(merged.setdefault("service.name", UNKNOWN_SERVICE), str):
+        raise ConfigurationError(f"service.name is {merged['service.name']!r}: write the service's name as text")
+    return merged
+
+
+def _sampler(sampler: object, environment: _Environment) -> Any:
+    if sampler is not None:
+        return sampling.from_argument(sampler)
+    return sampling.from_environment(environment.environ, environment.warn) or sampling.from_argument(1.0)
+
+
+def _propagator(propagators: object, environment: _Environment) -> Composite:
+    if propagators is not None:
+        return propagation.from_names(propagators)
+    text = environment.text("OTEL_PROPAGATORS")
+    if text is not None:
+        try:
+            return propagation.from_names(text)
+        except ConfigurationError as error:
+            environment.warn(f"OTEL_PROPAGATORS: {error}: {DEFAULT_PROPAGATORS} is used")
+    return propagation.from_names(DEFAULT_PROPAGATORS)
+
+
+def _exporter(exporter: object, environment: _Environment) -> Any:
+    if exporter is not None:
+        if isinstance(exporter, str):
+            return export.from_url(exporter)
+        if callable(getattr(exporter, "export", None)) and callable(getattr(exporter, "shutdown", None)):
+            return exporter
+        raise ConfigurationError(
+            f"exporter={exporter!r} is no exporter: write a URL such as 'kafka://localhost:9092/otlp_spans', "
+            "or give an object with export(spans) and shutdown(timeout)"
+        )
+    url = environment.text("MQTRACE_EXPORTER")
+    if url is None:
+        environment.warn(
+            "no exporter: spans are made and nothing leaves; "
+            "write exporter='kafka://host:9092/otlp_spans' or set MQTRACE_EXPORTER ('none:' says that it is meant)"
+        )
+        return None
+    try:
+        return export.from_url(url)
+    except ConfigurationError as error:
+        environment.warn(f"MQTRACE_EXPORTER: {error}: nothing leaves")
+        return None
+
+
+def _batch(environment: _Environment) -> BatchSettings:
+    default = BatchSettings()
+    size = environment.number("OTEL_BSP_MAX_QUEUE_SIZE", default.max_queue_size, 1)
+    return BatchSettings(
+        max_queue_size=size,
+        max_batch_size=min(size, environment.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default.max_batch_size, 1)),
+        schedule_delay=environment.number("OTEL_BSP_SCHEDULE_DELAY", int(default.schedule_delay * 1000)) / 1000,
+        export_timeout=environment.number("OTEL_BSP_EXPORT_TIMEOUT", int(default.export_timeout * 1000)) / 1000,
+        max_queue_bytes=environment.number("MQTRACE_MAX_QUEUE_BYTES", default.max_queue_bytes, 1),
+    )

@@ -1,0 +1,253 @@
+"""Handling messages: the decorator, the block, the loop and the batch, for every client's messages.
+
+What a handler is given and how its span ends is the same for all of them; what a message is, its client's adapter says.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+from . import tracer as tracers
+from .clients import adapter_of
+from .core import NOOP, NoopSpan, Relation, Span, current, restore
+from .errors import ConfigurationError
+from .messaging import Operation, adapters, close, start_batch
+from .tracer import SpanTracer
+
+__all__ = ["batch", "consumer", "each", "process"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M")
+
+_ABSENT: Any = object()
+_set = current.set
+_reset = current.reset
+
+# A name of one's own for every message must not make the process grow.
+_KEPT: Final = 256
+
+
+def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | None) -> Operation:
+    """The process operation of a tracer (None: the default one), kept so that its templates are made once."""
+    bound = tracers.default() if tracer is None else tracer
+    kept: dict[tuple[str | None, str | None], Operation] = bound.operations
+    operation = kept.get((relation, name))
+    if operation is None:
+        operation = Operation("process", bound, relation=_checked(relation), name=name)
+        if len(kept) < _KEPT:
+            kept[relation, name] = operation
+    return operation
+
+
+def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
+    """Start the process span of a message; None for what is no message. Never raises."""
+    kind = type(message)
+    adapter = adapters.get(kind) or adapter_of(kind)
+    if adapter is None:
+        return None
+    try:
+        return adapter.begin(operation, message)
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        operation.tracer.complain("a message could not be traced")
+        return None
+
+
+def process(message: Any, tracer: SpanTracer | None, relation: str | None, name: str | None) -> Span | NoopSpan:
+    """The span of a message, for ``with``; a no-op one for what is no message."""
+    span = begin(operation_of(tracer, relation, name), message)
+    return NOOP if span is None else span
+
+
+def each(messages: Iterable[M], tracer: SpanTracer | None) -> Iterator[M]:
+    """Every message, current while the loop's body runs."""
+    for message in messages:
+        span = begin(operation_of(tracer, None, None), message)
+        if span is None:
+            yield message
+            continue
+        span.token = current.set(span)
+        try:
+            yield message
+        finally:
+            close(span, None)
+
+
+def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
+    """One span with a link to every message; a no-op one where there is no message."""
+    operation = operation_of(tracer, None, name)
+    found = messages if isinstance(messages, (list, tuple)) else list(messages)
+    try:
+        for message in found:
+            adapter = adapters.get(type(message)) or adapter_of(type(message))
+            if adapter is not None:
+                facts = adapter.collect(operation, found)
+                return NOOP if facts is None else start_batch(operation, facts)
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        operation.tracer.complain("a batch could not be traced")
+    return NOOP
+
+
+def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name: str | None) -> F:
+    """A handler whose every call is the process span of the message among its arguments."""
+    if not callable(function):
+        raise TypeError(f"@mqtrace.consumer is for a handler, and {function!r} cannot be called")
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(consumer(function.__func__, tracer, relation, name))  # type: ignore[return-value]
+    operation = (
+        operation_of(tracer, relation, name)
+        if tracer is not None
+        else Operation("process", None, relation=_checked(relation), name=name)
+    )
+    wrapped: Any
+    if inspect.iscoroutinefunction(function):
+        wrapped = _coroutine(function, operation)
+    elif inspect.isasyncgenfunction(function):
+        wrapped = _async_generator(function, operation)
+    elif inspect.isgeneratorfunction(function):
+        wrapped = _generator(function, operation)
+    else:
+        wrapped = _function(function, operation)
+    return functools.update_wrapper(wrapped, function)  # type: ignore[return-value]  # called as F is
+
+
+def _checked(relation: str | None) -> Relation | None:
+    if relation not in (None, "parent", "link"):
+        raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
+    return relation  # type: ignore[return-value]  # one of the three, by the check above
+
+
+def _find(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any]) -> Span | NoopSpan | None:
+    """Start the span of the first message among a handler's arguments."""
+    for argument in (*arguments, *named.values()):
+        kind = type(argument)
+        if adapters.get(kind) or adapter_of(kind):
+            return begin(operation, argument)
+    return None
+
+
+def _function(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    known = adapters.get
+
+    def handler(first: Any = _ABSENT, /, *rest: Any, **named: Any) -> Any:
+        adapter = known(type(first))
+        if adapter is not None:
+            try:
+                span = adapter.begin(operation, first)
+            except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+                operation.tracer.complain("a message could not be traced")
+                span = None
+        else:
+            span = _find(operation, rest if first is _ABSENT else (first, *rest), named)
+        if span is None:
+            return function(*rest, **named) if first is _ABSENT else function(first, *rest, **named)
+        token = _set(span)
+        try:
+            if rest or named or first is _ABSENT:
+                result = function(*rest, **named) if first is _ABSENT else function(first, *rest, **named)
+            else:
+                result = function(first)
+        except BaseException as error:
+            _reset(token)
+            span.token = None
+            close(span, error)
+            raise
+        _reset(token)
+        if not span.ended:
+            span.end()
+        return result
+
+    return handler
+
+
+def _coroutine(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    async def handler(*arguments: Any, **named: Any) -> Any:
+        span = _find(operation, arguments, named)
+        if span is None:
+            return await function(*arguments, **named)
+        with span:
+            return await function(*arguments, **named)
+
+    return handler
+
+
+def _generator(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    def handler(*arguments: Any, **named: Any) -> Generator[Any, Any, Any]:
+        span = _find(operation, arguments, named)
+        if span is None:
+            return (yield from function(*arguments, **named))
+        generator = function(*arguments, **named)
+        step: Callable[[], Any] = functools.partial(next, generator)
+        error: BaseException | None = None
+        try:
+            while True:
+                span.token = current.set(span)
+                try:
+                    given = step()
+                except StopIteration as stop:
+                    return stop.value
+                finally:
+                    restore(span)
+                try:
+                    sent = yield given
+                    step = functools.partial(generator.send, sent)
+                except GeneratorExit:
+                    step = generator.close
+                    span.token = current.set(span)
+                    try:
+                        generator.close()
+                    finally:
+                        restore(span)
+                    raise
+                except BaseException as thrown:  # noqa: BLE001  # it belongs to the handler, which is given it
+                    step = functools.partial(generator.throw, thrown)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            close(span, error)
+
+    return handler
+
+
+def _async_generator(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    async def handler(*arguments: Any, **named: Any) -> AsyncGenerator[Any, Any]:
+        span = _find(operation, arguments, named)
+        generator = function(*arguments, **named)
+        step: Callable[[], Any] = generator.__anext__
+        error: BaseException | None = None
+        try:
+            while True:
+                if span is not None:
+                    span.token = current.set(span)
+                try:
+                    given = await step()
+                except StopAsyncIteration:
+                    return
+                finally:
+                    if span is not None:
+                        restore(span)
+                try:
+                    sent = yield given
+                    step = functools.partial(generator.asend, sent)
+                except GeneratorExit:
+                    if span is not None:
+                        span.token = current.set(span)
+                    try:
+                        await generator.aclose()
+                    finally:
+                        if span is not None:
+                            restore(span)
+                    raise
+                except BaseException as thrown:  # noqa: BLE001  # it belongs to the handler, which is given it
+                    step = functools.partial(generator.athrow, thrown)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            if span is not None:
+                close(span, error)
+
+    return handler

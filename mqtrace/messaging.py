@@ -1,0 +1,238 @@
+"""What every client shares: the facts of an operation, its templates, and the context in a message's headers.
+
+A client file maps native calls to these. An :class:`Operation` is made once for a wrapped client or a handler; it
+gives the :class:`~mqtrace.core.Template` of each destination, and follows the default tracer when that is replaced.
+
+Names and attributes: OpenTelemetry semantic conventions 1.44, messaging.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
+from weakref import WeakSet
+
+from . import tracer as tracers
+from .carriers import Carrier
+from .core import (
+    Attribute,
+    BatchSpan,
+    Context,
+    Frame,
+    Kind,
+    NoopSpan,
+    Origin,
+    Relation,
+    Span,
+    Template,
+    current,
+    restore,
+    start,
+)
+from .tracer import SpanTracer
+
+__all__ = ["Batch", "Facts", "MessageAdapter", "Operation", "carry", "close", "register", "start_batch"]
+
+#: `messaging.operation.type`.
+OperationType = Literal["create", "send", "receive", "process", "settle"]
+
+_KINDS: Final[Mapping[OperationType, Kind]] = {
+    "create": "producer",
+    "send": "producer",
+    "receive": "client",
+    "process": "consumer",
+    "settle": "client",
+}
+# A client that makes up destinations (a reply queue a request) must not make the process grow.
+_DESTINATIONS: Final = 2048
+
+
+class Facts(NamedTuple):
+    """What a client knows of itself. Each may be None: then its attribute is left out."""
+
+    client_id: str | None = None
+    group: str | None = None
+    address: str | None = None
+    port: int | None = None
+
+    def attributes(self) -> Mapping[str, Attribute]:
+        """As attributes of a span."""
+        named: dict[str, Attribute | None] = {
+            "messaging.client.id": self.client_id,
+            "messaging.consumer.group.name": self.group,
+            "server.address": self.address,
+            "server.port": self.port,
+        }
+        return {key: value for key, value in named.items() if value is not None}
+
+
+#: Of a client that says nothing of itself.
+NOTHING_KNOWN: Final = Facts()
+
+
+class Operation:
+    """One operation of one client or handler. ``templates`` is what the hot path looks into; ``make`` fills it.
+
+    ``tracer``: whose spans it makes; None: the default tracer's, whichever that is. ``name``: the whole span name,
+    where the user gave one. ``relation``: of a process span to its message; None: as the tracer was configured.
+    """
+
+    __slots__ = ("__weakref__", "_bound", "_lock", "direct", "name", "relation", "templates", "tracer", "verb")
+
+    #: By what the client looks up: a topic, or an exchange and routing key.
+    templates: dict[Hashable, Template]
+    #: The tracer that the templates are of.
+    tracer: SpanTracer
+    #: Whether a message needs nothing but W3C headers, so that a client may write and read them by itself.
+    direct: bool
+
+    def __init__(
+        self,
+        verb: str,
+        tracer: SpanTracer | None = None,
+        *,
+        relation: Relation | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.verb = verb
+        self.name = name
+        self.relation = relation
+        self._bound = tracer is not None
+        self._lock = threading.Lock()
+        self._follow(tracers.default() if tracer is None else tracer)
+        if tracer is None:
+            tracers.followers.add(self)
+            # configure() may have run between the two lines above
+            self.follow(tracers.default())
+
+    def follow(self, tracer: SpanTracer) -> None:
+        """Make the spans of another default tracer from now on."""
+        if not self._bound and tracer is not self.tracer:
+            self._follow(tracer)
+
+    def _follow(self, tracer: SpanTracer) -> None:
+        with self._lock:
+            self.tracer = tracer
+            self.direct = tracer.propagator.is_w3c
+            self.templates = {}
+
+    def forget(self, key: Hashable) -> None:
+        """Drop a template: what it says of its destination no longer holds."""
+        with self._lock:
+            self.templates.pop(key, None)
+
+    def make(
+        self,
+        key: Hashable | None,
+        system: str,
+        type: OperationType,
+        destination: str | None,
+        facts: Facts = NOTHING_KNOWN,
+        extra: Mapping[str, Attribute] | None = None,
+        *,
+        kind: Kind | None = None,
+        verb: str | None = None,
+    ) -> Template:
+        """The template of a destination, kept under ``key`` unless that is None."""
+        verb = verb or self.verb
+        attributes: dict[str, Attribute] = {
+            "messaging.system": system,
+            "messaging.operation.name": verb,
+            "messaging.operation.type": type,
+        }
+        if destination is not None:
+            attributes["messaging.destination.name"] = destination
+        attributes.update(facts.attributes())
+        attributes.update(extra or {})
+        name = self.name or (verb if destination is None else f"{verb} {destination}")
+        with self._lock:
+            template = self.tracer.template(
+                name, kind or _KINDS[type], attributes, destination=destination, relation=self.relation
+            )
+            if key is not None and len(self.templates) < _DESTINATIONS:
+                self.templates[key] = template
+        return template
+
+
+class Batch(NamedTuple):
+    """What an adapter read from the messages of one batch."""
+
+    system: str
+    #: The destination of all of them, or None where there are several.
+    destination: str | None
+    count: int
+    origins: Sequence[Origin]
+    facts: Facts
+    extra: Mapping[str, Attribute]
+
+
+class MessageAdapter(Protocol):
+    """What a client file says of its messages."""
+
+    def begin(self, operation: Operation, message: Any) -> Span | NoopSpan | None:
+        """Start the process span of a message; None for what is no message: an event, a partition's end."""
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch; None where there is no message in it."""
+
+
+_adapters: dict[type, MessageAdapter] = {}
+_listeners: WeakSet[Any] = WeakSet()
+
+
+def register(message: type, adapter: MessageAdapter) -> None:
+    """Say that objects of this type are messages. For client files."""
+    _adapters[message] = adapter
+
+
+#: Types of messages that have been registered; read by mqtrace.consume once a message.
+adapters: Final[Mapping[type, MessageAdapter]] = _adapters
+
+
+def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:
+    """The span of a batch, with a link to every message's context. It is not current yet."""
+    key = ("batch", batch.system, batch.destination, batch.facts)
+    template = operation.templates.get(key)
+    if template is None:
+        template = operation.make(key, batch.system, "process", batch.destination, batch.facts, batch.extra)
+    span = start(template, current.get(), BatchSpan)
+    if isinstance(span, BatchSpan):
+        span.origins = batch.origins
+        span.set_attributes({"messaging.batch.message_count": batch.count})
+    return span
+
+
+C = TypeVar("C", bound=Carrier)
+
+
+def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier) -> bool:
+    """Put the context of a send span into a message's headers, unless the user put a valid one there.
+
+    The user's is kept as it is, and the span links to it and becomes a CLIENT span (conventions, "Context
+    propagation"). A malformed one is replaced. ``carrier`` is over a copy of the user's headers. Returns whether
+    anything was written.
+    """
+    theirs = tracer.propagator.extract(carrier, Context(), None)
+    if theirs.identity is not None:
+        if isinstance(span, Span):
+            span.template = span.template.as_client()
+            span.add_link(theirs)
+        return False
+    frame: Frame = span
+    if theirs.baggage is not None:
+        # The user's own baggage header stays; ours is what the context adds to it.
+        frame = Context(span.identity, span.state, {**(span.baggage or {}), **theirs.baggage})
+    tracer.propagator.inject(carrier, frame)
+    return True
+
+
+def close(span: Span | NoopSpan, error: BaseException | None) -> None:
+    """End a process span that was made current, with the exception that its handler raised."""
+    restore(span)
+    if error is not None and not isinstance(error, GeneratorExit):
+        span.fail(error)
+    span.end()
+
+
+Extract = Callable[[Any], Context]

@@ -1,0 +1,283 @@
+"""The tracer: one service's spans, how they are sampled, and where they go.
+
+It starts spans and carries contexts; what messages need on top of it is in messaging.py and above. The default tracer
+is the one that ``mqtrace.configure`` made; until then it is one that passes contexts on and makes no span.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+from weakref import WeakSet
+
+from . import carriers
+from .config import Settings
+from .core import (
+    EMPTY,
+    Attribute,
+    Clock,
+    Context,
+    Frame,
+    Kind,
+    Mistakes,
+    NoopSpan,
+    Pipeline,
+    Relation,
+    Sink,
+    Span,
+    Template,
+    current,
+    start,
+)
+from .export.batch import COUNTS, DROP_REASONS
+from .sampling import Never, Rule, rules
+from .sampling.decision import SamplerDecider
+
+__all__ = ["CURRENT", "Follower", "SpanTracer", "default", "followers", "set_default"]
+
+log = logging.getLogger("mqtrace")
+
+_KINDS: Final = ("internal", "producer", "consumer", "client", "server")
+# Names of a user's own spans: beyond these many a template is made anew each time.
+_NAMES: Final = 1024
+
+
+class _Current:
+    """The default of ``start_span(parent=)``: what is current."""
+
+    def __repr__(self) -> str:
+        return "CURRENT"
+
+
+CURRENT: Final = _Current()
+
+
+class Processor(Sink, Protocol):
+    """A sink that can be waited for."""
+
+    def flush(self, timeout: float) -> bool: ...
+    def shutdown(self, timeout: float) -> bool: ...
+    def stats(self) -> dict[str, Any]: ...
+
+
+class Nowhere:
+    """The processor of a tracer that makes no spans."""
+
+    def __init__(self) -> None:
+        self.queue: list[Span] = []
+        self.limit = 0
+
+    def overflow(self, span: Span) -> None:
+        """There is none."""
+
+    def admit(self, span: Span, weight: int) -> None:
+        """There is none."""
+
+    def flush(self, timeout: float) -> bool:
+        """Nothing is left to wait for."""
+        return True
+
+    def shutdown(self, timeout: float) -> bool:
+        """Nothing is left to wait for."""
+        return True
+
+    def stats(self) -> dict[str, Any]:
+        """Zeros, in the shape of everyone's."""
+        counts: dict[str, Any] = dict.fromkeys(COUNTS, 0)
+        return {**counts, "spans_dropped": dict.fromkeys(DROP_REASONS, 0)}
+
+
+class SpanTracer:
+    """Starts spans of one service. Made from :class:`~mqtrace.config.Settings`."""
+
+    def __init__(self, settings: Settings, processor: Processor, clock: Clock, mistakes: Mistakes) -> None:
+        self.settings = settings
+        self.propagator = settings.propagator
+        self.processor = processor
+        self.mistakes = mistakes
+        self.pipeline = Pipeline(
+            settings.service,
+            settings.resource,
+            processor,
+            clock=clock,
+            limits=settings.limits,
+            mistakes=mistakes,
+            spend=SamplerDecider.spending(settings.sampler, settings.rules),
+            failed=SamplerDecider.learning(settings.sampler, settings.rules),
+        )
+        self._decider = SamplerDecider(settings.sampler)
+        self._names: dict[tuple[str, str], Template] = {}
+        self._complaints: set[str] = set()
+        #: The operations of `process`, `each` and `batch`, kept by mqtrace.consume.
+        self.operations: dict[Any, Any] = {}
+        #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
+        self.holders: WeakSet[Any] = WeakSet()
+
+    @property
+    def service(self) -> str:
+        """service.name."""
+        return self.settings.service
+
+    # ------------------------------------------------------------------ spans
+
+    def template(
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Mapping[str, Attribute],
+        *,
+        destination: str | None = None,
+        relation: Relation | None = None,
+    ) -> Template:
+        """What spans of one operation have in common, with the rule of its destination."""
+        rule: Rule | None = None
+        if destination is not None and self.settings.rules:
+            rule = rules.first(self.settings.rules, destination)
+        decider = self._decider
+        passing = self.settings.disabled
+        if rule is not None:
+            passing = passing or rule.ignore
+            relation = relation or rule.relation
+            if rule.rate is not None:
+                decider = SamplerDecider(self.settings.sampler, rule.rate)
+        return Template(
+            self.pipeline,
+            name,
+            kind,
+            attributes,
+            sampling=decider,
+            destination=destination,
+            relation=relation or self.settings.relation,
+            passing=passing,
+        )
+
+    def start_span(
+        self,
+        name: str,
+        *,
+        kind: Kind = "internal",
+        parent: Frame | _Current | None = CURRENT,
+        links: Iterable[Frame] = (),
+        attributes: Mapping[str, object] | None = None,
+        start_time: int | None = None,
+    ) -> Span | NoopSpan:
+        """Start a span; use it with ``with`` or call its ``end``.
+
+        ``parent``: a span or a Context; None: a new trace; left out: what is current. ``links``: spans or Contexts, or
+        pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: what cannot be used is
+        ignored and counted.
+        """
+        above = current.get() if isinstance(parent, _Current) else parent
+        template = self._names.get((name, kind)) if type(name) is str and type(kind) is str else None
+        if template is None:
+            template = self._named(name, kind)
+        if above is not None and not hasattr(above, "identity"):
+            self.mistakes.calls_ignored += 1
+            above = None
+        span = start(template, above, Span, attributes)  # type: ignore[arg-type]  # a sampler sees them as given
+        if isinstance(span, NoopSpan):
+            return span
+        if attributes:
+            span.set_attributes(attributes)
+        if start_time is not None:
+            if isinstance(start_time, int) and 0 < start_time < 1 << 63:
+                span.begun = self.pipeline.clock.reading(start_time)
+            else:
+                self.mistakes.calls_ignored += 1
+        for link in links:
+            if isinstance(link, tuple) and len(link) == 2:
+                span.add_link(*link)
+            else:
+                span.add_link(link)
+        return span
+
+    def _named(self, name: object, kind: object) -> Template:
+        if not isinstance(name, str):
+            self.mistakes.calls_ignored += 1
+            name = "unnamed"
+        if kind not in _KINDS:
+            self.mistakes.calls_ignored += 1
+            kind = "internal"
+        template = self.template(name, kind, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
+        if len(self._names) < _NAMES:
+            self._names[name, str(kind)] = template
+        return template
+
+    # ------------------------------------------------------------------ contexts
+
+    def inject(self, carrier: Any, context: Frame | None = None) -> None:
+        """Write a context (what is current, if left out) into ``carrier``, in place.
+
+        ``carrier``: one of mqtrace.carriers, or a native object that one of them recognises; TypeError for another.
+        """
+        frame = current.get() if context is None else context
+        self.propagator.inject(carriers.recognise(carrier), EMPTY if frame is None else frame)
+
+    def extract(self, carrier: Any) -> Context:
+        """The context in ``carrier``; one without a trace where there is none. None holds no context."""
+        if carrier is None:
+            return EMPTY
+        return self.propagator.extract(carriers.recognise(carrier), EMPTY, self.malformed)
+
+    def malformed(self) -> None:
+        """Count a context that was none."""
+        self.mistakes.contexts_malformed += 1
+
+    def complain(self, sentence: str) -> None:
+        """Say once that something of ours did not work; the application goes on without it. Call it in an except."""
+        if sentence not in self._complaints:
+            self._complaints.add(sentence)
+            log.warning("%s", sentence, exc_info=True)
+
+    # ------------------------------------------------------------------ the end
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send what has ended. ``timeout`` in seconds; True: everything left in time."""
+        return self.processor.flush(timeout)
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """End what waits for a report, send what has ended, and stop. True: everything left in time."""
+        began = time.monotonic()
+        for holder in list(self.holders):
+            holder.release(self)
+        return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the start of the process; see docs/configuration.md for the meaning of each."""
+        return {
+            **self.processor.stats(),
+            "contexts_malformed": self.mistakes.contexts_malformed,
+            "calls_ignored": self.mistakes.calls_ignored,
+            "clock_skew": self.mistakes.clock_skew,
+        }
+
+
+class Follower(Protocol):
+    """What makes the spans of the default tracer, whichever that is."""
+
+    def follow(self, tracer: SpanTracer) -> None: ...
+
+
+#: Everything that follows the default tracer.
+followers: WeakSet[Any] = WeakSet()
+_default: SpanTracer | None = None
+
+
+def default() -> SpanTracer:
+    """The default tracer; one that only passes contexts on, until there is another."""
+    global _default
+    if _default is None:
+        _default = SpanTracer(Settings(sampler=Never(), disabled=True), Nowhere(), Clock(), Mistakes())
+    return _default
+
+
+def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
+    """Make this the default tracer, for what is wrapped already too. Gives the one before."""
+    global _default
+    before, _default = _default, tracer
+    now = default()
+    for follower in list(followers):
+        follower.follow(now)
+    return before

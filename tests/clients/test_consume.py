@@ -1,0 +1,490 @@
+"""The decorator, the block, the loop and the batch, on messages made by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+import mqtrace
+from mqtrace.testing import Spans, record
+
+TRACE = "a1" * 16
+PARENT = "b2" * 8
+HEADERS = [("traceparent", f"00-{TRACE}-{PARENT}-03".encode())]
+UNSAMPLED = [("traceparent", f"00-{TRACE}-{PARENT}-02".encode())]
+Make = Callable[..., Any]
+
+
+def other(number: int) -> list[tuple[str, bytes]]:
+    return [("traceparent", f"00-{number:032x}-{number:016x}-03".encode())]
+
+
+# ---------------------------------------------------------------------- the decorator
+
+
+def test_a_handler_runs_inside_the_span_of_its_message(message: Make, spans: Spans) -> None:
+    @mqtrace.consumer
+    def handle(incoming: Any) -> str:
+        seen.append(mqtrace.current_span())
+        return "done"
+
+    seen: list[Any] = []
+    assert handle(message(headers=HEADERS, partition=3, offset=0)) == "done"
+    (span,) = spans
+    assert seen == [span]
+    assert span.name == "process orders"
+    assert span.kind == "consumer"
+    assert (span.trace_id, span.parent_id) == (TRACE, PARENT)
+    assert [link.context.span_id for link in span.links] == [PARENT]
+    assert span.attributes["messaging.system"] == "kafka"
+    assert span.attributes["messaging.operation.name"] == "process"
+    assert span.attributes["messaging.operation.type"] == "process"
+    assert span.attributes["messaging.destination.name"] == "orders"
+    assert span.attributes["messaging.destination.partition.id"] == "3"
+    assert span.attributes["messaging.kafka.offset"] == 0
+    assert span.attributes["messaging.message.receive.latency"] > 0
+    assert "messaging.kafka.message.tombstone" not in span.attributes
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
+def test_what_a_handler_raises_is_recorded_and_goes_on(message: Make, spans: Spans, error: BaseException) -> None:
+    """FAULTS 9."""
+
+    @mqtrace.consumer
+    def handle(incoming: Any) -> None:
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        handle(message(headers=HEADERS))
+    assert caught.value is error
+    assert spans[0].status == "error"
+    assert spans[0].attributes["error.type"] == type(error).__name__
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_the_message_is_found_by_its_type_wherever_it_stands(message: Make, spans: Spans) -> None:
+    class Service:
+        @mqtrace.consumer
+        def method(self, incoming: Any, flag: bool = False) -> bool:
+            return flag
+
+        @classmethod
+        @mqtrace.consumer
+        def class_method(cls, incoming: Any) -> None: ...
+
+        @staticmethod
+        @mqtrace.consumer
+        def static_method(incoming: Any) -> None: ...
+
+        @mqtrace.consumer
+        @classmethod
+        def outside(cls, incoming: Any) -> None: ...
+
+    @mqtrace.consumer
+    def last(number: int, *, incoming: Any) -> int:
+        return number
+
+    one = message(headers=HEADERS)
+    assert Service().method(one, flag=True) is True
+    assert Service().method(incoming=one) is False
+    Service.class_method(one)
+    Service.static_method(one)
+    Service.outside(one)
+    assert last(7, incoming=one) == 7
+    assert [span.trace_id for span in spans] == [TRACE] * 6
+
+
+def test_a_handler_without_a_message_is_called_as_it_is(spans: Spans) -> None:
+    @mqtrace.consumer
+    def handle(*arguments: Any, **named: Any) -> Any:
+        return arguments, named
+
+    assert handle() == ((), {})
+    assert handle(None) == ((None,), {})
+    assert handle(1, two=2) == ((1,), {"two": 2})
+    assert not spans
+
+
+def test_a_decorated_handler_keeps_its_name_and_signature(message: Make) -> None:
+    @mqtrace.consumer(name="whole name", relation="link")
+    def handle(incoming: Any) -> None:
+        """What it does."""
+
+    assert handle.__name__ == "handle"
+    assert handle.__doc__ == "What it does."
+
+
+def test_name_is_the_whole_span_name_and_link_starts_a_new_trace(message: Make, spans: Spans) -> None:
+    @mqtrace.consumer(name="whole name", relation="link")
+    def handle(incoming: Any) -> None: ...
+
+    handle(message(headers=HEADERS))
+    (span,) = spans
+    assert span.name == "whole name"
+    assert span.parent_id is None
+    assert span.trace_id != TRACE
+    assert [link.context.span_id for link in span.links] == [PARENT]
+
+
+def test_a_wrong_relation_is_one_sentence(message: Make) -> None:
+    with pytest.raises(mqtrace.ConfigurationError, match="write 'parent' or 'link'"):
+        mqtrace.consumer(relation="child")(lambda incoming: None)
+    with pytest.raises(TypeError, match="cannot be called"):
+        mqtrace.consumer(7)
+
+
+def test_coroutines_swap_no_contexts(message: Make, spans: Spans) -> None:
+    """FAULTS 11."""
+
+    @mqtrace.consumer
+    async def handle(incoming: Any) -> str:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return mqtrace.current_span().trace_id
+
+    async def main() -> list[str]:
+        return await asyncio.gather(*(handle(message(headers=other(number))) for number in range(1, 20)))
+
+    assert asyncio.run(main()) == [f"{number:032x}" for number in range(1, 20)]
+    assert len(spans) == 19
+
+
+def test_a_cancelled_coroutine_ends_its_span_with_that(message: Make, spans: Spans) -> None:
+    @mqtrace.consumer
+    async def handle(incoming: Any) -> None:
+        await asyncio.sleep(10)
+
+    async def main() -> None:
+        task = asyncio.create_task(handle(message(headers=HEADERS)))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert "CancelledError" in str(spans[0].attributes["error.type"])
+
+
+def test_a_generator_handler_is_current_inside_only(message: Make, spans: Spans) -> None:
+    @mqtrace.consumer
+    def handle(incoming: Any) -> Iterator[str]:
+        sent = yield mqtrace.current_span().trace_id
+        try:
+            yield sent
+        except KeyError:
+            yield "caught " + mqtrace.current_span().trace_id
+        return "result"  # noqa: B901  # generators may return, and this one's caller looks
+
+    steps: Any = handle(message(headers=HEADERS))
+    assert next(steps) == TRACE
+    assert mqtrace.current_span().trace_id == "0" * 32
+    assert steps.send("given") == "given"
+    assert steps.throw(KeyError()) == "caught " + TRACE
+    assert not spans
+    with pytest.raises(StopIteration) as stop:
+        next(steps)
+    assert stop.value.value == "result"
+    assert [span.status for span in spans] == ["unset"]
+
+
+def test_a_generator_that_is_closed_early_ends_its_span_without_an_error(message: Make, spans: Spans) -> None:
+    cleaned: list[str] = []
+
+    @mqtrace.consumer
+    def handle(incoming: Any) -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            cleaned.append(mqtrace.current_span().trace_id)
+
+    steps: Any = handle(message(headers=HEADERS))
+    next(steps)
+    steps.close()
+    assert cleaned == [TRACE]
+    assert [span.status for span in spans] == ["unset"]
+
+
+def test_an_async_generator_is_current_inside_only(message: Make, spans: Spans) -> None:
+    @mqtrace.consumer
+    async def handle(incoming: Any) -> AsyncIterator[str]:
+        yield mqtrace.current_span().trace_id
+        await asyncio.sleep(0)
+        yield mqtrace.current_span().trace_id
+
+    async def main() -> list[str]:
+        seen = []
+        async for inside in handle(message(headers=HEADERS)):
+            seen += [inside, mqtrace.current_span().trace_id]
+        return seen
+
+    assert asyncio.run(main()) == [TRACE, "0" * 32, TRACE, "0" * 32]
+    assert len(spans) == 1
+
+
+# ---------------------------------------------------------------------- the block
+
+
+def test_a_block_gives_the_span_of_the_message(message: Make, spans: Spans) -> None:
+    with mqtrace.process(message(headers=HEADERS)) as span:
+        span.set_attribute("mine", 1)
+        assert mqtrace.current_span() is span
+    assert spans[0].attributes["mine"] == 1
+
+
+def test_a_message_inside_another_span_is_the_messages_child_and_linked_to_it(message: Make, spans: Spans) -> None:
+    with spans.tracer.start_span("around") as around, mqtrace.process(message(headers=HEADERS)) as span:
+        pass
+    assert span.parent_id == PARENT
+    assert {link.context.span_id for link in span.links} == {PARENT, around.span_id}
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_a_message_without_a_context_is_the_child_of_what_is_around(message: Make, spans: Spans) -> None:
+    with spans.tracer.start_span("around") as around, mqtrace.process(message()) as span:
+        pass
+    assert span.parent_id == around.span_id
+    with mqtrace.process(message()) as root:
+        pass
+    assert root.parent_id is None
+    assert root.links == ()
+
+
+def test_a_trace_that_is_not_sampled_goes_on_unsampled(message: Make, spans: Spans) -> None:
+    with mqtrace.process(message(headers=UNSAMPLED)) as span:
+        assert not span.is_recording()
+        assert mqtrace.current_span().trace_id == TRACE
+        carrier: dict[str, str] = {}
+        spans.tracer.inject(carrier)
+    assert carrier["traceparent"] == UNSAMPLED[0][1].decode()
+    assert not spans
+
+
+def test_a_tombstone_is_a_message(message: Make, spans: Spans) -> None:
+    """FAULTS 3."""
+    with mqtrace.process(message(value=None, headers=HEADERS)):
+        pass
+    assert spans[0].attributes["messaging.kafka.message.tombstone"] is True
+    assert spans[0].trace_id == TRACE
+
+
+def test_an_empty_value_is_no_tombstone(message: Make, spans: Spans) -> None:
+    with mqtrace.process(message(value=b"", headers=HEADERS)):
+        pass
+    assert "messaging.kafka.message.tombstone" not in spans[0].attributes
+
+
+def test_events_and_empty_polls_make_no_span(message: Make, spans: Spans) -> None:
+    """FAULTS 4 and 14."""
+    calls: list[Any] = []
+    handle = mqtrace.consumer(calls.append)
+    event = message(error="_PARTITION_EOF")
+    handle(event)
+    handle(None)
+    with mqtrace.process(None) as span:
+        assert not span.is_recording()
+    with mqtrace.process(event):
+        pass
+    assert list(mqtrace.each([None, event])) == [None, event]
+    with mqtrace.batch([]) as span:
+        assert not span.is_recording()
+    with mqtrace.batch([None, event]):
+        pass
+    assert calls == [event, None]
+    assert not spans
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("traceparent", b"\xff\xfe")],
+        [("traceparent", None)],
+        [("traceparent", b"")],
+        [("traceparent", b"00-zz-zz-00")],
+        [("traceparent", 7)],
+        [("traceparent", HEADERS[0][1].decode())],
+        [(b"traceparent", b"x")],
+        [("x", b"\xff")] * 1000,
+        [("traceparent",)],
+        [None],
+        {"traceparent": b"nonsense"},
+        RuntimeError("headers that cannot be read"),
+        "text",
+        7,
+    ],
+)
+def test_no_header_raises_or_costs_the_message(message: Make, spans: Spans, headers: Any) -> None:
+    """FAULTS 1."""
+    handled: list[Any] = []
+    handle = mqtrace.consumer(handled.append)
+    one = message(headers=headers)
+    handle(one)
+    assert list(mqtrace.each([one])) == [one]
+    with mqtrace.batch([one]):
+        pass
+    assert handled == [one]
+
+
+def test_a_malformed_context_is_counted(message: Make, spans: Spans) -> None:
+    with mqtrace.process(message(headers=[("traceparent", b"00-zz-00")])) as span:
+        pass
+    assert span.parent_id is None
+    assert mqtrace.stats()["contexts_malformed"] == 1
+
+
+def test_the_last_traceparent_wins(message: Make, spans: Spans) -> None:
+    """FAULTS 7."""
+    with mqtrace.process(message(headers=[*other(5), *HEADERS])) as span:
+        pass
+    assert span.parent_id == PARENT
+
+
+def test_tracestate_and_baggage_reach_the_handler(message: Make, spans: Spans) -> None:
+    headers = [*HEADERS, ("tracestate", b"a=1,b=2"), ("baggage", b"user=ann%20b")]
+    with mqtrace.process(message(headers=headers)) as span:
+        carrier: dict[str, str] = {}
+        spans.tracer.inject(carrier)
+    assert span.trace_state == "a=1,b=2"
+    assert carrier["tracestate"] == "a=1,b=2"
+    assert carrier["baggage"] == "user=ann%20b"
+
+
+# ---------------------------------------------------------------------- the loop
+
+
+def test_each_message_of_a_loop_is_current_in_the_body(message: Make, spans: Spans) -> None:
+    """FAULTS 8 and 10."""
+    messages = [message(headers=other(number)) for number in range(1, 4)]
+    seen = [mqtrace.current_span().trace_id for _ in mqtrace.each(messages)]
+    assert seen == [f"{number:032x}" for number in range(1, 4)]
+    assert [span.trace_id for span in spans] == seen
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_a_loop_is_lazy_and_takes_any_iterable(message: Make, spans: Spans) -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[Any]:
+        for number in range(1, 100):
+            taken.append(number)
+            yield message(headers=other(number))
+
+    for _ in mqtrace.each(source()):
+        if len(taken) == 3:
+            break
+    assert taken == [1, 2, 3]
+    assert len(spans) == 3
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_an_exception_in_a_loop_ends_the_span(message: Make, spans: Spans) -> None:
+    def loop() -> None:
+        for _ in mqtrace.each([message(headers=HEADERS)]):
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        loop()
+    assert len(spans) == 1
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+# ---------------------------------------------------------------------- the batch
+
+
+def test_a_batch_is_one_span_with_a_link_to_every_message(message: Make, spans: Spans) -> None:
+    """FAULTS 10."""
+    messages = [message(headers=other(number), offset=number, partition=number) for number in range(1, 4)]
+    with mqtrace.batch(messages) as span:
+        assert mqtrace.current_span() is span
+    assert span.name == "process orders"
+    assert span.kind == "consumer"
+    assert span.parent_id is None
+    assert span.attributes["messaging.batch.message_count"] == 3
+    assert "messaging.kafka.offset" not in span.attributes
+    assert [link.context.trace_id for link in span.links] == [f"{number:032x}" for number in range(1, 4)]
+    assert [link.attributes["messaging.kafka.offset"] for link in span.links] == [1, 2, 3]
+    assert [link.attributes["messaging.destination.partition.id"] for link in span.links] == ["1", "2", "3"]
+
+
+def test_a_batch_of_several_topics_says_them_on_its_links(message: Make, spans: Spans) -> None:
+    messages = [message(topic=topic, headers=HEADERS) for topic in ("a", "b", "a")]
+    with mqtrace.batch(messages) as span:
+        pass
+    assert span.name == "process"
+    assert "messaging.destination.name" not in span.attributes
+    assert [link.attributes["messaging.destination.name"] for link in span.links] == ["a", "b", "a"]
+
+
+def test_a_batch_counts_messages_without_a_context_and_no_events(message: Make, spans: Spans) -> None:
+    with mqtrace.batch(iter([message(), message(error="x"), message(headers=HEADERS, value=None)]), name="all") as span:
+        pass
+    assert span.name == "all"
+    assert span.attributes["messaging.batch.message_count"] == 2
+    assert len(span.links) == 1
+
+
+# ---------------------------------------------------------------------- tracers
+
+
+def test_before_configure_a_context_passes_and_no_span_is_made(message: Make) -> None:
+    from mqtrace import tracer
+
+    before = tracer.set_default(None)
+    try:
+        with mqtrace.process(message(headers=HEADERS)) as span:
+            carrier: dict[str, str] = {}
+            tracer.default().inject(carrier)
+        assert not span.is_recording()
+        assert carrier["traceparent"] == HEADERS[0][1].decode()
+        with mqtrace.process(message()):
+            empty: dict[str, str] = {}
+            tracer.default().inject(empty)
+        assert empty == {}
+    finally:
+        tracer.set_default(before)
+
+
+def test_a_handler_follows_the_default_tracer(message: Make) -> None:
+    """FAULTS 18: what was decorated before configure is traced after it."""
+    handle = mqtrace.consumer(lambda incoming: None)
+    handle(message(headers=HEADERS))
+    with record("one") as one:
+        handle(message(headers=HEADERS))
+        with record("two") as two:
+            handle(message(headers=HEADERS))
+        handle(message(headers=HEADERS))
+    assert [span.service for span in one] == ["one", "one"]
+    assert [span.service for span in two] == ["two"]
+
+
+def test_a_tracer_of_its_own_needs_no_global_state(message: Make, spans: Spans) -> None:
+    with record("own") as own:
+        mine = own.tracer
+    handle = mine.consumer(lambda incoming: None)
+    handle(message(headers=HEADERS))
+    with mine.process(message(headers=HEADERS)):
+        pass
+    list(mine.each([message(headers=HEADERS)]))
+    with mine.batch([message(headers=HEADERS)]):
+        pass
+    assert [span.service for span in own] == ["own"] * 4
+    assert not spans
+
+
+def test_use_carries_a_context_to_a_thread(message: Make, spans: Spans) -> None:
+    seen: list[str] = []
+    with mqtrace.process(message(headers=HEADERS)) as span:
+
+        def work() -> None:
+            with mqtrace.use(span):
+                seen.append(mqtrace.current_span().span_id)
+            seen.append(mqtrace.current_span().span_id)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert seen == [span.span_id, "0" * 16]

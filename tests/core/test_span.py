@@ -1,0 +1,214 @@
+"""Spans: what a user writes into them and reads from them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mqtrace import core
+
+Make = Callable[..., core.Template]
+
+
+def started(template: Make, **options: Any) -> core.Span:
+    span = core.start(template(**options), None, core.Span)
+    assert isinstance(span, core.Span)
+    return span
+
+
+def test_a_span_in_a_with_block_is_current_inside_and_ends_after(template: Make, recorder: Any) -> None:
+    with started(template) as span:
+        assert core.current_span() is span
+        assert span.is_recording()
+        assert span.end_time is None
+    assert core.current_span() is core.NOOP
+    assert recorder.queue == [span]
+    assert span.end_time is not None
+    assert span.end_time >= span.start_time
+
+
+def test_an_exception_is_recorded_and_goes_on(template: Make, recorder: Any) -> None:
+    """FAULTS 9."""
+    with pytest.raises(KeyError), started(template) as span:
+        raise KeyError("gone")
+    assert span.status == "error"
+    assert span.attributes["error.type"] == "KeyError"
+    (event,) = span.events
+    assert event.name == "exception"
+    assert event.attributes["exception.type"] == "KeyError"
+    assert event.attributes["exception.message"] == "'gone'"
+    assert "test_span.py" in str(event.attributes["exception.stacktrace"])
+    assert recorder.queue == [span]
+
+
+def test_the_span_before_is_current_again_after_an_exception(template: Make) -> None:
+    with started(template) as outer:
+        with pytest.raises(SystemExit), started(template):
+            raise SystemExit(1)
+        assert core.current_span() is outer
+
+
+def test_an_exception_that_cannot_say_what_it_is_passes_all_the_same(template: Make) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    with pytest.raises(Mute), started(template) as span:
+        raise Mute
+    assert span.status == "error"
+
+
+@pytest.mark.parametrize("value", [{}, object(), None, 1 << 63, -(1 << 63) - 1, [[1]], [None], 1j])
+def test_an_attribute_that_cannot_be_kept_is_ignored_and_counted(
+    template: Make, pipeline: core.Pipeline, value: object
+) -> None:
+    span = started(template)
+    span.set_attribute("good", 1)
+    span.set_attribute("bad", value)
+    span.set_attribute(7, 1)  # type: ignore[arg-type]  # that is the mistake
+    span.set_attribute("", 1)
+    assert dict(span.attributes) == {"good": 1}
+    assert pipeline.mistakes.calls_ignored == 3
+
+
+def test_calls_that_cannot_be_done_never_raise(template: Make, pipeline: core.Pipeline) -> None:
+    span: Any = started(template)
+    span.set_attributes(None)
+    span.set_attributes([1])
+    span.add_event(None)
+    span.add_event("e", attributes={1: 2})
+    span.add_event("e", timestamp="now")
+    span.add_link(None)
+    span.add_link(core.Context())
+    span.record_exception("no exception")
+    span.set_status("green")
+    span.set_status("error", 7)
+    span.end(end_time="now")
+    span.end()
+    span.set_attribute("late", 1)
+    assert "late" not in span.attributes
+    assert pipeline.mistakes.calls_ignored == 13
+
+
+def test_a_second_end_does_not_send_the_span_twice(template: Make, recorder: Any) -> None:
+    span = started(template)
+    span.end()
+    span.end()
+    assert recorder.queue == [span]
+
+
+def test_ok_is_final_and_only_an_error_has_a_description(template: Make) -> None:
+    span = started(template)
+    span.set_status("error", "first")
+    assert (span.status, span.status_description) == ("error", "first")
+    span.set_status("ok", "unused")
+    span.set_status("error", "late")
+    assert (span.status, span.status_description) == ("ok", None)
+
+
+def test_times_are_the_users_where_he_gives_them(template: Make) -> None:
+    span = started(template)
+    span.add_event("then", timestamp=1_700_000_000_000_000_001)
+    span.end(end_time=1_800_000_000_000_000_007)
+    assert span.events[0].timestamp == 1_700_000_000_000_000_001
+    assert span.end_time == 1_800_000_000_000_000_007
+
+
+def test_a_duration_survives_a_wall_clock_that_is_set(template: Make, pipeline: core.Pipeline) -> None:
+    wall, steady = 10**18, 5 * 10**9
+    pipeline.clock = core.Clock(lambda: steady, lambda: wall)
+    span = core.start(template(), None, core.Span)
+    wall -= 3600 * 10**9
+    steady += 2 * 10**9
+    span.end()
+    assert isinstance(span, core.Span)
+    assert span.end_time is not None
+    assert span.end_time - span.start_time == 2 * 10**9
+
+
+def test_what_is_over_the_limits_is_dropped_and_counted(recorder: Any, template: Make, pipeline: core.Pipeline) -> None:
+    pipeline.limits = core.Limits(attributes=2, events=1, links=1, value_length=3)
+    span = started(template)
+    other = core.Context(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
+    for number in range(4):
+        span.set_attribute(f"k{number}", "abcdef")
+        span.add_event("e")
+        span.add_link(other)
+    assert dict(span.attributes) == {"k0": "abc", "k1": "abc"}
+    assert len(span.events) == len(span.links) == 1
+    assert span.details is not None
+    assert (span.details.dropped_attributes, span.details.dropped_events, span.details.dropped_links) == (2, 3, 3)
+
+
+def test_a_child_is_of_its_parents_trace_and_a_root_of_its_own(template: Make) -> None:
+    root = started(template)
+    child = core.start(template(), root, core.Span)
+    assert root.parent_id is None
+    assert child.trace_id == root.trace_id
+    assert child.parent_id == root.span_id
+    assert child.span_id != root.span_id
+
+
+def test_the_child_of_what_is_not_sampled_is_not_recorded_and_passes_the_context_on(template: Make) -> None:
+    parent = core.Context(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-02", "x=y", {"k": "v"})
+    child = core.start(template(), parent, core.Span)
+    assert isinstance(child, core.NoopSpan)
+    assert (child.identity, child.state, child.baggage) == (parent.identity, "x=y", {"k": "v"})
+    with child:
+        assert core.current_span() is child
+        assert core.current_span().trace_id == "a" * 32
+
+
+def test_a_no_op_span_takes_everything(template: Make) -> None:
+    span: Any = core.NOOP
+    span.set_attribute("k", "v")
+    span.set_attributes({})
+    span.add_event("e")
+    span.add_link(span)
+    span.record_exception(ValueError())
+    span.set_status("error")
+    span.end()
+    with span:
+        assert core.current.get() is None
+    assert not span.is_recording()
+    assert span.trace_id == "0" * 32
+
+
+def test_each_asyncio_task_has_its_own_current_span(template: Make) -> None:
+    """FAULTS 11."""
+
+    async def handle(number: int) -> bool:
+        with started(template) as span:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                if core.current_span() is not span:
+                    return False
+        return core.current_span() is core.NOOP
+
+    async def main() -> list[bool]:
+        return await asyncio.gather(*(handle(number) for number in range(20)))
+
+    assert all(asyncio.run(main()))
+
+
+def test_a_thread_starts_without_a_current_span(template: Make) -> None:
+    seen: list[object] = []
+    with started(template):
+        thread = threading.Thread(target=lambda: seen.append(core.current_span()))
+        thread.start()
+        thread.join()
+    assert seen == [core.NOOP]
+
+
+def test_a_block_left_in_another_context_than_it_was_entered_in_does_no_harm(template: Make) -> None:
+    import contextvars
+
+    span = started(template)
+    contextvars.copy_context().run(span.__enter__)
+    span.__exit__(None, None, None)
+    assert core.current_span() is core.NOOP
+    assert not span.is_recording()
