@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from brokers import software
 from brokers.kafka import Kafka
 from brokers.place import Place, folder_of_run
 from brokers.ports import free_port, is_free, wanted_port
@@ -51,13 +52,16 @@ def up(arguments: Sequence[str]) -> int:
         + "; port 0 is any free one.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(SERVICES)}; kafka if left out")
-    names = _known(parser, parser.parse_args(arguments).names) or ["kafka"]
+    parser.add_argument("--running", action="store_true", help="start nothing: say where those are that run, or fail")
+    parser.add_argument("--no-install", action="store_true", help="install no package, also where this is root")
+    asked = parser.parse_args(arguments)
+    software.may_install = not asked.no_install
     try:
-        for name in names:
+        for name in _known(parser, asked.names) or ["kafka"]:
             service = SERVICES[name]
             place = Place(name)
             with place.locked():
-                port = _start(service, place)
+                port = _running(service, place) if asked.running else _start(service, place)
             for variable, value in service.exports(port, place).items():
                 sys.stdout.write(f"export {variable}={shlex.quote(value)}\n")
             sys.stdout.flush()
@@ -95,6 +99,13 @@ def _known(parser: argparse.ArgumentParser, names: Sequence[str]) -> list[str]:
         if name not in SERVICES:
             parser.error(f"there is no {name!r} here; there are {', '.join(SERVICES)}")
     return list(dict.fromkeys(names))
+
+
+def _running(service: Service, place: Place) -> int:
+    port, processes = place.known()
+    if port is None or not processes or not _answers_within(service, port, processes, 5.0):
+        raise Trouble(f"no {service.name} of {place.folder} runs: start it with `compose/up {service.name}`.")
+    return port
 
 
 def _start(service: Service, place: Place) -> int:
@@ -144,10 +155,10 @@ def _choose(service: Service, wish: int | None, last: int | None) -> int:
 def _answers_within(service: Service, port: int, processes: Sequence[Process], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if service.answers(port):
-            return True
         if not all(process.alive for process in processes):
             return False
+        if service.answers(port):
+            return True
         time.sleep(0.1)
     return False
 

@@ -14,6 +14,9 @@ from brokers.trouble import Trouble, say
 
 __all__ = ["copy_artifact", "copy_dependencies", "java", "need"]
 
+#: Set to False by `compose/up --no-install`: then a missing program is only asked for.
+may_install = True
+
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 
@@ -24,7 +27,7 @@ def need(program: str, package: str, *, folders: Sequence[str] = ()) -> str:
     found = shutil.which(program, path=path)
     if found:
         return found
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if may_install and os.geteuid() == 0 and shutil.which("apt-get"):
         say(f"{program} is missing: installing {package}")
         _apt(package)
         found = shutil.which(program, path=path)
