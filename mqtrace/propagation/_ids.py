@@ -1,0 +1,37 @@
+"""Ids of other formats, made into a ``traceparent``: hex of 16 or 32 digits, in either case, padded to 32 and 16."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..carriers import Carrier
+from ..core import identity
+from ._protocol import MalformedContext
+
+__all__ = ["is_sampled", "present", "traceparent"]
+
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+def traceparent(trace_id: str, span_id: str, sampled: bool) -> bytes:
+    """The 55 bytes. The random flag is not set: no other format says how its ids were made.
+
+    Raises :class:`MalformedContext` where an id is not lowercase hex, too long, or zero.
+    """
+    text = f"00-{trace_id.rjust(32, '0')}-{span_id.rjust(16, '0')}-{'01' if sampled else '00'}"
+    if not text.isascii() or not identity.is_valid(value := text.encode("ascii")):
+        raise MalformedContext("an id that is not hex, too long, or zero")
+    return value
+
+
+def is_sampled(value: bytes) -> bool:
+    """Bit 0 of the flags of a valid traceparent."""
+    return value[54] & 1 == (1 if value[54] < 97 else 0)  # "0".."9" are 48..57; "a".."f" are 97..102, odd first
+
+
+def present(carrier: Carrier, name: str) -> str | None:
+    """The text of a header; None where it is absent. Raises :class:`MalformedContext` where it is no text."""
+    value = carrier.get(name)
+    if value is None and name in carrier.names():
+        raise MalformedContext(f"{name} is no text")
+    return value

@@ -1,0 +1,94 @@
+"""W3C Baggage: ``key=value`` members in one header (section 3.3).
+
+- ``key`` is a token of RFC 9110; it is not percent-encoded. ``value`` is ``*baggage-octet``: printable ASCII without
+  space, quote, comma, semicolon and backslash; everything else, and ``%`` itself, is percent-encoded UTF-8. A plus sign
+  is a plus sign. Bytes that are no UTF-8 are read as U+FFFD.
+- Properties (``;name=value`` after a value) are read over: our baggage is names and values.
+- 64 members and 8192 bytes must pass whole (section 3.3.2); of more than our limits, the first ones stay.
+- The specification does not say that one bad member spoils the others: it is left out, and the message counts as
+  malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import quote, unquote
+
+from ..carriers import Carrier
+from ..core.context import Context, Frame
+from ._protocol import MalformedContext
+
+__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "decode", "encode", "is_key"]
+
+MAX_BYTES: Final = 8192
+MAX_MEMBERS: Final = 180
+
+_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_OCTETS: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
+_member: Final = re.compile(rf"[ \t]*({_TOKEN})[ \t]*=[ \t]*({_OCTETS})[ \t]*(?:;.*)?", re.DOTALL).fullmatch
+_UNENCODED: Final = "!#$&'()*+-./:<=>?@[]^_`{|}~"  # every baggage-octet but the percent sign
+
+#: Whether this text may be the key of a member.
+is_key: Final = re.compile(_TOKEN).fullmatch
+
+
+def decode(text: str) -> tuple[dict[str, str], bool]:
+    """The members of a header, the last of a key, and whether every one of them was well-formed."""
+    found: dict[str, str] = {}
+    whole = True
+    if len(text) > MAX_BYTES:
+        # cut behind a whole member: the comma may be the character right after the limit
+        text = text[: max(text.rfind(",", 0, MAX_BYTES + 1), 0)]
+    for number, part in enumerate(text.split(",", MAX_MEMBERS)):
+        if number == MAX_MEMBERS:
+            break
+        match = _member(part)
+        if match:
+            key, value = match.groups()
+            found[key] = unquote(value, errors="replace") if "%" in value else value
+        elif part.strip(" \t"):
+            whole = False
+    return found, whole
+
+
+def encode(members: Mapping[str, str]) -> str:
+    """The header of these members. What cannot be one (a key that is no token) is left out; so is what is too much."""
+    parts: list[str] = []
+    length = -1
+    for key, value in members.items():
+        if isinstance(key, str) and isinstance(value, str) and is_key(key):
+            part = f"{key}={quote(value, safe=_UNENCODED, errors='replace')}"
+            if len(parts) < MAX_MEMBERS and length + 1 + len(part) <= MAX_BYTES:
+                parts.append(part)
+                length += 1 + len(part)
+    return ",".join(parts)
+
+
+class Baggage:
+    """The propagator of ``baggage``."""
+
+    name = "baggage"
+    fields: tuple[str, ...] = ("baggage",)
+
+    def extract(self, carrier: Carrier, context: Context) -> Context:
+        text = carrier.get("baggage")
+        if text is None:
+            if "baggage" in carrier.names():
+                raise MalformedContext("baggage is no text")
+            return context
+        members, whole = decode(text)
+        found = context
+        if members:
+            merged = {**context.baggage, **members} if context.baggage else members
+            found = Context(context.identity, context.state, MappingProxyType(merged), context.decision)
+        if not whole:
+            raise MalformedContext("baggage has a malformed member", found)
+        return found
+
+    def inject(self, carrier: Carrier, context: Frame) -> None:
+        text = encode(context.baggage) if context.baggage else ""
+        if text:
+            carrier.set("baggage", text)

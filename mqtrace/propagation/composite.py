@@ -1,0 +1,80 @@
+"""Several formats as one. Whatever a message holds, reading it never raises: a malformed header is counted, not thrown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ..carriers import Carrier
+from ..core.context import EMPTY, Context, Frame
+from ._protocol import MalformedContext, Propagator
+
+__all__ = ["Composite"]
+
+
+class Composite:
+    """Reads every format, writes every format. The first that finds a trace gives it; baggage merges.
+
+    ``on_malformed``: called once for each message in which a format's headers are malformed.
+    """
+
+    __slots__ = ("_asked", "fields", "formats", "on_malformed")
+
+    #: As of a format, so that a composite may be part of another.
+    name = "composite"
+
+    def __init__(self, formats: Iterable[Propagator] = (), on_malformed: Callable[[], None] | None = None) -> None:
+        self.formats: tuple[Propagator, ...] = tuple(formats)
+        self.fields: tuple[str, ...] = tuple(dict.fromkeys(field for each in self.formats for field in each.fields))
+        self.on_malformed = on_malformed
+        # names of a carrier without case are in lowercase
+        self._asked = tuple(
+            (frozenset([*each.fields, *(field.lower() for field in each.fields)]), each) for each in self.formats
+        )
+
+    def extract(
+        self, carrier: Carrier, context: Context = EMPTY, on_malformed: Callable[[], None] | None = None
+    ) -> Context:
+        """``context`` with what the headers say over it; ``context`` itself where they say nothing."""
+        has_trace = malformed = False
+        try:
+            names = carrier.names()
+        except Exception:  # noqa: BLE001 - a user's carrier; nothing from the network may raise into user code
+            names, malformed = [], True
+        result = context
+        for fields, each in self._asked if names else ():
+            if fields and fields.isdisjoint(names):
+                continue
+            try:
+                found = each.extract(carrier, result)
+            except MalformedContext as error:
+                malformed = True
+                if error.context is None:
+                    continue
+                found = error.context
+            except Exception:  # noqa: BLE001 - a user's format or carrier, as above
+                malformed = True
+                continue
+            if has_trace and (found.identity is not result.identity or found.decision != result.decision):
+                found = Context(result.identity, result.state, found.baggage, result.decision)
+            elif found.identity is not None and found.identity is not context.identity:
+                has_trace = True
+            elif found.identity is None and found.decision != "flag" and result.decision not in ("flag", "defer"):
+                # a decision without a trace: the first one holds
+                found = Context(result.identity, result.state, found.baggage, result.decision)
+            result = found
+        if malformed:
+            report = on_malformed or self.on_malformed
+            if report is not None:
+                report()
+        return result
+
+    def inject(self, carrier: Carrier, context: Frame) -> None:
+        """Write the context in every format."""
+        for each in self.formats:
+            try:
+                each.inject(carrier, context)
+            except Exception:  # noqa: BLE001 - a user's format or carrier must not cost the user a message
+                continue
+
+    def __repr__(self) -> str:
+        return f"Composite({', '.join(each.name for each in self.formats)})"

@@ -1,0 +1,74 @@
+"""W3C Trace Context level 2: ``traceparent`` and ``tracestate``.
+
+- ``traceparent`` of version 00 is exactly 55 lowercase characters (section 3.2.2).
+- A higher version is read by its first 55 characters, after which comes a dash or nothing, and goes on as 00; version
+  ff is invalid (section 4.3).
+- Flags: bit 0 sampled, bit 1 random trace id; the other bits are unknown to us and must go out as zero (section 3.2.2.3).
+- ``tracestate`` belongs to a valid ``traceparent``, and is dropped without one; a bad ``tracestate`` alone does not
+  break the trace (section 4.3).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..carriers import Carrier
+from ..core import identity
+from ..core.context import Context, Frame
+from . import tracestate
+from ._protocol import MalformedContext
+
+__all__ = ["TraceContext", "parse_traceparent"]
+
+_KNOWN_FLAGS: Final = frozenset((b"00", b"01", b"02", b"03"))
+_VERSION_DIGITS: Final = frozenset(b"0123456789abcdef")
+
+
+def parse_traceparent(text: str) -> bytes | None:
+    """The canonical 55 bytes (version 00, known flags) of a ``traceparent``; None where it is malformed."""
+    try:
+        value = text.encode("ascii")
+    except UnicodeEncodeError:
+        return None
+    if not identity.is_valid(value):
+        # a higher version: two hex digits, neither 00 (which would have matched, or is malformed) nor ff
+        if value[:2] in (b"00", b"ff") or not _VERSION_DIGITS.issuperset(value[:2]) or value[55:56] not in (b"", b"-"):
+            return None
+        value = b"00" + value[2:55]
+        if not identity.is_valid(value):
+            return None
+    if value[53:55] not in _KNOWN_FLAGS:
+        value = b"%b%02x" % (value[:53], int(value[53:55], 16) & 3)
+    return value
+
+
+class TraceContext:
+    """The propagator of ``tracecontext``."""
+
+    name = "tracecontext"
+    fields: tuple[str, ...] = ("traceparent", "tracestate")
+
+    def extract(self, carrier: Carrier, context: Context) -> Context:
+        text = carrier.get("traceparent")
+        if text is None:
+            if "traceparent" in carrier.names():
+                raise MalformedContext("traceparent is no text")
+            return context
+        parent = parse_traceparent(text)
+        if parent is None:
+            raise MalformedContext("traceparent is malformed")
+        text = carrier.get("tracestate")
+        state = tracestate.parse(text) if text is not None else "" if "tracestate" not in carrier.names() else None
+        found = Context(parent, state or None, context.baggage)
+        if state is None:
+            raise MalformedContext("tracestate is malformed", found)
+        return found
+
+    def inject(self, carrier: Carrier, context: Frame) -> None:
+        if context.identity is None:
+            return
+        carrier.set("traceparent", context.identity.decode("ascii"))
+        if context.state:
+            carrier.set("tracestate", context.state)
+        else:
+            carrier.remove("tracestate")  # it belonged to another traceparent

@@ -1,0 +1,104 @@
+"""``tracestate``: a list of ``key=value``, the most recent first (W3C Trace Context level 2, section 3.3).
+
+- At most 32 members; empty ones and whitespace around them are allowed and mean nothing (3.3.1.1).
+- ``key = ( lcalpha / DIGIT ) 0*255 ( lcalpha / DIGIT / "_" / "-" / "*" / "/" / "@" )`` (3.3.1.3.1)
+- ``value = 0*255(chr) nblk-chr``: printable ASCII without comma and equals sign, not ending in a space (3.3.1.3.2).
+- One bad member makes the list bad. A changed member moves to the front (3.5).
+- When it must be shortened, whole members go, those over 128 characters first, then from the end (3.3.1.5).
+
+A state is kept as one text in canonical form: no empty members, no whitespace, each key once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["LIMIT", "MAX_MEMBERS", "get_member", "parse", "remove_member", "set_member", "truncate"]
+
+#: What everybody must be able to pass on, in characters (3.3.1.5); a state that we change is kept within it.
+LIMIT: Final = 512
+MAX_MEMBERS: Final = 32
+_LONG: Final = 128
+
+_KEY: Final = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
+_VALUE: Final = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+_is_key: Final = re.compile(_KEY).fullmatch
+_is_value: Final = re.compile(_VALUE).fullmatch
+_is_member: Final = re.compile(f"{_KEY}={_VALUE}").fullmatch
+
+
+def parse(text: str) -> str | None:
+    """The canonical text of a received header, which is empty where it has no members; None where it is malformed.
+
+    Of a key that stands twice the first, most recent, member stays.
+    """
+    if _is_member(text):
+        return text
+    members: dict[str, str] = {}
+    count = 0
+    for part in text.split(","):
+        member = part.strip(" \t")
+        if not member:
+            continue
+        count += 1
+        if count > MAX_MEMBERS or not _is_member(member):
+            return None
+        members.setdefault(member.partition("=")[0], member)
+    return ",".join(members.values())
+
+
+def get_member(state: str | None, key: str) -> str | None:
+    """The value of a member of a canonical state; None where it has none of this key."""
+    if state is None or key not in state:
+        return None
+    start = key + "="
+    for member in state.split(","):
+        if member.startswith(start):
+            return member[len(start) :]
+    return None
+
+
+def set_member(state: str | None, key: str, value: str) -> str:
+    """A canonical state with this member at its front, shortened to 32 members and :data:`LIMIT` characters.
+
+    Raises ValueError for a key or value that the grammar does not allow.
+    """
+    if not _is_key(key) or not _is_value(value):
+        raise ValueError(f"not a tracestate member: {key!r}={value!r}")
+    member = f"{key}={value}"
+    rest = remove_member(state, key)
+    if rest is None:
+        return member
+    if rest.count(",") >= MAX_MEMBERS - 1:
+        rest = ",".join(rest.split(",")[: MAX_MEMBERS - 1])
+    text = f"{member},{rest}"
+    if len(text) <= LIMIT:
+        return text
+    shorter = truncate(rest, LIMIT - len(member) - 1)
+    return f"{member},{shorter}" if shorter else member
+
+
+def remove_member(state: str | None, key: str) -> str | None:
+    """A canonical state without the member of this key; None where nothing is left."""
+    if not state:
+        return None
+    if key not in state:
+        return state
+    start = key + "="
+    return ",".join([member for member in state.split(",") if not member.startswith(start)]) or None
+
+
+def truncate(state: str, limit: int = LIMIT) -> str:
+    """At most ``limit`` characters of a canonical state, in whole members."""
+    if len(state) <= limit:
+        return state
+    members = state.split(",")
+    length = len(state)
+    for only_long in (True, False):
+        for at in range(len(members) - 1, -1, -1):
+            if length <= limit:
+                return ",".join(members)
+            if not only_long or len(members[at]) > _LONG:
+                length -= len(members.pop(at)) + 1
+    return ",".join(members)
