@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ..errors import ConfigurationError
+from mqtrace.errors import ConfigurationError
+
 from ._protocol import MalformedContext, Propagator
 from .b3 import B3Multi, B3Single
 from .baggage import Baggage

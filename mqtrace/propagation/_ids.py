@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from mqtrace.carriers import Carrier
+from mqtrace.core import identity
 
-from ..carriers import Carrier
-from ..core import identity
 from ._protocol import MalformedContext
 
 __all__ = ["is_sampled", "present", "traceparent"]
-
-_HEX: Final = frozenset("0123456789abcdef")
 
 
 def traceparent(trace_id: str, span_id: str, sampled: bool) -> bytes:
@@ -26,7 +23,7 @@ def traceparent(trace_id: str, span_id: str, sampled: bool) -> bytes:
 
 def is_sampled(value: bytes) -> bool:
     """Bit 0 of the flags of a valid traceparent."""
-    return value[54] & 1 == (1 if value[54] < 97 else 0)  # "0".."9" are 48..57; "a".."f" are 97..102, odd first
+    return value[54] in b"13579bdf"
 
 
 def present(carrier: Carrier, name: str) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from ..carriers import Carrier
-from ..core.context import Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import Context, Frame
 
 __all__ = ["MalformedContext", "Propagator"]
 

@@ -17,8 +17,9 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
 
-from ..carriers import Carrier
-from ..core.context import Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import Context, Frame
+
 from ._protocol import MalformedContext
 
 __all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "decode", "encode", "is_key"]

@@ -1,11 +1,12 @@
-"""Several formats as one. Whatever a message holds, reading it never raises: a malformed header is counted, not thrown."""
+"""Several formats as one. Whatever a message holds, reading it never raises: malformed headers are counted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..carriers import Carrier
-from ..core.context import EMPTY, Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import EMPTY, Context, Frame
+
 from ._protocol import MalformedContext, Propagator
 
 __all__ = ["Composite"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..carriers import Carrier
-from ..core.context import Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import Context, Frame
+
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext
 

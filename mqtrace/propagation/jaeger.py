@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
 
-from ..carriers import Carrier
-from ..core.context import Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import Context, Frame
+
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext
 from .baggage import MAX_BYTES, MAX_MEMBERS, is_key

@@ -3,7 +3,7 @@
 - ``traceparent`` of version 00 is exactly 55 lowercase characters (section 3.2.2).
 - A higher version is read by its first 55 characters, after which comes a dash or nothing, and goes on as 00; version
   ff is invalid (section 4.3).
-- Flags: bit 0 sampled, bit 1 random trace id; the other bits are unknown to us and must go out as zero (section 3.2.2.3).
+- Flags: bit 0 sampled, bit 1 random trace id; the others are unknown to us and go out as zero (section 3.2.2.3).
 - ``tracestate`` belongs to a valid ``traceparent``, and is dropped without one; a bad ``tracestate`` alone does not
   break the trace (section 4.3).
 """
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..carriers import Carrier
-from ..core import identity
-from ..core.context import Context, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core import identity
+from mqtrace.core.context import Context, Frame
+
 from . import tracestate
 from ._protocol import MalformedContext
 

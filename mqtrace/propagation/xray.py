@@ -1,7 +1,7 @@
 """AWS X-Ray's tracing header: ``Root=1-{8 hex}-{24 hex};Parent={16 hex};Sampled={0|1}``, in any order.
 
-Other keys (``Self``, ``Lineage``) are ignored. Without ``Sampled``, or with ``?``, the decision is the receiver's. A load
-balancer starts with ``Root`` alone: that names no span to be the child of, and is not malformed.
+Other keys (``Self``, ``Lineage``) are ignored. Without ``Sampled``, or with ``?``, the decision is the receiver's. A
+load balancer starts with ``Root`` alone: that names no span to be the child of, and is not malformed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..carriers import Carrier
-from ..core.context import Context, Decision, Frame
+from mqtrace.carriers import Carrier
+from mqtrace.core.context import Context, Decision, Frame
+
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext
 
