@@ -27,7 +27,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented, not in __all__
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _RUN = _CHECKOUT / ".brokers" / f"pytest-{os.getpid()}"

@@ -1,0 +1,61 @@
+# make demo: watch traces cross Kafka. make test: the whole suite. Both need Python >= 3.11 and nothing else.
+# PYTHON=/path/to/python chooses the interpreter of the new environment, ARGS="..." is passed on.
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.made
+# An environment that was made for an older pyproject.toml is brought up to date; otherwise nothing is installed.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help test demo bench lint format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    run a small shop on an embedded Kafka and draw its traces'
+	@echo 'make test    run the tests'
+	@echo 'make lint    ruff, mypy, pyright, import rules'
+	@echo 'make format  let ruff format the code'
+	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry'
+	@echo 'make clean   remove the environment and what was built'
+
+test: $(STAMPS)/test
+	$(BIN)/pytest $(ARGS)
+
+demo: $(STAMPS)/cli
+	$(BIN)/mqtrace demo $(ARGS)
+
+bench: $(STAMPS)/bench
+	$(BIN)/python -m bench $(ARGS)
+
+lint: $(STAMPS)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMPS)/test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(STAMPS)/%: pyproject.toml | $(STAMPS)/venv
+	$(INSTALL) --editable '.[$*]'
+	@touch $@
+
+$(STAMPS)/venv:
+	@set -e; \
+	for candidate in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11 python); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo 'No Python >= 3.11 was found ($(if $(PYTHON),$(PYTHON),python3)): install one, or say PYTHON=/path/to/python.' >&2; exit 1; \
+	fi; \
+	test -x $(BIN)/python || "$$found" -m venv $(VENV); \
+	$(INSTALL) --upgrade pip; \
+	mkdir -p $(STAMPS); touch $@
