@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 __all__ = ["LENGTH", "fresh", "is_valid", "new_span_id", "reset", "use_randomness"]
@@ -22,8 +23,9 @@ _spans: list[bytes] = []
 # Every lowercase hex digit becomes "0", so that one comparison checks length, dashes and alphabet at once.
 _TO_SHAPE: Final = bytes.maketrans(b"0123456789abcdef", b"0" * 16)
 _SHAPE: Final = b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00"
-_NO_TRACE: Final = b"0" * 32
-_NO_SPAN: Final = b"0" * 16
+_NO_TRACE: Final = "0" * 32
+_NO_SPAN: Final = "0" * 16
+_ROOTS: Final = " ".join(["00-%s-%s-03"] * _BLOCK)
 
 
 def is_valid(value: bytes) -> bool:
@@ -31,8 +33,8 @@ def is_valid(value: bytes) -> bool:
     return (
         value.translate(_TO_SHAPE) == _SHAPE
         and value[:2] == b"00"
-        and value[3:35] != _NO_TRACE
-        and value[36:52] != _NO_SPAN
+        and value[3:35] != b"00000000000000000000000000000000"
+        and value[36:52] != b"0000000000000000"
     )
 
 
@@ -53,26 +55,22 @@ def new_span_id() -> bytes:
 
 
 def _refill_roots() -> bytes:
-    text = _randomness(24 * _BLOCK).hex().encode("ascii")
-    block = [
-        b"00-%b-%b-03" % (text[at : at + 32], text[at + 32 : at + 48])
-        for at in range(0, 48 * _BLOCK, 48)
+    # No Python runs for the single id: hex() cuts the random bytes into ids, one format joins them, split() parts them.
+    traces = _randomness(16 * _BLOCK).hex("-", 16).split("-")
+    spans = _randomness(8 * _BLOCK).hex("-", 8).split("-")
+    if _NO_TRACE in traces or _NO_SPAN in spans:
         # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but an injected randomness may give it
-        if text[at : at + 32] != _NO_TRACE and text[at + 32 : at + 48] != _NO_SPAN
-    ]
-    if not block:
         return _refill_roots()
-    _roots.extend(block[1:])
-    return block[0]
+    _roots.extend((_ROOTS % tuple(chain.from_iterable(zip(traces, spans, strict=True)))).encode("ascii").split(b" "))
+    return _roots.pop()
 
 
 def _refill_spans() -> bytes:
-    text = _randomness(8 * _BLOCK).hex().encode("ascii")
-    block = [text[at : at + 16] for at in range(0, 16 * _BLOCK, 16) if text[at : at + 16] != _NO_SPAN]
-    if not block:
+    spans = _randomness(8 * _BLOCK).hex("-", 8)
+    if _NO_SPAN in spans.split("-"):
         return _refill_spans()
-    _spans.extend(block[1:])
-    return block[0]
+    _spans.extend(spans.encode("ascii").split(b"-"))
+    return _spans.pop()
 
 
 def reset() -> None:

@@ -136,11 +136,11 @@ class BatchSpan(Span):
             yield Link(Context(origin), own)
 
 
-def start_send(template: Template) -> SendSpan | NoopSpan | None:
+def start_send(template: Template) -> SendSpan | bytes | NoopSpan | None:
     """Start the span of a message that is about to be sent, below what is current.
 
-    A no-op span where the trace is not sampled: its context still goes into the message. None where there is nothing
-    to put into it.
+    Where the trace is not sampled its context still goes into the message: the traceparent, or a no-op span where there
+    is more to the context than that. None where there is nothing to put into it.
     """
     parent = _current()
     if not template.plain:
@@ -154,13 +154,15 @@ def start_send(template: Template) -> SendSpan | NoopSpan | None:
         except IndexError:
             own = _refill_roots()
         if own[21:35] < threshold:
-            return NoopSpan(own[:53] + b"02")
+            return own[:53] + b"02"
         span = SendSpan()
         span.parent = None
         span.state = template.root_state
         span.baggage = None
     else:
         if not above[54] & 1:
+            if parent.state is None and parent.baggage is None:
+                return above
             return NoopSpan(above, parent.state, parent.baggage)
         try:
             own = above[:36] + _pop_span() + above[52:]

@@ -8,6 +8,8 @@ from mqtrace.carriers import Carrier
 from mqtrace.core.context import EMPTY, Context, Frame
 
 from ._protocol import MalformedContext, Propagator
+from .baggage import Baggage
+from .tracecontext import TraceContext
 
 __all__ = ["Composite"]
 
@@ -31,6 +33,12 @@ class Composite:
         self._asked = tuple(
             (frozenset([*each.fields, *(field.lower() for field in each.fields)]), each) for each in self.formats
         )
+
+    @property
+    def is_w3c(self) -> bool:
+        """Whether a context is W3C's headers and nothing else, so that a client may read and write them by itself."""
+        kinds = {type(each) for each in self.formats}
+        return TraceContext in kinds and kinds <= {TraceContext, Baggage}
 
     def extract(
         self, carrier: Carrier, context: Context = EMPTY, on_malformed: Callable[[], None] | None = None

@@ -87,14 +87,20 @@ class TracedProducer(Proxy):
         if value is None:
             template = tombstone(template)
         span = start_send(template)
-        if span is None:
+        if type(span) is not SendSpan:
+            # Nothing is recorded. Where there is a context, it goes into the message all the same.
+            if type(span) is bytes:
+                if not headers and operation.direct:
+                    headers = [("traceparent", span)]
+                else:
+                    headers = self._headers(NoopSpan(span), headers)
+            elif span is not None:
+                headers = self._headers(span, headers)  # type: ignore[arg-type]  # a NoopSpan: what else is left
             return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
         if not headers and operation.direct and span.state is None and span.baggage is None:
             headers = [("traceparent", span.identity)]
         else:
             headers = self._headers(span, headers)
-        if type(span) is NoopSpan:
-            return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
         if not self._reported:
             return self._without_report(span, (topic, value, key, partition, callback, None, timestamp, headers))
         span.callback = self._callback if callback is None else callback
