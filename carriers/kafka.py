@@ -13,6 +13,8 @@ from mqtrace.carriers import _text
 
 __all__ = ["KafkaHeaders"]
 
+_PAIRS = (list, tuple)  # made once: `list | tuple` would be a new object at every call
+
 
 class KafkaHeaders:
     """Reads and writes ``list``, ``tuple`` or ``dict`` of ``str`` to ``bytes | str | None``; None is no headers.
@@ -33,7 +35,7 @@ class KafkaHeaders:
     def get(self, name: str) -> str | None:
         """The text of the last header of this name; None where that is null, undecodable or missing."""
         native = self.native
-        if isinstance(native, list | tuple):
+        if isinstance(native, _PAIRS):
             for header in reversed(native):
                 try:
                     key, value = header
@@ -73,7 +75,7 @@ class KafkaHeaders:
     def names(self) -> list[str]:
         """Each name once, in the order of its first header; also of headers whose value is no text."""
         native = self.native
-        if isinstance(native, list | tuple):
+        if isinstance(native, _PAIRS):
             try:
                 found: list[Any] = [name for name, _ in native]
             except (TypeError, ValueError):

@@ -26,6 +26,7 @@ _VALUE: Final = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x
 _is_key: Final = re.compile(_KEY).fullmatch
 _is_value: Final = re.compile(_VALUE).fullmatch
 _is_member: Final = re.compile(f"{_KEY}={_VALUE}").fullmatch
+_is_canonical: Final = re.compile(f"{_KEY}={_VALUE}(?:,{_KEY}={_VALUE}){{0,31}}").fullmatch
 
 
 def parse(text: str) -> str | None:
@@ -33,7 +34,7 @@ def parse(text: str) -> str | None:
 
     Of a key that stands twice the first, most recent, member stays.
     """
-    if _is_member(text):
+    if _is_canonical(text) and ("," not in text or _is_unique(text)):
         return text
     members: dict[str, str] = {}
     count = 0
@@ -46,6 +47,11 @@ def parse(text: str) -> str | None:
             return None
         members.setdefault(member.partition("=")[0], member)
     return ",".join(members.values())
+
+
+def _is_unique(text: str) -> bool:
+    keys = [member.partition("=")[0] for member in text.split(",")]
+    return len(set(keys)) == len(keys)
 
 
 def get_member(state: str | None, key: str) -> str | None:
