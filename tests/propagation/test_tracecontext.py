@@ -57,7 +57,7 @@ def test_a_good_traceparent_is_kept_as_version_00_with_two_flags(text: str, iden
         f"00-{TRACE}-{'0' * 16}-01",
         f"00-{TRACE}-{SPAN}-0g",
         f"00_{TRACE}-{SPAN}-01",
-        "00-" + "٠" * 32 + f"-{SPAN}-01",
+        "00-" + "\u0660" * 32 + f"-{SPAN}-01",
         f"{GOOD},{GOOD}",
     ],
 )
