@@ -176,6 +176,8 @@ class _Environ:
 class _Pairs:
     """A list or tuple of (name, value), both str or both bytes."""
 
+    native: Any
+
     def __init__(self, native: Any) -> None:
         self.native = native
 

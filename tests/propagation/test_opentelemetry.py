@@ -126,10 +126,7 @@ def test_they_discard_a_tracestate_with_a_repeated_key() -> None:
     assert ours("tracecontext", headers).state == "a=1,b=2"
 
 
-def test_they_discard_a_long_tracestate_and_know_no_level_2_key() -> None:
-    long = ",".join(f"k{n}={'v' * 100}" for n in range(6))
-    assert theirs("tracecontext", {"traceparent": GOOD, "tracestate": long}).state is None
-    assert ours("tracecontext", {"traceparent": GOOD, "tracestate": long}).state == long
+def test_they_know_no_level_2_key() -> None:
     assert theirs("tracecontext", {"traceparent": GOOD, "tracestate": "1a=1"}).state is None
     assert ours("tracecontext", {"traceparent": GOOD, "tracestate": "1a=1"}).state == "1a=1"
 
