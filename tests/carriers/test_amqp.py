@@ -7,7 +7,7 @@ import decimal
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-import pika
+import pika  # type: ignore[import-untyped]  # pika ships no types
 import pytest
 
 from mqtrace.carriers import AmqpTable

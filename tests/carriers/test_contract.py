@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
-import pika
+import pika  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.carriers import AmqpTable, Carrier, HttpHeaders, KafkaHeaders, Mapping
 from mqtrace.testing import CarrierContract

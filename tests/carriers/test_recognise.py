@@ -6,7 +6,7 @@ import email.message
 from types import MappingProxyType
 from typing import Any
 
-import pika
+import pika  # type: ignore[import-untyped]  # pika ships no types
 import pytest
 
 from mqtrace.carriers import AmqpTable, HttpHeaders, KafkaHeaders, Mapping, recognise
