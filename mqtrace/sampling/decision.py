@@ -51,9 +51,7 @@ class SamplerDecider:
         sampler = self._sampled if flag else self._not_sampled
         return flag if sampler is None else self._ask(sampler, template, identity, attributes)
 
-    def _ask(
-        self, sampler: Sampler, template: Template, identity: bytes, attributes: Mapping[str, Attribute]
-    ) -> bool:
+    def _ask(self, sampler: Sampler, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
         threshold: bytes | None = getattr(sampler, "threshold", None)
         if threshold is not None:
             return identity[21:35] >= threshold
