@@ -1,0 +1,259 @@
+"""OTLP protobuf bytes (TracesData, opentelemetry/proto/trace/v1/trace.proto) to records.
+
+Written by hand so that reading a topic needs no protobuf runtime. As in every protobuf reader a field of an unknown
+number, or of a known number with another wire type, is skipped; what is cut short is :class:`Malformed`. Text that is
+not UTF-8 is read with replacements, because the Collector passes it on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import Any, Final
+
+from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
+
+__all__ = ["Malformed", "decode"]
+
+VARINT: Final = 0
+FIXED64: Final = 1
+BYTES: Final = 2
+FIXED32: Final = 5
+_U64: Final = struct.Struct("<Q")
+_DOUBLE: Final = struct.Struct("<d")
+# protobuf's own readers refuse messages that are nested deeper (CodedInputStream, recursion limit).
+_DEEPEST: Final = 100
+
+Field = tuple[int, int, Any]
+
+
+class Malformed(ValueError):
+    """These bytes are no TracesData, or a span in them is no span."""
+
+
+def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
+    """The spans of a TracesData, and how many in it were no spans: ids of a wrong length, or zero.
+
+    Raises Malformed where the bytes are cut short, or hold something else.
+    """
+    spans: list[SpanRecord] = []
+    refused = 0
+    found = not payload  # an empty message is a TracesData without spans
+    for number, wire, value in _fields(payload):
+        if (number, wire) == (1, BYTES):
+            found = True
+            refused += _resource_spans(value, spans)
+    if not found:
+        raise Malformed("there is no ResourceSpans in it")
+    return spans, refused
+
+
+def _fields(data: bytes) -> Iterator[Field]:
+    """Number, wire type and value of each field. Groups (wire types 3 and 4) went out of use before OTLP began."""
+    at, end = 0, len(data)
+    while at < end:
+        tag, at = _varint(data, at, end)
+        number, wire = tag >> 3, tag & 7
+        if not 0 < number < 1 << 29:
+            raise Malformed("a field has no number")
+        if wire == VARINT:
+            value, at = _varint(data, at, end)
+            yield number, wire, value
+            continue
+        if wire == BYTES:
+            size, at = _varint(data, at, end)
+        elif wire == FIXED64:
+            size = 8
+        elif wire == FIXED32:
+            size = 4
+        else:
+            raise Malformed(f"a field has wire type {wire}")
+        if size > end - at:
+            raise Malformed("a field is longer than what is left")
+        yield number, wire, data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at
+        shift += 7
+        if shift > 63:
+            raise Malformed("a number is longer than ten bytes")
+    raise Malformed("a number is cut short")
+
+
+def _resource_spans(data: bytes, spans: list[SpanRecord]) -> int:
+    resource: dict[str, Any] = {}
+    scopes: list[bytes] = []
+    for number, wire, value in _fields(data):
+        if (number, wire) == (1, BYTES):
+            for inner, inner_wire, pair in _fields(value):
+                if (inner, inner_wire) == (1, BYTES):
+                    _key_value(pair, resource)
+        elif (number, wire) == (2, BYTES):
+            scopes.append(value)
+    service = resource.get("service.name")
+    return sum(_scope_spans(scope, service if isinstance(service, str) else None, spans) for scope in scopes)
+
+
+def _scope_spans(data: bytes, service: str | None, spans: list[SpanRecord]) -> int:
+    scope: str | None = None
+    bodies: list[bytes] = []
+    for number, wire, value in _fields(data):
+        if (number, wire) == (1, BYTES):
+            for inner, inner_wire, name in _fields(value):
+                if (inner, inner_wire) == (1, BYTES):
+                    scope = _text(name) or None
+        elif (number, wire) == (2, BYTES):
+            bodies.append(value)
+    refused = 0
+    for body in bodies:
+        span = _span(body, service, scope)
+        if span is None:
+            refused += 1
+        else:
+            spans.append(span)
+    return refused
+
+
+def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | None:
+    trace_id = span_id = parent_id = b""
+    name = state = description = ""
+    kind = start = end = status = 0
+    attributes: dict[str, Any] = {}
+    events: list[EventRecord] = []
+    links: list[LinkRecord] = []
+    for field in _fields(data):
+        match field:
+            case (1, 2, value):
+                trace_id = value
+            case (2, 2, value):
+                span_id = value
+            case (3, 2, value):
+                state = _text(value)
+            case (4, 2, value):
+                parent_id = value
+            case (5, 2, value):
+                name = _text(value)
+            case (6, 0, value):
+                kind = value
+            case (7, 1, value):
+                (start,) = _U64.unpack(value)
+            case (8, 1, value):
+                (end,) = _U64.unpack(value)
+            case (9, 2, value):
+                _key_value(value, attributes)
+            case (11, 2, value):
+                events.append(_event(value))
+            case (13, 2, value):
+                link = _link(value)
+                if link is not None:
+                    links.append(link)
+            case (15, 2, value):
+                for inner, wire, content in _fields(value):
+                    if (inner, wire) == (2, BYTES):
+                        description = _text(content)
+                    elif (inner, wire) == (3, VARINT):
+                        status = content
+            case _:
+                pass  # flags and counts of what was dropped
+    if not _is_id(trace_id, 16) or not _is_id(span_id, 8) or len(parent_id) not in (0, 8):
+        return None
+    return SpanRecord(
+        trace_id.hex(),
+        span_id.hex(),
+        parent_id.hex() if any(parent_id) else None,
+        name,
+        KINDS[kind] if kind < len(KINDS) else KINDS[0],
+        start,
+        end,
+        attributes,
+        tuple(events),
+        tuple(links),
+        STATUSES[status] if status < len(STATUSES) else STATUSES[0],
+        description or None,
+        state or None,
+        service,
+        scope,
+    )
+
+
+def _event(data: bytes) -> EventRecord:
+    name, timestamp = "", 0
+    attributes: dict[str, Any] = {}
+    for number, wire, value in _fields(data):
+        if (number, wire) == (1, FIXED64):
+            (timestamp,) = _U64.unpack(value)
+        elif (number, wire) == (2, BYTES):
+            name = _text(value)
+        elif (number, wire) == (3, BYTES):
+            _key_value(value, attributes)
+    return EventRecord(name, timestamp, attributes)
+
+
+def _link(data: bytes) -> LinkRecord | None:
+    trace_id = span_id = b""
+    attributes: dict[str, Any] = {}
+    for number, wire, value in _fields(data):
+        if (number, wire) == (1, BYTES):
+            trace_id = value
+        elif (number, wire) == (2, BYTES):
+            span_id = value
+        elif (number, wire) == (4, BYTES):
+            _key_value(value, attributes)
+    if not _is_id(trace_id, 16) or not _is_id(span_id, 8):
+        return None
+    return LinkRecord(trace_id.hex(), span_id.hex(), attributes)
+
+
+def _key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
+    key, value = "", None
+    for number, wire, content in _fields(data):
+        if (number, wire) == (1, BYTES):
+            key = _text(content)
+        elif (number, wire) == (2, BYTES):
+            value = _any_value(content, depth)
+    into[key] = value
+
+
+def _any_value(data: bytes, depth: int) -> Any:
+    """A value of its Python type; None where it says none. The last of several wins, as in a oneof."""
+    if depth > _DEEPEST:
+        raise Malformed("a value is nested too deep")
+    found: Any = None
+    for field in _fields(data):
+        match field:
+            case (1, 2, value):
+                found = _text(value)
+            case (2, 0, value):
+                found = bool(value)
+            case (3, 0, value):
+                found = value - (1 << 64) if value >> 63 else value
+            case (4, 1, value):
+                (found,) = _DOUBLE.unpack(value)
+            case (5, 2, value):
+                found = [_any_value(item, depth + 1) for inner, wire, item in _fields(value) if (inner, wire) == (1, 2)]
+            case (6, 2, value):
+                found = {}
+                for inner, wire, pair in _fields(value):
+                    if (inner, wire) == (1, BYTES):
+                        _key_value(pair, found, depth + 1)
+            case (7, 2, value):
+                found = value
+            case _:
+                pass
+    return found
+
+
+def _is_id(value: bytes, size: int) -> bool:
+    return len(value) == size and any(value)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,51 @@
+"""What stands in a message of a span topic: OTLP as protobuf or JSON, told apart by its content.
+
+A topic holds whatever somebody put there. What is no OTLP is counted and skipped; nothing raises.
+"""
+
+from __future__ import annotations
+
+from . import otlp_json, otlp_proto
+from .otlp_proto import Malformed
+from .records import SpanRecord
+
+__all__ = ["OtlpReader"]
+
+
+class OtlpReader:
+    """Reads messages, and counts what it could not read.
+
+    ``messages``: all that it was given; ``messages_malformed``: those that hold no OTLP; ``spans``: what it gave;
+    ``spans_malformed``: spans within good messages that have no valid ids or times.
+    """
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.messages_malformed = 0
+        self.spans = 0
+        self.spans_malformed = 0
+
+    def read(self, payload: bytes | None) -> list[SpanRecord]:
+        """The spans of a message's value; none where it holds none. Never raises."""
+        self.messages += 1
+        if payload is None:
+            self.messages_malformed += 1
+            return []
+        try:
+            spans, refused = _decode(payload)
+        except Malformed:
+            self.messages_malformed += 1
+            return []
+        self.spans += len(spans)
+        self.spans_malformed += refused
+        return spans
+
+
+def _decode(payload: bytes) -> tuple[list[SpanRecord], int]:
+    # The tag that a TracesData begins with, 0x0A, is a line feed, which may stand before JSON too.
+    if payload.lstrip()[:1] == b"{":
+        try:
+            return otlp_json.decode(payload)
+        except Malformed:
+            pass  # a ResourceSpans of 123 bytes begins like that
+    return otlp_proto.decode(payload)

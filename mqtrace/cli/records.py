@@ -1,0 +1,115 @@
+"""Spans as they were read from a topic: plain records, whoever wrote them.
+
+Nothing here knows a tracer. Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times ns
+since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+__all__ = ["KINDS", "STATUSES", "EventRecord", "LinkRecord", "SpanRecord"]
+
+#: Span.SpanKind by number; 0 (unspecified) is read as internal, as the specification says.
+KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
+#: Status.StatusCode by number.
+STATUSES: Final = ("unset", "ok", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """A link to another span, which may be of another trace."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event within a span. ``timestamp``: ns since the epoch."""
+
+    name: str
+    timestamp: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRecord:
+    """One finished span. ``start`` and ``end``: ns since the epoch; ``parent_id``: None at a root."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None = None
+    name: str = ""
+    kind: str = "internal"
+    start: int = 0
+    end: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    events: tuple[EventRecord, ...] = ()
+    links: tuple[LinkRecord, ...] = ()
+    status: str = "unset"
+    status_description: str | None = None
+    trace_state: str | None = None
+    #: `service.name` of the resource, and the instrumentation scope's name; None where nobody said it.
+    service: str | None = None
+    scope: str | None = None
+
+    @property
+    def duration(self) -> int:
+        """ns; 0 where the clock went backwards."""
+        return max(0, self.end - self.start)
+
+    @property
+    def destination(self) -> str | None:
+        """`messaging.destination.name`."""
+        return _text(self.attributes.get("messaging.destination.name"))
+
+    @property
+    def partition(self) -> str | None:
+        """`messaging.destination.partition.id`; other libraries write it as a number too."""
+        found = self.attributes.get("messaging.destination.partition.id")
+        if found is None:
+            found = self.attributes.get("messaging.kafka.partition")  # conventions before 1.17
+        return None if found is None or isinstance(found, (list, dict)) else str(found)
+
+    @property
+    def latency(self) -> float | None:
+        """`messaging.message.receive.latency`: ms in the queue; None where the writer did not measure it."""
+        found = self.attributes.get("messaging.message.receive.latency")
+        if isinstance(found, bool) or not isinstance(found, (int, float)):
+            return None
+        return float(found) if 0 <= found < float("inf") else None
+
+    @property
+    def is_tombstone(self) -> bool:
+        """Whether the message had no value."""
+        return self.attributes.get("messaging.kafka.message.tombstone") is True
+
+    @property
+    def batch_count(self) -> int | None:
+        """`messaging.batch.message_count`; None where the span is not of a batch."""
+        found = self.attributes.get("messaging.batch.message_count")
+        return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, in a few words; None where nothing did."""
+        if self.status != "error":
+            return None
+        kind = _text(self.attributes.get("error.type"))
+        message = self.status_description
+        for event in self.events:
+            if event.name == "exception":
+                kind = _text(event.attributes.get("exception.type")) or kind
+                message = _text(event.attributes.get("exception.message")) or message
+        short = kind.rpartition(".")[2] if kind else None
+        if short and message and not message.startswith(short):
+            return f"{short}: {message}"
+        return message or short or "error"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
