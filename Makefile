@@ -4,6 +4,8 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
+# Coverage has to be there before pytest is: our own pytest plugin imports mqtrace as pytest starts.
+PYTEST ?= $(BIN)/pytest
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.made
@@ -22,7 +24,7 @@ help:
 	@echo 'make clean   remove the environment and what was built'
 
 test: $(STAMPS)/test
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 demo: $(STAMPS)/cli
 	$(BIN)/mqtrace demo $(ARGS)

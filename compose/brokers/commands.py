@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from brokers import software
+from brokers.jaeger import Jaeger
 from brokers.kafka import Kafka
+from brokers.otelcol import Collector
 from brokers.place import Place, folder_of_run
 from brokers.ports import free_port, is_free, wanted_port
 from brokers.process import Process
 from brokers.rabbitmq import RabbitMQ
 from brokers.redis import Redis
 from brokers.trouble import Trouble, say
+from brokers.zipkin import Zipkin
 
 __all__ = ["down", "up"]
 
@@ -34,7 +37,10 @@ class Service(Protocol):
     def answers(self, port: int) -> bool: ...
 
 
-SERVICES: dict[str, Service] = {service.name: service for service in (Kafka(), RabbitMQ(), Redis())}
+#: Brokers first, then what reads the span topic: started in this order, stopped in the other.
+SERVICES: dict[str, Service] = {
+    service.name: service for service in (Kafka(), RabbitMQ(), Redis(), Collector(), Jaeger(), Zipkin())
+}
 
 _READY_WITHIN = 120.0  # s; a cold machine with two busy cores, not the 2 to 10 s of a good day
 _END_WITHIN = 20.0  # s before SIGKILL

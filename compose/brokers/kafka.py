@@ -19,7 +19,7 @@ from brokers.process import Process, spawn
 from brokers.software import copy_dependencies, java
 from brokers.trouble import Trouble, say
 
-__all__ = ["Kafka"]
+__all__ = ["Kafka", "ask_for_topic"]
 
 VERSION = "4.4.0"
 _CLUSTER = "bXF0cmFjZS1icm9rZXJzMA"
@@ -108,6 +108,20 @@ class Kafka:
                 return count == 1 and all(_coordinator(connection, kind) for kind in (0, 1))
         except (OSError, struct.error):
             return False
+
+
+def ask_for_topic(address: str, topic: str) -> bool:
+    """Whether the broker has the topic; one that makes topics makes it when it is asked."""
+    host, _, port = address.rpartition(":")
+    name = topic.encode()
+    try:
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            answer = _ask(connection, 3, 1, struct.pack(">ih", 1, len(name)) + name)
+    except (OSError, struct.error):
+        return False
+    # It ends with the topic: error, name, is_internal, partitions. Found by its name, and told from the brokers before.
+    (error,) = struct.unpack_from(">h", answer, answer.rindex(struct.pack(">h", len(name)) + name) - 2)
+    return bool(error == 0)
 
 
 def _coordinator(connection: socket.socket, kind: int) -> bool:

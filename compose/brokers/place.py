@@ -41,6 +41,8 @@ def cached(name: str, fill: Callable[[Path], None]) -> Path:
     folder = cache / name
     with _locked(cache / f"{name}.lock"):
         if not folder.is_dir():
+            for left in cache.glob(f"{name}.unfinished-*"):  # by a fill that was killed
+                shutil.rmtree(left, ignore_errors=True)
             unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.unfinished-", dir=cache))
             try:
                 fill(unfinished)

@@ -92,6 +92,34 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def otelcol_file() -> str:
+    """Where an OpenTelemetry Collector writes what it reads from otlp_spans: OTLP JSON, a TracesData a line."""
+    return _reader("otelcol", "OTELCOL_FILE")
+
+
+@pytest.fixture(scope="session")
+def jaeger_url() -> str:
+    """The URL of a Jaeger that reads otlp_spans."""
+    return _reader("jaeger", "JAEGER_URL")
+
+
+@pytest.fixture(scope="session")
+def zipkin_url() -> str:
+    """The URL of a Zipkin that reads the topic zipkin."""
+    return _reader("zipkin", "ZIPKIN_URL")
+
+
+def _reader(name: str, variable: str) -> str:
+    """A reader that runs: none is started, because building one takes minutes; so none is missed in CI either."""
+    if address := os.environ.get(variable):
+        return address
+    if (_CHECKOUT / "compose" / "up").is_file():
+        with contextlib.suppress(_Absent):
+            return _address(_compose("up", "--running", name), variable)
+    pytest.skip(f"no {name}: {variable} is not set and `compose/up {name}` was not called")
+
+
+@pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> str:
     """The address of a Kafka-protocol broker, once the embedded and once the real one."""
     name = "kafka_embedded" if request.param == "embedded" else "kafka_bootstrap"
