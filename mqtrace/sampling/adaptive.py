@@ -120,10 +120,11 @@ class Adaptive:
 
     def _adapt(self, elapsed: float, now: float) -> None:
         pace = self._seen / elapsed
-        # Half of what was, half of what is: a step in load is followed to within a tenth in four intervals. After a
-        # longer silence what was counts for less.
+        # The geometric mean of what was and what is: a step by a hundred, up or down, is followed to within a third in
+        # four intervals. After a longer silence what was counts for less.
         kept = 0.5 ** (elapsed / self._interval)
-        self._load = pace if self._load is None else self._load * kept + pace * (1 - kept)
+        least = 1 / (self._interval * 100)
+        self._load = pace if self._load is None else max(self._load, least) ** kept * max(pace, least) ** (1 - kept)
         self._rate = self._bounded(self.per_second / self._load if self._load > 0 else self.max_rate)
         self._seen = 0
         self._since = now

@@ -178,7 +178,7 @@ def test_a_generator_handler_is_current_inside_only(message: Make, spans: Spans)
             yield sent
         except KeyError:
             yield "caught " + mqtrace.current_span().trace_id
-        return "result"  # noqa: B901  # generators may return, and this one's caller looks
+        return "result"  # generators may return, and this one's caller looks
 
     steps: Any = handle(message(headers=HEADERS))
     assert next(steps) == TRACE

@@ -83,7 +83,8 @@ def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, A
             TracedConsumer.__init__(self, raw, tracer, facts)
             return
         callback = configuration.get("on.delivery", configuration.get("on_delivery", configuration.get("dr_cb")))
-        TracedProducer.__init__(self, raw, tracer, facts, **_reporting({"on_delivery": callback}, configuration))
+        made_of: Any = base
+        made_of.__init__(self, raw, tracer, facts, **_reporting({"on_delivery": callback}, configuration))
 
     made = type(client.__name__, (base,), {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client})
     made.__qualname__ = client.__qualname__

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import confluent_kafka
@@ -20,6 +20,7 @@ from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, sta
 from mqtrace.messaging import Facts, Operation, carry
 from mqtrace.tracer import SpanTracer
 
+from . import batches
 from .facts import SYSTEM
 
 __all__ = ["TracedProducer", "TracedSerializingProducer"]
@@ -127,44 +128,48 @@ class TracedProducer(Proxy):
         """``confluent_kafka.Producer.produce_batch``: a create span and a context for each message, one send span.
 
         The send span carries no message's own context, so it is a CLIENT span and links to every create span
-        (conventions, "Batch sending"). It ends at the call: a report speaks of one message.
+        (conventions, "Batch sending"). It ends at the call: a report speaks of one message. The client's batch call
+        cannot send headers, so where there is a context the messages go out one by one, as the batch would send them.
         """
         if callback is _UNSET:
             callback = on_delivery
-        arguments = (partition,) if callback is None else (partition, callback)
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            return int(self._raw.produce_batch(topic, messages, *arguments))
         operation = self._operation
         key = ("send_batch", topic)
-        template = operation.templates.get(key)
+        template = operation.templates.get(key) if type(topic) is str else None
         if template is None:
-            template = operation.make(key, SYSTEM, "send", topic, self._facts, kind="client")
-        key = ("create", topic)
-        create = operation.templates.get(key)
-        if create is None:
-            create = operation.make(key, SYSTEM, "create", topic, self._facts, verb="create")
-        with start(template, current.get(), Span) as sending:
+            template = operation.make(key, SYSTEM, "send", str(topic), self._facts, kind="client")
+        sending = start(template, current.get(), Span)
+        if sending.identity is None or not isinstance(topic, str) or not batches.is_sound(messages):
+            # what the client refuses, it refuses itself
+            return int(self._raw.produce_batch(topic, messages, partition, callback))
+        with sending:
             sending.set_attribute("messaging.batch.message_count", len(messages))
-            copies = [self._created(create, sending, message) for message in messages]
-            sent = self._raw.produce_batch(topic, copies, *arguments)
-            for message, copy in zip(messages, copies, strict=True):
-                # The client reports a message that it could not take by a key in the message itself.
-                message.update({name: copy[name] for name in copy.keys() - message.keys() if name != "headers"})
+            sent = 0
+            for message in messages:
+                headers = self._created(topic, sending)
+                error = batches.produce(self._raw, topic, message, partition, callback, headers)
+                if error is None:
+                    sent += 1
+                else:
+                    message["_error"] = error
             if sent < len(messages):
                 sending.set_attribute("error.type", "partial_failure")
                 sending.set_status("error", f"{len(messages) - sent} of {len(messages)} messages were refused")
-        return int(sent)
+        return sent
 
-    def _created(self, create: Template, sending: Span | NoopSpan, message: Mapping[str, Any]) -> dict[str, Any]:
-        copy = dict(message)
-        span = start(create, sending, Span)
-        headers = self._headers(span, copy.get("headers"))
-        if headers:
-            copy["headers"] = headers
+    def _created(self, topic: str, sending: Span | NoopSpan) -> Headers:
+        """The headers of one message of a batch: the context of a create span."""
+        operation = self._operation
+        key = ("create", topic)
+        template = operation.templates.get(key)
+        if template is None:
+            template = operation.make(key, SYSTEM, "create", topic, self._facts, verb="create")
+        span = start(template, sending, Span)
+        headers = self._headers(span, None)
         if isinstance(span, Span):
             span.end()
             sending.add_link(span)
-        return copy
+        return headers
 
     def _template(self, topic: Any) -> Template:
         name = topic if isinstance(topic, str) else str(topic)
