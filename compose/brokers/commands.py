@@ -66,8 +66,11 @@ def up(arguments: Sequence[str]) -> int:
         for name in _known(parser, asked.names) or ["kafka"]:
             service = SERVICES[name]
             place = Place(name)
-            with place.locked():
-                port = _running(service, place) if asked.running else _start(service, place)
+            if asked.running:  # without the lock: the first start of a reader may hold it for minutes
+                port = _running(service, place)
+            else:
+                with place.locked():
+                    port = _start(service, place)
             for variable, value in service.exports(port, place).items():
                 sys.stdout.write(f"export {variable}={shlex.quote(value)}\n")
             sys.stdout.flush()
