@@ -1,11 +1,16 @@
-"""What every test shares: how hypothesis searches, the markers, and a line that says which brokers a run will use."""
+"""What every test shares: how hypothesis searches, the markers, which brokers a run will use, and messages by hand."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import confluent_kafka
 import pytest
 from hypothesis import HealthCheck, settings
+
+from mqtrace.testing import Spans, record
 
 # No deadline: a time limit for one example on a machine with noisy neighbours fails for the neighbours' sake.
 settings.register_profile("laptop", deadline=None)
@@ -30,3 +35,60 @@ def pytest_report_header() -> str:
         said.append(f"{broker} at {address} ({variable})" if address else f"{broker} by compose/up or Docker")
     absent = "fail" if os.environ.get("CI") else "are skipped"
     return f"brokers: embedded kafka; {'; '.join(said)}; tests without theirs {absent}"
+
+
+class FakeMessage(confluent_kafka.Message):
+    """A Message whose getters say what it was made with. ``failure``: what ``error()`` gives."""
+
+    def __new__(cls, **said: Any) -> FakeMessage:
+        return super().__new__(cls)
+
+    def __init__(self, **said: Any) -> None:
+        self.said = {
+            "topic": "orders",
+            "partition": 3,
+            "offset": 0,
+            "value": b"v",
+            "headers": None,
+            "error": None,
+            "timestamp": (confluent_kafka.TIMESTAMP_CREATE_TIME, 1_700_000_000_000),
+            **said,
+        }
+
+    def topic(self) -> Any:
+        return self.said["topic"]
+
+    def partition(self) -> Any:
+        return self.said["partition"]
+
+    def offset(self) -> Any:
+        return self.said["offset"]
+
+    def value(self) -> Any:
+        return self.said["value"]
+
+    def headers(self) -> Any:
+        if isinstance(self.said["headers"], Exception):
+            raise self.said["headers"]
+        return self.said["headers"]
+
+    def error(self) -> Any:
+        return self.said["error"]
+
+    def timestamp(self) -> Any:
+        return self.said["timestamp"]
+
+    def __len__(self) -> int:
+        return len(self.said["value"] or b"")
+
+
+@pytest.fixture
+def message() -> Callable[..., Any]:
+    """``message(headers=[...])``: a Kafka message."""
+    return FakeMessage
+
+
+@pytest.fixture
+def spans() -> Iterator[Spans]:
+    with record("shop") as recorded:
+        yield recorded

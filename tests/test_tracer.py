@@ -1,0 +1,190 @@
+"""A tracer: sampling at the root, parents, rules, contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+import mqtrace
+from mqtrace.sampling import Adaptive, ParentBased, Probability, RateLimit, Rule
+from mqtrace.testing import FakeClock, record
+
+SAMPLED = {"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-01"}
+UNSAMPLED = {"traceparent": f"00-{'a1' * 16}-{'b2' * 8}-00"}
+
+
+class Mine:
+    """A sampler of one's own that keeps what it was asked."""
+
+    def __init__(self, answer: bool = True) -> None:
+        self.answer = answer
+        self.asked: list[tuple[Any, ...]] = []
+
+    def sample(
+        self, trace_id: str, name: str, kind: str, destination: str | None, attributes: Mapping[str, Any]
+    ) -> bool:
+        self.asked.append((trace_id, name, kind, destination, dict(attributes)))
+        return self.answer
+
+
+def test_a_sampler_is_asked_for_roots_only() -> None:
+    mine = Mine()
+    with record(sampler=mine) as spans:
+        with spans.tracer.start_span("root", kind="server", attributes={"k": "v"}) as root:
+            spans.tracer.start_span("child").end()
+        spans.tracer.start_span("remote", parent=spans.tracer.extract(SAMPLED)).end()
+    assert mine.asked == [(root.trace_id, "root", "server", None, {"k": "v"})]
+    assert len(spans) == 3
+
+
+def test_a_samplers_no_is_a_trace_that_travels_unsampled() -> None:
+    with record(sampler=Mine(False)) as spans, spans.tracer.start_span("root") as root:
+        carrier: dict[str, str] = {}
+        spans.tracer.inject(carrier)
+        assert spans.tracer.start_span("child").trace_id == root.trace_id
+    assert carrier["traceparent"][3:35] == root.trace_id
+    assert carrier["traceparent"].endswith("-02")
+    assert not spans
+
+
+def test_a_sampler_that_raises_records_nothing_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def sample(self, *asked: Any) -> bool:
+            raise RuntimeError("no idea")
+
+    with record(sampler=Broken()) as spans:
+        for _ in range(3):
+            spans.tracer.start_span("root").end()
+    assert not spans
+    assert len(caplog.records) == 1
+
+
+def test_a_parents_flag_is_followed_unless_the_sampler_says_otherwise() -> None:
+    with record(sampler=0.0) as spans:
+        spans.tracer.start_span("followed", parent=spans.tracer.extract(SAMPLED)).end()
+        spans.tracer.start_span("not", parent=spans.tracer.extract(UNSAMPLED)).end()
+    assert [span.name for span in spans] == ["followed"]
+    with record(sampler=ParentBased(1.0, remote_sampled=0.0, remote_not_sampled=1.0)) as spans:
+        refused = spans.tracer.start_span("refused", parent=spans.tracer.extract(SAMPLED))
+        spans.tracer.start_span("taken", parent=spans.tracer.extract(UNSAMPLED)).end()
+        with spans.tracer.start_span("local"):
+            spans.tracer.start_span("child").end()
+    assert [span.name for span in spans] == ["taken", "child", "local"]
+    assert spans[0].identity.endswith(b"-01")
+    carrier: dict[str, str] = {}
+    spans.tracer.inject(carrier, refused)
+    assert carrier["traceparent"].endswith("-00")
+
+
+def test_probability_says_its_threshold_in_tracestate() -> None:
+    with record(sampler=Probability(0.9999)) as spans:
+        for _ in range(20):
+            spans.tracer.start_span("root").end()
+    assert spans[0].trace_state == Probability(0.9999).state
+    with record(sampler=1.0) as spans:
+        spans.tracer.start_span("root").end()
+    assert spans[0].trace_state == ""
+
+
+def test_every_recorded_span_spends_a_credit_of_a_rate_limit() -> None:
+    clock = FakeClock()
+    with record(sampler=RateLimit(10, clock=clock)) as spans:
+        for _ in range(5):
+            with spans.tracer.start_span("root"):
+                for _ in range(3):
+                    spans.tracer.start_span("child").end()
+    # three traces of four spans take twelve of ten credits; the third began with two left
+    assert len(spans) == 12
+
+
+def test_an_error_raises_the_rate_of_its_destination(message: Any) -> None:
+    sampler = Adaptive(1000)
+    sampler._rate = 0.01
+    with record(sampler=sampler, rules=[Rule("*", rate=1.0)]) as spans:
+        with pytest.raises(ValueError), mqtrace.process(message(topic="orders")):
+            raise ValueError
+    assert len(spans) == 1
+    assert sampler.rate_of("orders") > 0.09
+    assert sampler.rate_of("payments") == 0.01
+
+
+def test_rules_are_by_destination(message: Any) -> None:
+    settings = {"ignored.*": "ignore", "rare.*": 0.0}
+    with record(sampler=1.0, rules=settings) as spans:
+        for topic in ("ignored.a", "rare.a", "orders"):
+            with mqtrace.process(message(topic=topic)):
+                pass
+            with mqtrace.process(message(topic=topic, headers=[("traceparent", SAMPLED["traceparent"].encode())])):
+                carrier: dict[str, str] = {}
+                spans.tracer.inject(carrier)
+                assert carrier["traceparent"][3:35] == "a1" * 16
+    assert [span.name for span in spans] == ["process rare.a", "process orders", "process orders"]
+    with record(rules=[Rule("o*", relation="link")]) as spans:
+        with mqtrace.process(
+            message(topic="orders", headers=[("traceparent", SAMPLED["traceparent"].encode())])
+        ) as span:
+            pass
+    assert span.parent_id is None
+
+
+def test_a_rule_of_a_rate_holds_for_roots_and_follows_parents(message: Any) -> None:
+    with record(sampler=0.0, rules={"orders": 1.0}) as spans:
+        with mqtrace.process(message(topic="orders")):
+            pass
+        with mqtrace.process(message(topic="other")):
+            pass
+    assert [span.name for span in spans] == ["process orders"]
+
+
+@pytest.mark.parametrize("parent", [7, "x", object()])
+def test_calls_of_start_span_that_cannot_be_meant_never_raise(parent: Any) -> None:
+    with record() as spans:
+        tracer: Any = spans.tracer
+        tracer.start_span(7).end()
+        tracer.start_span("a", kind="green").end()
+        tracer.start_span("b", parent=parent).end()
+        tracer.start_span("c", attributes=7).end()
+        tracer.start_span("d", start_time="now").end()
+        tracer.start_span("e", links=[7]).end()
+    assert [span.name for span in spans] == ["unnamed", "a", "b", "c", "d", "e"]
+    assert spans.tracer.stats()["calls_ignored"] == 6
+
+
+def test_a_span_may_have_the_users_times_links_and_parent() -> None:
+    with record() as spans:
+        tracer = spans.tracer
+        other = tracer.start_span("other")
+        span = tracer.start_span(
+            "late",
+            kind="client",
+            parent=None,
+            links=[other, (tracer.extract(SAMPLED), {"why": "x"})],
+            attributes={"k": [1, 2]},
+            start_time=1_700_000_000_000_000_000,
+        )
+        span.end(1_700_000_000_000_000_500)
+        other.end()
+    late = spans[0]
+    assert (late.start_time, late.end_time) == (1_700_000_000_000_000_000, 1_700_000_000_000_000_500)
+    assert late.parent_id is None
+    assert [link.context.trace_id for link in late.links] == [other.trace_id, "a1" * 16]
+    assert late.links[1].attributes == {"why": "x"}
+    assert late.attributes == {"k": (1, 2)}
+
+
+def test_inject_and_extract_are_each_others_inverse() -> None:
+    with record() as spans, spans.tracer.start_span("root") as span:
+        for carrier in ({}, [], [("Content-Type", b"x")], mqtrace.carriers.HttpHeaders({})):
+            spans.tracer.inject(carrier)
+            assert spans.tracer.extract(carrier).span_id == span.span_id
+    assert not spans.tracer.extract(None).is_valid
+    with pytest.raises(TypeError):
+        spans.tracer.extract(object())
+
+
+def test_what_came_malformed_is_counted() -> None:
+    with record() as spans:
+        assert not spans.tracer.extract({"traceparent": "nonsense"}).is_valid
+        assert spans.tracer.stats()["contexts_malformed"] == 1
