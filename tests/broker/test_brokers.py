@@ -131,7 +131,7 @@ def test_redis_keeps_what_it_is_told(redis_url: str, group: str) -> None:
     client.close()
 
 
-# How a broker is found: the two conftest files in a folder without compose/, on a PATH without Docker.
+# How a broker is found: the conftest file of this folder where there is no compose/ and no Docker.
 
 _USES_ALL = """
 def test_embedded_and_real(kafka, topic): pass
@@ -143,7 +143,6 @@ def test_redis(redis_url): assert redis_url == 'redis://there/0'
 def _run_elsewhere(tmp_path: Path, **environment: str) -> tuple[int, str]:
     broker = tmp_path / "tests" / "broker"
     broker.mkdir(parents=True)
-    shutil.copy(_HERE.parent / "conftest.py", tmp_path / "tests")
     shutil.copy(_HERE / "conftest.py", broker)
     (broker / "test_it.py").write_text(_USES_ALL, encoding="utf-8")
     unset = {"KAFKA_BOOTSTRAP", "RABBITMQ_URL", "REDIS_URL", "CI", "DOCKER_HOST"}
@@ -164,7 +163,6 @@ def test_without_a_broker_the_tests_are_skipped_and_say_why(tmp_path: Path) -> N
     assert code == 0
     assert "2 passed, 2 skipped" in output
     assert "no kafka: KAFKA_BOOTSTRAP is not set; there is no compose/up beside these tests; no Docker" in output
-    assert "redis at redis://there/0 (REDIS_URL)" in output
 
 
 def test_without_a_broker_the_tests_fail_where_ci_is_set(tmp_path: Path) -> None:

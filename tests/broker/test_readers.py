@@ -31,7 +31,7 @@ def _traces(trace_id: str, span_id: str) -> bytes:
     span.trace_id, span.span_id, span.name = bytes.fromhex(trace_id), bytes.fromhex(span_id), "send orders"
     span.kind = span.SPAN_KIND_PRODUCER
     span.start_time_unix_nano, span.end_time_unix_nano = _START, _START + 5_000
-    return data.SerializeToString()
+    return bytes(data.SerializeToString())
 
 
 def _send(bootstrap: str, topic: str, value: bytes) -> None:
