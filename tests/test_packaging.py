@@ -24,7 +24,7 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 _EXTRAS = ["celery", "hypothesis", "kombu", "opentelemetry", "pika", "pytest", "rich"]
 
 pytestmark = pytest.mark.skipif(
-    not (_CHECKOUT / "carriers").is_dir(), reason="these tests stand beside an installed mqtrace, not in its checkout"
+    not (_CHECKOUT / ".git").exists(), reason="these tests stand beside a built mqtrace, not in its checkout"
 )
 
 
