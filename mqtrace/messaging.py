@@ -9,9 +9,8 @@ Names and attributes: OpenTelemetry semantic conventions 1.44, messaging.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeVar
-from weakref import WeakSet
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from . import tracer as tracers
 from .carriers import Carrier
@@ -161,7 +160,8 @@ class Batch(NamedTuple):
     system: str
     #: The destination of all of them, or None where there are several.
     destination: str | None
-    count: int
+    #: How many messages, those without a context too.
+    size: int
     origins: Sequence[Origin]
     facts: Facts
     extra: Mapping[str, Attribute]
@@ -178,7 +178,6 @@ class MessageAdapter(Protocol):
 
 
 _adapters: dict[type, MessageAdapter] = {}
-_listeners: WeakSet[Any] = WeakSet()
 
 
 def register(message: type, adapter: MessageAdapter) -> None:
@@ -199,11 +198,8 @@ def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:
     span = start(template, current.get(), BatchSpan)
     if isinstance(span, BatchSpan):
         span.origins = batch.origins
-        span.set_attributes({"messaging.batch.message_count": batch.count})
+        span.set_attributes({"messaging.batch.message_count": batch.size})
     return span
-
-
-C = TypeVar("C", bound=Carrier)
 
 
 def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier) -> bool:
@@ -233,6 +229,3 @@ def close(span: Span | NoopSpan, error: BaseException | None) -> None:
     if error is not None and not isinstance(error, GeneratorExit):
         span.fail(error)
     span.end()
-
-
-Extract = Callable[[Any], Context]

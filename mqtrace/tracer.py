@@ -57,6 +57,7 @@ CURRENT: Final = _Current()
 class Processor(Sink, Protocol):
     """A sink that can be waited for."""
 
+    def start(self) -> None: ...
     def flush(self, timeout: float) -> bool: ...
     def shutdown(self, timeout: float) -> bool: ...
     def stats(self) -> dict[str, Any]: ...
@@ -74,6 +75,9 @@ class Nowhere:
 
     def admit(self, span: Span, weight: int) -> None:
         """There is none."""
+
+    def start(self) -> None:
+        """There is nothing to start."""
 
     def flush(self, timeout: float) -> bool:
         """Nothing is left to wait for."""

@@ -23,8 +23,10 @@ class Sink(Protocol):
     ``limit``, and gets the span through :meth:`overflow` instead.
     """
 
-    queue: MutableSequence[Span]
-    limit: int
+    @property
+    def queue(self) -> MutableSequence[Span]: ...
+    @property
+    def limit(self) -> int: ...
 
     def overflow(self, span: Span) -> None:
         """Take or drop a span that met the limit."""

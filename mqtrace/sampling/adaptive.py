@@ -86,7 +86,7 @@ class Adaptive:
         if failed is None:
             return self._rate
         raised = 1 + (self._boost - 1) * 0.5 ** ((self._clock() - failed) / self._half_life)
-        return min(self.max_rate, self._rate * raised)
+        return float(min(self.max_rate, self._rate * raised))
 
     def sample(
         self, trace_id: str, name: str, kind: str, destination: str | None, attributes: Mapping[str, Any]

@@ -173,6 +173,7 @@ class TracedProducer(Proxy):
 
     def _template(self, topic: Any) -> Template:
         name = topic if isinstance(topic, str) else str(topic)
+        self._operation.tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
         return self._operation.make(name, SYSTEM, "send", name, self._facts)
 
     def _headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
