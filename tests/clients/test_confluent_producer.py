@@ -113,8 +113,8 @@ def test_what_is_not_sampled_sends_its_context_and_makes_no_span(
 ) -> None:
     with record("shop", sampler=0.0) as spans:
         producer = mqtrace.wrap(Producer(configuration))
-        producer.produce(topic, b"1", headers=[("mine", b"x")])
-        producer.produce(topic, b"2")
+        producer.produce(topic, b"1", partition=0, headers=[("mine", b"x")])
+        producer.produce(topic, b"2", partition=0)
         producer.flush(10)
     first, second = read(topic, 2)
     assert not spans

@@ -1,0 +1,176 @@
+"""The batch processor: a bounded queue, and the worker's thread that empties it.
+
+OpenTelemetry's Trace SDK specification, "Batching processor", with two differences on purpose: the delay counts from the
+oldest span, so that a slow trickle is not held back, and what is in flight counts against the bound, so that a dead
+broker cannot take the memory.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mqtrace.core import Clock, Mistakes
+
+from . import lifecycle
+from .protocol import Exporter, PipelinedExporter
+from .queue import COUNTS, DROP_REASONS, SpanQueue, Ticket
+from .worker import Worker
+
+__all__ = ["COUNTS", "DROP_REASONS", "BatchProcessor", "BatchSettings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchSettings:
+    """How spans are gathered and sent."""
+
+    #: Spans queued and in flight (OTEL_BSP_MAX_QUEUE_SIZE). Not OpenTelemetry's 2048: at 20,000 spans a second that is
+    #: 0.1 s, less than one slow answer of a broker; these are a second, and some 10 MB where all are held.
+    max_queue_size: int = 20_480
+    #: Spans a batch (OTEL_BSP_MAX_EXPORT_BATCH_SIZE): a full one leaves at once.
+    max_batch_size: int = 100
+    #: Seconds that the oldest span waits at most (OTEL_BSP_SCHEDULE_DELAY, in ms).
+    schedule_delay: float = 5.0
+    #: Seconds until a batch that was not confirmed is lost (OTEL_BSP_EXPORT_TIMEOUT, in ms).
+    export_timeout: float = 30.0
+    #: Bytes of spans with long attributes or events, queued and in flight (MQTRACE_MAX_QUEUE_BYTES).
+    max_queue_bytes: int = 64 << 20
+
+
+class BatchProcessor(SpanQueue):
+    """The sink of a tracer: takes finished spans, and exports them in batches from a thread of its own.
+
+    The thread is a daemon that starts with the first span. A forked child has an empty queue and a thread of its own;
+    a child that ends with ``os._exit`` loses what it has not flushed. ``upkeep`` is called by the thread every few
+    seconds. ``mistakes`` are the tracer's; ``clock`` is the one that its spans are timed by.
+    """
+
+    def __init__(
+        self,
+        exporter: Exporter | PipelinedExporter,
+        *,
+        clock: Clock,
+        mistakes: Mistakes | None = None,
+        settings: BatchSettings | None = None,
+        upkeep: Callable[[], object] | None = None,
+    ) -> None:
+        self.settings = settings or BatchSettings()
+        self.exporter = exporter
+        self.mistakes = mistakes
+        self._clock = clock
+        self._upkeep = upkeep
+        super().__init__(
+            max(1, self.settings.max_queue_size), self.settings.max_queue_bytes, self.settings.max_batch_size
+        )
+        if isinstance(exporter, PipelinedExporter):
+            exporter.export_timeout = self.settings.export_timeout
+        lifecycle.processors.add(self)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._thread: threading.Thread | None = None
+        self._alone = threading.Lock()
+        self._last: Ticket | None = None
+        self._result: bool | None = None
+        self._worker = Worker(
+            self,
+            self.exporter,
+            clock=self._clock,
+            delay=self.settings.schedule_delay,
+            upkeep=self._upkeep,
+        )
+
+    def start(self) -> None:
+        """Start the worker before the first span: for ``upkeep``, where no span may ever end without it."""
+        if not self._closed:
+            self._ensure_worker()
+
+    def _ensure_worker(self) -> bool:
+        with self._lock:
+            thread = self._thread
+            if (thread is not None and thread.is_alive()) or self._worker.stopped:
+                return True
+            lifecycle.watch_this_process()
+            thread = threading.Thread(target=self._worker.run, name="mqtrace-export", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False  # no more threads, or the interpreter ends: flush and shutdown do the work themselves
+            self._thread = thread
+            return True
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send what is queued. ``timeout`` in seconds; True: all of it arrived in time.
+
+        What ends meanwhile is not waited for. From within an exporter: False, at once.
+        """
+        with self._lock:
+            ticket = self._last
+            if ticket is None:
+                if not self.queue and not self._in_flight:
+                    return True
+                ticket = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=False)
+                self._mailbox.put(ticket)
+        return self._wait(ticket, timeout) and not ticket.lost
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """Send what is queued, and stop. ``timeout`` in seconds; True: all of it arrived in time.
+
+        Afterwards nothing is queued and nothing in flight: what did not leave is counted as dropped by the shutdown, and
+        so is every span that ends later. A second call gives the result of the first.
+        """
+        with self._lock:
+            if self._result is not None:
+                return self._result
+            ticket = self._last
+            if ticket is None:
+                self._closed = True
+                self._set_limit()
+                ticket = self._last = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=True)
+                self._mailbox.put(ticket)
+        arrived = False
+        try:
+            arrived = self._wait(ticket, timeout) and not ticket.lost
+        finally:
+            # Also where the wait was interrupted: nobody will wait for these spans again.
+            with self._lock:
+                arrived = not self._abandon() and arrived
+                if self._result is None:
+                    self._result = arrived
+                self._worker.stopped = True
+                ticket.release()
+            self._mailbox.put(None)
+        return self._result
+
+    def _wait(self, ticket: Ticket, timeout: float) -> bool:
+        """Whether the worker answered in time."""
+        if self._thread is threading.current_thread():
+            return False  # the exporter asks: the worker cannot wait for itself
+        if self._ensure_worker():
+            return ticket.wait(timeout)
+        # There can be no thread: this one does the work.
+        while not ticket.wait(0.0) and time.monotonic() < ticket.deadline:
+            with self._alone:
+                self._worker.step()
+        return ticket.wait(0.0)
+
+    def _stopped(self) -> bool:
+        return self._result is not None
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent's spans, thread, lock and connections are the parent's."""
+        lifecycle.leave_to_the_parent((self.queue, self._outstanding, self._weights))
+        closed = self._closed
+        try:
+            renew = getattr(self.exporter, "after_fork", None)
+            if callable(renew):
+                renew()
+        except Exception:  # noqa: BLE001  # a user's exporter may raise anything, and the child must begin
+            closed = True
+        self._reset()
+        if closed:
+            self._closed = True
+            self._result = False
+            self._worker.stopped = True

@@ -1,0 +1,39 @@
+"""OTLP JSON in a file, a TracesData a line: ``file:///path.jsonl``.
+
+What the OpenTelemetry Collector's file exporter writes, and its otlpjsonfile receiver reads. A batch is one write to a
+file that is open for appending, so several processes may share it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from mqtrace.core import Span
+
+from . import otlp_json
+
+__all__ = ["FileExporter"]
+
+
+class FileExporter:
+    """Appends to ``path``. A file that cannot be opened or written is an exception: the spans count as lost."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file: int | None = None
+
+    def export(self, spans: Sequence[Span]) -> None:
+        """Write them."""
+        if self._file is None:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        line = otlp_json.encode(spans) + b"\n"
+        written = os.write(self._file, line)
+        while written < len(line):  # a full disk raises; a signal may cut a write short
+            written += os.write(self._file, line[written:])
+
+    def shutdown(self, timeout: float) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,49 @@
+"""What an exporter is.
+
+Two shapes, because a broker answers later than it is asked: :class:`Exporter` is what a user writes, one call a batch;
+:class:`PipelinedExporter` takes many batches before the first is confirmed, and says of each how it ended. Everything
+is called from one thread, the worker's, so that an exporter needs no lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from mqtrace.core import Span
+
+__all__ = ["Exporter", "PipelinedExporter", "Settle"]
+
+#: ``settle(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did not,
+#: by reason: ``too_large``, ``encode_failed``, ``export_failed``, ``shutdown``. Called once for a batch.
+Settle: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
+
+
+class Exporter(Protocol):
+    """Takes finished spans away. An exception means that they are lost, and counted as ``export_failed``."""
+
+    def export(self, spans: Sequence[Span], /) -> int | None:
+        """Send these. Returns the bytes that left, where it knows."""
+
+    def shutdown(self, timeout: float, /) -> bool | None:
+        """Let go of everything within ``timeout`` seconds. False: not everything left."""
+
+
+@runtime_checkable
+class PipelinedExporter(Protocol):
+    """Takes batches without waiting for the ones before.
+
+    It may also have ``after_fork()``, called in a forked child: what it holds is then the parent's and must not be used.
+    """
+
+    #: Seconds within which a batch must be settled; set by the processor before the first one.
+    export_timeout: float
+
+    def submit(self, spans: Sequence[Span], settle: Settle, /) -> None:
+        """Take a batch. ``settle`` is called here or in :meth:`poll`; after an exception it is never called."""
+
+    def poll(self, timeout: float, /) -> None:
+        """Serve what came back, waiting up to ``timeout`` seconds for it."""
+
+    def shutdown(self, timeout: float, /) -> bool | None:
+        """As an Exporter's; what is not settled by then is lost."""

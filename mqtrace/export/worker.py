@@ -1,0 +1,241 @@
+"""The worker: takes spans from the queue, hands them to the exporter, and sleeps until there is a reason to wake.
+
+Reasons are a full batch, the age of the oldest span, somebody who waits, and reports of the exporter. The age is that
+of the OLDEST span, so that a slow trickle leaves too. After every batch the worker gives way to the other threads: a
+backlog drained in one go would hold the interpreter for milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from mqtrace.core import Clock, Context, Span, current
+
+from .protocol import PipelinedExporter
+from .queue import Batch, SpanQueue, Ticket
+
+__all__ = ["Worker"]
+
+log = logging.getLogger("mqtrace.export")
+
+# How often reports are looked at while nobody waits for them, and while somebody does: seconds.
+_UNHURRIED: Final = 0.1
+_HURRIED: Final = 0.02
+# How often the user's clients are asked for spans whose report nobody fetched: seconds.
+_UPKEEP: Final = 5.0
+# A broken exporter says so once in this many seconds.
+_COMPLAIN: Final = 60.0
+# Batches between two looks at the clock and at what else is due.
+_ROUND: Final = 50
+# An exporter may itself use a traced client: what runs in the worker's thread is of a trace that is not recorded.
+_NOT_RECORDED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00")
+
+
+class Worker:
+    """One processor's. :meth:`turn` does everything that is due and says how long to sleep; :meth:`run` is the thread."""
+
+    def __init__(
+        self,
+        spans: SpanQueue,
+        exporter: Any,
+        *,
+        clock: Clock,
+        delay: float,
+        upkeep: Callable[[], object] | None = None,
+    ) -> None:
+        self._spans = spans
+        self._exporter = exporter
+        self._pipelined = isinstance(exporter, PipelinedExporter)
+        self._clock = clock
+        self._delay = round(delay * 1e9)
+        self._upkeep = upkeep
+        self._upkeep_at = time.monotonic() + _UPKEEP
+        self._tickets: list[Ticket] = []
+        self._front: Span | None = None
+        self._front_seen = 0
+        self._complain_at = 0.0
+        self._dropped = 0
+        self._released = False
+        self.stopped = False
+
+    def run(self) -> None:
+        """Until the shutdown."""
+        current.set(_NOT_RECORDED)
+        while not self.stopped:
+            try:
+                self.step()
+            except BaseException:  # nothing may end this thread but the shutdown
+                log.exception("the export of spans met an error of its own; it goes on")
+                time.sleep(1.0)
+        self._let_go(0.0)
+
+    def step(self) -> None:
+        """One turn and the sleep after it."""
+        pause = self.turn()
+        if self.stopped:
+            return
+        if self._spans._outstanding and self._tickets:
+            self._poll(min(pause, _HURRIED))
+            pause = 0.0
+        self._read_mail(pause)
+
+    def turn(self) -> float:
+        """Do what is due. The seconds until the next turn, if nobody wakes the worker before."""
+        self._clock.refresh()
+        self._poll(0.0)
+        more = self._ship()
+        self._keep_up()
+        self._report_drops()
+        self._answer()
+        if self.stopped or more or not self._spans.rest():
+            return 0.0
+        pause = self._until_due(self._clock.now()) / 1e9
+        if self._upkeep is not None:
+            pause = min(pause, _UPKEEP)
+        if self._spans._outstanding:
+            pause = min(pause, _UNHURRIED)
+        for ticket in self._tickets:
+            pause = min(pause, ticket.deadline - time.monotonic())
+        return max(0.0, pause)
+
+    # ------------------------------------------------------------------ when
+
+    def _until_due(self, now: int) -> int:
+        """Nanoseconds until the oldest span has waited long enough; the whole delay where there is none."""
+        try:
+            front = self._spans.queue[0]
+        except IndexError:
+            self._front = None
+            return self._delay
+        if front is not self._front:
+            self._front = front
+            self._front_seen = now
+        # A user may end a span in the future; what counts then is when it was first seen here.
+        since = min(front.ended, self._front_seen)
+        return max(0, since + self._delay - now)
+
+    def _read_mail(self, timeout: float) -> None:
+        mailbox = self._spans._mailbox
+        try:
+            mail = mailbox.get(timeout > 0, timeout or None)
+            while True:
+                if mail is not None:
+                    self._tickets.append(mail)
+                mail = mailbox.get_nowait()
+        except queue.Empty:
+            pass
+
+    # ------------------------------------------------------------------ what
+
+    def _ship(self) -> bool:
+        """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
+        spans = self._spans
+        mark = 0
+        if self._until_due(self._clock.now()) <= 0:
+            mark = spans._taken + len(spans.queue)
+        for ticket in self._tickets:
+            mark = max(mark, ticket.mark)
+        for _ in range(_ROUND):
+            if self.stopped or not (spans.room_is_used() or spans._taken < mark):
+                return False
+            batch = spans.take()
+            if batch is None:
+                return False
+            self._export(batch)
+            time.sleep(0)
+            self._poll(0.0)
+            self._read_mail(0.0)
+            self._answer()
+        return True
+
+    def _export(self, batch: Batch) -> None:
+        try:
+            if self._pipelined:
+                self._exporter.submit(
+                    batch.spans, lambda exported, size, lost: self._settle(batch, exported, size, lost)
+                )
+                return
+            size = self._exporter.export(batch.spans)
+        except BaseException as error:  # noqa: BLE001  # an exporter may raise anything, SystemExit too
+            self._settle(batch, 0, 0, {"export_failed": len(batch.spans)})
+            self._complain("%s could not export: spans are lost", error)
+        else:
+            self._settle(batch, len(batch.spans), size if type(size) is int and size > 0 else 0, {})
+
+    def _settle(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> None:
+        if self._spans.settle(batch, exported, size, lost) and exported < len(batch.spans):
+            for ticket in self._tickets:
+                if batch.position < ticket.mark:
+                    ticket.lost = True
+
+    def _poll(self, timeout: float) -> None:
+        if not self._pipelined:
+            return
+        try:
+            self._exporter.poll(timeout)
+        except BaseException as error:  # noqa: BLE001  # as above
+            self._complain("%s could not ask for its reports", error)
+            time.sleep(timeout)
+
+    def _answer(self) -> None:
+        """Release those who wait for what has left by now."""
+        if not self._tickets:
+            return
+        settled = self._spans.settled_up_to()
+        now = time.monotonic()
+        waiting = []
+        for ticket in self._tickets:
+            if settled < ticket.mark and now < ticket.deadline:
+                waiting.append(ticket)
+                continue
+            if settled < ticket.mark:
+                ticket.lost = True
+            if ticket.last and not self.stopped:
+                self.stopped = True
+                ticket.lost = not self._let_go(max(0.0, ticket.deadline - now)) or ticket.lost
+            ticket.release()
+        self._tickets = waiting
+        if self.stopped:
+            for ticket in waiting:
+                ticket.lost = True
+                ticket.release()
+
+    def _let_go(self, timeout: float) -> bool:
+        """Shut the exporter down, once. Whether everything left."""
+        if self._released:
+            return True
+        self._released = True
+        try:
+            return self._exporter.shutdown(timeout) is not False
+        except BaseException as error:  # noqa: BLE001  # as above
+            self._complain("%s could not shut down", error)
+            return False
+
+    # ------------------------------------------------------------------ beside
+
+    def _keep_up(self) -> None:
+        if self._upkeep is None or time.monotonic() < self._upkeep_at:
+            return
+        self._upkeep_at = time.monotonic() + _UPKEEP
+        try:
+            self._upkeep()
+        except BaseException as error:  # noqa: BLE001  # the user's client is asked
+            self._complain("upkeep of %s failed", error)
+
+    def _complain(self, sentence: str, error: BaseException) -> None:
+        now = time.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + _COMPLAIN
+            log.warning(sentence, type(self._exporter).__name__, exc_info=error)
+
+    def _report_drops(self) -> None:
+        dropped = self._spans._dropped["queue_full"]
+        now = time.monotonic()
+        if dropped > self._dropped and now >= self._complain_at:
+            self._complain_at = now + _COMPLAIN
+            log.warning("the queue of spans is full: %d were dropped so far, see stats()", dropped)
+            self._dropped = dropped
