@@ -192,9 +192,10 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     ``tracer``: whose spans; the default one's if left out. ``options``: what an instance does not show of its
     configuration, see the page of the client. Wrapping twice is wrapping once. TypeError for anything else.
     """
-    if issubclass(type(client), Proxy) or (isinstance(client, type) and issubclass(client, Proxy)):
+    kind: type = client if isinstance(client, type) else type(client)
+    if issubclass(kind, Proxy):
         return client
-    module = module_of(client if isinstance(client, type) else type(client))
+    module = module_of(kind)
     made = None if module is None else module.wrap(client, tracer, options)
     if made is None:
         what = getattr(client, "__qualname__", None) or type(client).__qualname__

@@ -93,7 +93,9 @@ def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) 
 def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name: str | None) -> F:
     """A handler whose every call is the process span of the message among its arguments."""
     if isinstance(function, (staticmethod, classmethod)):
-        return type(function)(consumer(function.__func__, tracer, relation, name))
+        inner: Any = consumer(function.__func__, tracer, relation, name)
+        again: Any = type(function)(inner)
+        return again  # type: ignore[no-any-return]  # the same kind of method
     if not callable(function):
         raise TypeError(f"@mqtrace.consumer is for a handler, and {function!r} cannot be called")
     operation = (

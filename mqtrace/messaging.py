@@ -96,7 +96,7 @@ class Operation:
     ) -> None:
         self.verb = verb
         self.name = name
-        self.relation = relation
+        self.relation: Relation | None = relation
         self._bound = tracer is not None
         self._lock = threading.Lock()
         self._follow(tracers.default() if tracer is None else tracer)

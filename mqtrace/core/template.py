@@ -38,9 +38,11 @@ class Decider(Protocol):
 
     def root(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
         """Whether a new trace with this identity is recorded."""
+        ...
 
     def remote(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
         """Whether the child of a remote parent is recorded."""
+        ...
 
 
 class Template:

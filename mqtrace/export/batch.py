@@ -1,8 +1,8 @@
 """The batch processor: a bounded queue, and the worker's thread that empties it.
 
-OpenTelemetry's Trace SDK specification, "Batching processor", with two differences on purpose: the delay counts from the
-oldest span, so that a slow trickle is not held back, and what is in flight counts against the bound, so that a dead
-broker cannot take the memory.
+OpenTelemetry's Trace SDK specification, "Batching processor", with two differences on purpose: the delay counts from
+the oldest span, so that a slow trickle is not held back, and what is in flight counts against the bound, so that a
+dead broker cannot take the memory.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class BatchProcessor(SpanQueue):
     def shutdown(self, timeout: float = 5.0) -> bool:
         """Send what is queued, and stop. ``timeout`` in seconds; True: all of it arrived in time.
 
-        Afterwards nothing is queued and nothing in flight: what did not leave is counted as dropped by the shutdown, and
-        so is every span that ends later. A second call gives the result of the first.
+        Afterwards nothing is queued and nothing in flight: what did not leave is counted as dropped by the shutdown,
+        and so is every span that ends later. A second call gives the result of the first.
         """
         with self._lock:
             if self._result is not None:
@@ -153,7 +153,7 @@ class BatchProcessor(SpanQueue):
         # There can be no thread: this one does the work.
         while not ticket.wait(0.0) and time.monotonic() < ticket.deadline:
             with self._alone:
-                self._worker.step()
+                self._worker.step(0.02)
         return ticket.wait(0.0)
 
     def _stopped(self) -> bool:

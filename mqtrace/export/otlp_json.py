@@ -70,7 +70,7 @@ def _span(span: Span) -> dict[str, Any]:
             out["status"]["message"] = span.status_description
     details = span.details
     if details is not None:
-        counts = {
+        counts: dict[str, Any] = {
             "droppedAttributesCount": details.dropped_attributes,
             "droppedEventsCount": details.dropped_events,
             "droppedLinksCount": details.dropped_links,

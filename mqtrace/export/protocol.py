@@ -14,8 +14,8 @@ from mqtrace.core import Span
 
 __all__ = ["Exporter", "PipelinedExporter", "Settle"]
 
-#: ``settle(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did not,
-#: by reason: ``too_large``, ``encode_failed``, ``export_failed``, ``shutdown``. Called once for a batch.
+#: ``settle(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did
+#: not, by reason: ``too_large``, ``encode_failed``, ``export_failed``, ``shutdown``. Called once for a batch.
 Settle: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
 
 
@@ -33,7 +33,7 @@ class Exporter(Protocol):
 class PipelinedExporter(Protocol):
     """Takes batches without waiting for the ones before.
 
-    It may also have ``after_fork()``, called in a forked child: what it holds is then the parent's and must not be used.
+    It may also have ``after_fork()``, called in a forked child: what it holds is the parent's and must not be used.
     """
 
     #: Seconds within which a batch must be settled; set by the processor before the first one.

@@ -7,8 +7,8 @@ proof that the bound holds.
 
 What has no lock is not counted either: spans that ended are those that were taken, those that were dropped, and those
 that stand in the queue, read at one moment. Every other transition happens under the lock, so that
-ended = exported + queued + in flight + dropped at every moment. The lock is reentrant, and the worker is woken through a
-SimpleQueue, because a signal handler or the garbage collector may end a span inside any line of this file.
+ended = exported + queued + in flight + dropped at every moment. The lock is reentrant, and the worker is woken through
+a SimpleQueue, because a signal handler or the garbage collector may end a span inside any line of this file.
 """
 
 from __future__ import annotations
@@ -164,7 +164,8 @@ class SpanQueue:
         if self._closed or room < 0:
             self.limit = 0
         else:
-            self.limit = room if self._woken else min(self._batch, room)
+            # one below the batch, so that the span that fills it comes to overflow
+            self.limit = room if self._woken else min(self._batch - 1, room)
 
     # ------------------------------------------------------------------ the worker's side
 

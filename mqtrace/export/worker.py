@@ -36,7 +36,7 @@ _NOT_RECORDED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00")
 
 
 class Worker:
-    """One processor's. :meth:`turn` does everything that is due and says how long to sleep; :meth:`run` is the thread."""
+    """One processor's. :meth:`turn` does what is due and says how long to sleep; :meth:`run` is the thread."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class Worker:
                 time.sleep(1.0)
         self._let_go(0.0)
 
-    def step(self) -> None:
-        """One turn and the sleep after it."""
-        pause = self.turn()
+    def step(self, longest: float = 3600.0) -> None:
+        """One turn, and the sleep after it: no longer than ``longest`` seconds."""
+        pause = min(self.turn(), longest)
         if self.stopped:
             return
         if self._spans._outstanding and self._tickets:

@@ -124,8 +124,9 @@ class Adaptive:
         # four intervals. After a longer silence what was counts for less.
         kept = 0.5 ** (elapsed / self._interval)
         least = 1 / (self._interval * 100)
-        self._load = pace if self._load is None else max(self._load, least) ** kept * max(pace, least) ** (1 - kept)
-        self._rate = self._bounded(self.per_second / self._load if self._load > 0 else self.max_rate)
+        load = pace if self._load is None else max(self._load, least) ** kept * max(pace, least) ** (1 - kept)
+        self._load = load
+        self._rate = self._bounded(self.per_second / load if load > 0 else self.max_rate)
         self._seen = 0
         self._since = now
 

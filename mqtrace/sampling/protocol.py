@@ -22,6 +22,7 @@ class Sampler(Protocol):
 
         ``destination``: topic or queue, None for a user's own span. ``attributes``: those known at the start.
         """
+        ...
 
 
 class ThresholdSampler(Sampler, Protocol):

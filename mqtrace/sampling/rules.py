@@ -40,7 +40,7 @@ class Rule:
         self.destination = destination
         self.rate = None if rate is None else sampler_of(rate, "rate")
         self.ignore = bool(ignore)
-        self.relation = relation
+        self.relation: Literal["parent", "link"] | None = relation
         self._matches = re.compile(translate(destination)).match
 
     def matches(self, destination: str) -> bool:

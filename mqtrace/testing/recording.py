@@ -62,8 +62,8 @@ class ListProcessor:
 def record(service: str = "test", *, clock: Clock | None = None, **settings: Any) -> Iterator[Spans]:
     """``with record() as spans:`` a list that finished spans land in, as they end.
 
-    For the block, the default tracer records every trace into that list, whatever the environment says; objects that are
-    wrapped already follow it. ``settings``: as for :func:`mqtrace.configure`. ``clock``: a :class:`FakeClock`.
+    For the block, the default tracer records every trace into that list, whatever the environment says; objects
+    that are wrapped already follow it. ``settings``: as for :func:`mqtrace.configure`. ``clock``: a :class:`FakeClock`.
     """
     processor = ListProcessor()
     settings.setdefault("sampler", 1.0)

@@ -28,6 +28,7 @@ class Source(Protocol):
 
     def came(self, message: object) -> bool:
         """Whether this consumer gave the message to the user just now."""
+        ...
 
     def note(self) -> None:
         """Note from now on what is polled: a topic is shared with another group."""
