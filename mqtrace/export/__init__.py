@@ -1,7 +1,9 @@
-"""Export: how finished spans leave the process."""
+"""Where finished spans go: the queue and its worker (batch.py), one encoding a file, one transport a file."""
 
 from __future__ import annotations
 
+from .batch import BatchProcessor, BatchSettings
+from .protocol import Exporter, PipelinedExporter
 from .url import from_url
 
-__all__ = ["from_url"]
+__all__ = ["BatchProcessor", "BatchSettings", "Exporter", "PipelinedExporter", "from_url"]

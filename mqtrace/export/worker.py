@@ -134,12 +134,11 @@ class Worker:
     def _ship(self) -> bool:
         """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
         spans = self._spans
-        mark = 0
+        due = 0
         if self._until_due(self._clock.now()) <= 0:
-            mark = spans._taken + len(spans.queue)
-        for ticket in self._tickets:
-            mark = max(mark, ticket.mark)
+            due = spans._taken + len(spans.queue)
         for _ in range(_ROUND):
+            mark = max([due, *(ticket.mark for ticket in self._tickets)])
             if self.stopped or not (spans.room_is_used() or spans._taken < mark):
                 return False
             batch = spans.take()
