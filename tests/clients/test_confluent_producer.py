@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -539,3 +540,51 @@ def test_a_batch_that_the_client_refuses_it_refuses_itself(
             outcomes.append(type(error))
     assert outcomes[0] == outcomes[1]
     assert not spans
+
+
+# ---------------------------------------------------------------------- samplers that write, forks
+
+
+@pytest.mark.parametrize("headers", [None, [("a", b"1")], {"a": b"1"}])
+def test_the_threshold_of_a_sampler_goes_along(
+    configuration: dict[str, Any], topic: str, read: Any, headers: Any
+) -> None:
+    sampler = mqtrace.sampling.Probability(0.999999)
+    with record("shop", sampler=sampler) as spans:
+        producer = mqtrace.wrap(Producer(configuration))
+        producer.produce(topic, b"v", headers=headers)
+        producer.flush(10)
+        (message,) = read(topic, 1)
+        with mqtrace.process(message) as span:
+            pass
+    said = dict(message.headers())
+    assert said["tracestate"].decode() == sampler.state == span.trace_state
+    assert said["traceparent"][36:52].decode() == spans[0].span_id == span.parent_id
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_what_waits_for_a_report_stays_with_the_parent_of_a_fork(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    """FAULTS 15."""
+    producer = mqtrace.wrap(Producer(configuration))
+    producer.produce(topic, b"v")
+    child = os.fork()
+    if child == 0:
+        producer.release(spans.tracer)
+        os._exit(len(spans))
+    assert os.waitpid(child, 0)[1] == 0
+    producer.flush(10)
+    assert len(spans) == 1
+
+
+def test_a_producer_made_before_configure_ends_its_spans_at_the_shutdown_of_a_later_tracer(
+    configuration: dict[str, Any], topic: str
+) -> None:
+    producer = mqtrace.wrap(Producer({**configuration, "linger.ms": 60_000}))
+    with record("later") as spans:
+        producer.produce(topic, b"v")
+        spans.tracer.shutdown()
+    assert len(spans) == 1
+    producer.purge()
+    producer.flush(5)

@@ -24,6 +24,7 @@ from mqtrace.core import (
     start_process_in,
 )
 from mqtrace.messaging import Batch, Operation, register
+from mqtrace.propagation import MalformedContext, TraceContext
 
 from . import sources
 from .facts import SYSTEM
@@ -31,6 +32,8 @@ from .producer import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
+_W3C: Final = TraceContext()
+_SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 NO_TIMESTAMP: Final = confluent_kafka.TIMESTAMP_NOT_AVAILABLE
 
 
@@ -54,6 +57,8 @@ class KafkaMessages:
                 origin = headers[0][1]
                 if origin is not None and not is_valid(origin):
                     origin = _extract(operation, headers).identity
+            elif operation.direct and (found := _plain(headers)) is not None:
+                origin, state = found
             else:
                 context = _extract(operation, headers)
                 if context.decision != "flag":  # B3 left it open, or decided it without a trace
@@ -89,7 +94,8 @@ class KafkaMessages:
             if direct and len(headers) == 1 and headers[0][0] == "traceparent" and is_valid(headers[0][1] or b""):
                 origin = headers[0][1]
             else:
-                origin = _extract(operation, headers).identity
+                plain = _plain(headers) if direct else None
+                origin = _extract(operation, headers).identity if plain is None else plain[0]
                 if origin is None:
                     continue
             origins.append((origin, message.partition(), message.offset(), topic))
@@ -106,6 +112,52 @@ def context_of(operation: Operation, message: Any) -> Context:
     """The context in a message's headers."""
     headers = message.headers()
     return _extract(operation, headers) if headers else EMPTY
+
+
+# Texts of tracestate that were parsed and are valid: a sampler's threshold is the same in message after message.
+_states: dict[bytes, str] = {}
+_KEPT: Final = 256
+
+
+def _plain(headers: Any) -> tuple[bytes | None, str | None] | None:
+    """Traceparent and tracestate where they are good and there is no baggage; None where it takes the parsers to say.
+
+    Of several headers of a name the last wins, which is what a dict makes of them.
+    """
+    try:
+        found = dict(headers)
+    except (TypeError, ValueError):
+        return None
+    if "baggage" in found:
+        return None
+    origin = found.get("traceparent")
+    if origin is None:
+        # none at all, which is plain; or a null, which is counted
+        return None if "traceparent" in found else (None, None)
+    if type(origin) is not bytes or not is_valid(origin):
+        return None
+    state = found.get("tracestate")
+    if state is None:
+        return None if "tracestate" in found else (origin, None)
+    known = _states.get(state) if type(state) is bytes else None
+    if known is None:
+        parsed = _parse_state(state)
+        if parsed is None:
+            return None
+        if len(_states) < _KEPT:
+            _states[state] = parsed
+        known = parsed
+    return origin, known
+
+
+def _parse_state(state: Any) -> str | None:
+    """A tracestate that the parser would give back to the letter."""
+    if type(state) is not bytes or len(state) > 256 or not state.isascii():
+        return None
+    try:
+        return _W3C.extract(KafkaHeaders([("traceparent", _SAMPLE), ("tracestate", state)]), EMPTY).state
+    except MalformedContext:
+        return None
 
 
 def _extract(operation: Operation, headers: Any) -> Context:

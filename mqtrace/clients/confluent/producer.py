@@ -8,9 +8,11 @@ in the configuration only the wrapped class sees; of an instance it is asked whe
 from __future__ import annotations
 
 import gc
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakSet
 
 import confluent_kafka
 
@@ -32,6 +34,8 @@ Headers = Any
 _UNSET: Any = object()
 # How many spans without a report are held before the ones that have ended are let go.
 _HELD: Final = 1024
+#: The names that may say a context, in W3C's formats.
+_CONTEXT: Final = frozenset(("traceparent", "tracestate", "baggage"))
 
 
 class TracedProducer(Proxy):
@@ -41,6 +45,7 @@ class TracedProducer(Proxy):
         {"_raw", "_operation", "_produce", "_callback", "_reported", "_facts", "_open", "_sweep_at", "poll", "flush"}
     )
     _operation: Operation
+    _produce: Callable[..., None]
 
     def __init__(
         self,
@@ -61,11 +66,11 @@ class TracedProducer(Proxy):
         self._open: deque[SendSpan] = deque()
         self._sweep_at = _HELD
         self._raw = raw
+        _producers.add(self)
         # A call through __getattr__ costs more than the poll itself.
         for name in ("poll", "flush"):
             if not hasattr(type(self), name):
                 object.__setattr__(self, name, getattr(raw, name))
-        self._operation.tracer.holders.add(self)
 
     def produce(
         self,
@@ -98,8 +103,11 @@ class TracedProducer(Proxy):
             elif span is not None:
                 headers = self._headers(span, headers)  # type: ignore[arg-type]  # a NoopSpan: what else is left
             return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
-        if not headers and operation.direct and span.state is None and span.baggage is None:
+        if not headers and operation.direct and span.baggage is None:
+            state = span.state
             headers = [("traceparent", span.identity)]
+            if state is not None:
+                headers.append(("tracestate", state))
         else:
             headers = self._headers(span, headers)
         if not self._reported:
@@ -173,12 +181,18 @@ class TracedProducer(Proxy):
 
     def _template(self, topic: Any) -> Template:
         name = topic if isinstance(topic, str) else str(topic)
-        self._operation.tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
+        tracer = self._operation.tracer
+        tracer.holders.add(self)
+        tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
         return self._operation.make(name, SYSTEM, "send", name, self._facts)
 
     def _headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
         """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
         operation = self._operation
+        if operation.direct and headers and span.baggage is None:
+            with_context = headers_with(span, headers)
+            if with_context is not None:
+                return with_context
         if isinstance(headers, list):
             copy: Any = list(headers)
         elif isinstance(headers, dict):
@@ -279,6 +293,26 @@ class TracedProducer(Proxy):
                 span.end()
 
 
+def headers_with(span: Span | NoopSpan, headers: Headers) -> Headers | None:
+    """The user's headers and the context, where none of them is one of W3C's; None where that is not so simple."""
+    try:
+        if not _CONTEXT.isdisjoint(dict(headers)):
+            return None
+    except (TypeError, ValueError):  # no pairs: the client says what it thinks of them
+        return None
+    own = (
+        [("traceparent", span.identity)]
+        if span.state is None
+        else [
+            ("traceparent", span.identity),
+            ("tracestate", span.state),
+        ]
+    )
+    if type(headers) is list:
+        return headers + own
+    return {**headers, **dict(own)} if type(headers) is dict else None
+
+
 class TracedSerializingProducer(TracedProducer):
     """The same for ``SerializingProducer``, whose ``produce`` takes the key before the value."""
 
@@ -312,6 +346,19 @@ class _KeyFirst:
         self, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, timestamp: Any, headers: Any
     ) -> None:
         self.produce(topic, key, value, partition, callback, timestamp, headers)
+
+
+_producers: WeakSet[TracedProducer] = WeakSet()
+
+
+def _after_fork() -> None:
+    # What waits for a report waits for it in the parent; here no report ever comes.
+    for producer in list(_producers):
+        producer._open.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def tombstone(template: Template) -> Template:
