@@ -1,0 +1,91 @@
+"""``mqtrace demo``: a small shop of several processes, and the traces that it leaves.
+
+shop.py is the shop, to be read as an example; run.py its course; check.py says whether a trace is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from mqtrace.cli import terminal
+from mqtrace.cli.tail import write_json
+
+__all__ = ["add_arguments", "run"]
+
+_DESCRIPTION = """\
+Runs a small shop as three processes: a front that takes orders, a worker that charges them, a consumer that ships in
+batches. Their traces cross Kafka, leave on a span topic, and are read back, checked and drawn here.
+
+Without --bootstrap it starts a broker of its own, in memory, which is gone afterwards. On a broker of yours it makes
+topics named mqtrace-demo-..., and deletes them at the end.
+"""
+_EPILOG = "exit status: 0, or 1 when a trace is broken or a span was lost, or 2 when the demo could not run"
+_ORDERS: Final = 60
+_TIMEOUT: Final = 60.0
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Say what the command takes."""
+    parser = commands.add_parser(
+        "demo",
+        help="run a small traced shop, and draw its traces",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka broker that is running")
+    parser.add_argument(
+        "--orders", type=terminal.whole, default=_ORDERS, metavar="N", help=f"orders to make ({_ORDERS})"
+    )
+    parser.add_argument(
+        "--timeout", type=terminal.positive, default=_TIMEOUT, metavar="S", help=f"seconds for all of it ({_TIMEOUT:g})"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="every trace as a JSON object on a line, and the summary on the last one"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command; its exit status."""
+    from . import check, sums
+    from .run import Course
+
+    console = None if options.json else terminal.console()
+    with _progress(console) as progress:
+        outcome = Course(options.bootstrap, options.orders, options.timeout, progress).run()
+    broken = check.problems_of_traces(outcome.traces)
+    sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
+    problems = check.problems_of_counts(outcome.stats, outcome.spans, sent, received)
+    if console is None:
+        for trace in outcome.traces:
+            write_json(trace)
+        print(json.dumps({"summary": sums.summary(outcome, broken, problems)}), flush=True)
+    else:
+        from . import report  # draws with rich, which only the extra installs
+
+        report.draw(console, outcome, broken, problems)
+    return 1 if broken or problems else 0
+
+
+@contextmanager
+def _progress(console: Any) -> Iterator[Any]:
+    """A line that changes while the demo works; nothing where nobody watches."""
+    if console is not None and console.is_terminal:
+        with console.status("") as status:
+            yield status.update
+    else:
+        said: list[str] = []
+
+        def say(doing: str) -> None:
+            step = doing.partition(",")[0]
+            if step not in said and sys.stderr.isatty():
+                said.append(step)
+                terminal.say(step)
+
+        yield say

@@ -1,0 +1,171 @@
+"""The course of the demo: start the broker and the stages, read the span topic meanwhile, stop the stages in order.
+
+The stages are a chain: the first ends by itself, each other one when it has received all that the one before it sent.
+A hop more is a :class:`Hop` more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mqtrace.cli.assemble import Assembler
+from mqtrace.cli.otlp_read import OtlpReader
+from mqtrace.cli.topic import SpanTopic, Target
+from mqtrace.cli.trace import Trace
+from mqtrace.cli.trouble import CommandError
+
+from .process import DemoProcess
+from .topics import borrowed
+
+__all__ = ["SHOP", "Course", "Hop", "Outcome"]
+
+#: How long spans that were exported may take to appear on the topic, seconds.
+_LAST_SPANS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A stage: a role of a module that calls :func:`mqtrace.cli.demo.stage.work`."""
+
+    role: str
+    module: str = "mqtrace.cli.demo.shop"
+
+
+#: The first makes the orders.
+SHOP: Final = (Hop("front"), Hop("payments"), Hop("shipping"))
+_TOPICS: Final = ("orders", "payments", "otlp_spans")
+
+
+@dataclass
+class Outcome:
+    """What the demo saw. ``stats``: of each stage's tracer; ``cost``: see cost.py, empty where it was not measured."""
+
+    bootstrap: str = ""
+    traces: list[Trace] = field(default_factory=list)
+    spans: int = 0
+    sent: dict[str, int] = field(default_factory=dict)
+    received: dict[str, int] = field(default_factory=dict)
+    stats: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Course:
+    """One run. ``progress`` is called with what is going on, often. ``timeout``: seconds for all of it."""
+
+    def __init__(
+        self,
+        bootstrap: str | None,
+        orders: int,
+        timeout: float,
+        progress: Callable[[str], None],
+        hops: Sequence[Hop] = SHOP,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._orders = orders
+        self._progress = progress
+        self._hops = hops
+        self._began = time.monotonic()
+        self._timeout = timeout
+        self._prefix = "" if bootstrap is None else f"mqtrace-demo-{uuid.uuid4().hex[:6]}."
+        self._reader = OtlpReader()
+        self._assembler = Assembler(timeout, most_open=10 * orders + 1_000)
+
+    def run(self) -> Outcome:
+        """Do all of it. CommandError where a process fails, or the time is over."""
+        outcome = Outcome()
+        names = [self._prefix + name for name in _TOPICS]
+        with ExitStack() as stack:
+            cost = stack.enter_context(DemoProcess("mqtrace.cli.demo.cost"))
+            if self._bootstrap is None:
+                self._progress("starting a broker")
+                broker = stack.enter_context(DemoProcess("mqtrace.cli.demo.broker", *names))
+                self._until(lambda: "bootstrap" in broker.said, "the embedded broker did not start", broker)
+                outcome.bootstrap = broker.said["bootstrap"]
+            else:
+                outcome.bootstrap = self._bootstrap
+                self._progress("making topics")
+                stack.enter_context(borrowed(outcome.bootstrap, names))
+            topic = SpanTopic(Target(outcome.bootstrap, names[-1], {}), from_beginning=True)
+            stack.callback(topic.close)
+            stages = self._stages(stack, outcome.bootstrap, topic, cost)
+            for hop, stage in stages.items():
+                outcome.sent[hop.role] = stage.said.get("sent", 0)
+                outcome.received[hop.role] = stage.said.get("received", 0)
+                outcome.stats[hop.role] = stage.said["stats"]
+            self._last_spans(topic, sum(stats["spans_exported"] for stats in outcome.stats.values()))
+            self._until(lambda: cost.ended, "the measurement did not end", cost)
+            outcome.cost = {key: value for key, value in cost.said.items() if isinstance(value, (int, float))}
+        outcome.traces = self._assembler.rest()
+        outcome.spans = sum(len(trace.spans) for trace in outcome.traces)
+        outcome.seconds = time.monotonic() - self._began
+        return outcome
+
+    def _stages(self, stack: ExitStack, bootstrap: str, topic: SpanTopic, cost: DemoProcess) -> dict[Hop, DemoProcess]:
+        """Run the chain from its first stage to its last; each has ended afterwards."""
+        stages: dict[Hop, DemoProcess] = {}
+
+        def start(hop: Hop) -> None:
+            told = {"role": hop.role, "bootstrap": bootstrap, "orders": self._orders, "prefix": self._prefix}
+            stages[hop] = stack.enter_context(DemoProcess(hop.module, json.dumps(told)))
+            stages[hop].name = hop.role
+
+        # Consumers come first: a message that waits for its group to form would wait seconds.
+        for hop in self._hops[1:]:
+            start(hop)
+        consumers = list(stages.values())
+        while not all("ready" in stage.said for stage in consumers):
+            self._turn(topic, "waiting for the consumer groups", "the consumers did not get ready", *consumers)
+        start(self._hops[0])
+        before: DemoProcess | None = None
+        for hop in self._hops:
+            stage = stages[hop]
+            while not stage.ended:
+                if before is not None and stage.said.get("received", 0) >= before.said.get("sent", 0):
+                    stage.tell_to_stop()
+                told = [f"{self._orders} orders"] + [f"{one.role} {_count(one, stages)}" for one in self._hops]
+                self._turn(topic, f"{', '.join(told)}, {self._reader.spans} spans", "it did not end", *stages.values())
+            if "stats" not in stage.said:
+                raise CommandError(f"the demo's {hop.role} process ended: {stage.failure or 'it said nothing more'}")
+            before = stage
+        return {hop: stages[hop] for hop in self._hops}
+
+    def _turn(self, topic: SpanTopic, doing: str, late: str, *processes: DemoProcess) -> None:
+        """Read what has come to the span topic, and look after the processes."""
+        self._progress(doing)
+        for payload in topic.read(0.05):
+            for span in self._reader.read(payload):
+                self._assembler.add(span)
+        self._look(late, *processes)
+
+    def _until(self, reached: Callable[[], bool], late: str, *processes: DemoProcess) -> None:
+        while not reached():
+            self._look(late, *processes)
+            time.sleep(0.02)
+
+    def _look(self, late: str, *processes: DemoProcess) -> None:
+        for process in processes:
+            if process.failure is not None:
+                raise CommandError(f"the demo's {process.name} process failed: {process.failure}")
+        if time.monotonic() - self._began > self._timeout:
+            raise CommandError(f"the demo took longer than {self._timeout:g} s, {late}: give it more with --timeout")
+
+    def _last_spans(self, topic: SpanTopic, exported: int) -> None:
+        """Read on until every exported span is here, or none has come for a while."""
+        quiet_since, known = time.monotonic(), self._reader.spans
+        while self._reader.spans < exported and time.monotonic() - quiet_since < _LAST_SPANS:
+            self._turn(topic, "reading the span topic", "the span topic was not read to its end")
+            if self._reader.spans > known:
+                quiet_since, known = time.monotonic(), self._reader.spans
+
+
+def _count(hop: Hop, stages: dict[Hop, DemoProcess]) -> int:
+    """How far a stage has come: what it received, or for the first one what it sent."""
+    said = stages[hop].said
+    return int(said.get("received") or said.get("sent") or 0)

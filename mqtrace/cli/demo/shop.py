@@ -1,0 +1,99 @@
+"""A small shop on Kafka, traced: what services of one's own look like with mqtrace.
+
+Three services, each a process of its own. The front takes orders, payments charges them and says so on a second topic,
+shipping packs what was paid, many at a time. Some orders are refused, some are withdrawn, which on Kafka is a message
+without a value (a tombstone). ``stage`` is the demo's: addresses, and when to stop.
+
+One line makes the tracer, one wraps each client, one decorates a handler: the context of a trace then rides in the
+messages' headers from process to process, and the spans of all three leave on a Kafka topic.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from confluent_kafka import Consumer, Message, Producer
+
+import mqtrace
+
+from .stage import Stage, work
+
+
+class PaymentRefused(Exception):
+    """The bank said no."""
+
+
+def front(stage: Stage) -> None:
+    """Takes orders over HTTP, as it were, and passes them on."""
+    tracer = mqtrace.configure("front", sampler=1.0, exporter=stage.exporter)
+    producer = mqtrace.wrap(Producer({"bootstrap.servers": stage.bootstrap, "linger.ms": 1}))
+
+    for number in range(stage.orders):
+        withdrawn = number % 10 == 7
+        with tracer.start_span("DELETE /order" if withdrawn else "POST /order", kind="server") as span:
+            span.set_attribute("shop.order", number)
+            amount = 990 if number % 10 == 3 else 20 + number % 50
+            order = None if withdrawn else json.dumps({"order": number, "amount": amount})
+            producer.produce(stage.topic("orders"), key=f"order-{number}", value=order)
+            stage.sent()
+        producer.poll(0)
+        time.sleep(min(0.02, 1.5 / stage.orders))
+    producer.flush()
+
+
+def payments(stage: Stage) -> None:
+    """Charges orders one by one."""
+    tracer = mqtrace.configure("payments", sampler=1.0, exporter=stage.exporter)
+    consumer = mqtrace.wrap(Consumer(stage.group("payments")))
+    producer = mqtrace.wrap(Producer({"bootstrap.servers": stage.bootstrap, "linger.ms": 1}))
+
+    @mqtrace.consumer
+    def charge(message: Message) -> None:
+        value = message.value()
+        if value is None:
+            with tracer.start_span("release stock"):
+                time.sleep(0.001)
+            return
+        order = json.loads(value)
+        with tracer.start_span("charge card", kind="client", attributes={"shop.amount": order["amount"]}):
+            time.sleep(0.002)
+            if order["amount"] > 900:
+                raise PaymentRefused(f"{order['amount']} is over the card's limit")
+        producer.produce(stage.topic("payments"), key=message.key(), value=value)
+        stage.sent()
+
+    consumer.subscribe([stage.topic("orders")], on_assign=stage.ready)
+    while stage.running:
+        message = consumer.poll(0.05)
+        producer.poll(0)
+        if message is None or message.error():
+            continue
+        try:
+            charge(message)
+        except PaymentRefused:
+            pass  # the customer is told; the next order is waiting
+        stage.received()
+    producer.flush()
+    consumer.close()
+
+
+def shipping(stage: Stage) -> None:
+    """Packs what was paid, a batch at a time."""
+    tracer = mqtrace.configure("shipping", sampler=1.0, exporter=stage.exporter)
+    consumer = mqtrace.wrap(Consumer(stage.group("shipping")))
+
+    consumer.subscribe([stage.topic("payments")], on_assign=stage.ready)
+    while stage.running:
+        messages = [message for message in consumer.consume(8, timeout=0.15) if not message.error()]
+        if not messages:
+            continue
+        with mqtrace.batch(messages):
+            with tracer.start_span("pack parcels", attributes={"shop.parcels": len(messages)}):
+                time.sleep(0.0005 * len(messages))
+        stage.received(len(messages))
+    consumer.close()
+
+
+if __name__ == "__main__":
+    work({"front": front, "payments": payments, "shipping": shipping})

@@ -1,0 +1,114 @@
+"""What a process of the demo is told, and what it says: the frame around the shop's code.
+
+It is told by one JSON argument, and to stop by SIGTERM or by the end of its stdin, which also comes when the demo
+itself is killed. It says what it does in JSON lines on stdout: ``ready``, how many messages it ``received`` and
+``sent`` so far, and at its end the counts of its tracer.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import mqtrace
+
+__all__ = ["Stage", "until_told", "work"]
+
+# Seconds between two lines about messages: a line each would cost more than the message.
+_PACE: Final = 0.1
+
+
+class Stage:
+    """One process of the demo, from the inside."""
+
+    def __init__(self, told: Mapping[str, Any], stop: threading.Event) -> None:
+        #: Bootstrap servers.
+        self.bootstrap: str = told["bootstrap"]
+        #: Orders to make in all.
+        self.orders: int = told["orders"]
+        self._prefix: str = told["prefix"]
+        self._stop = stop
+        self._counts = {"received": 0, "sent": 0}
+        self._said = 0.0
+
+    @property
+    def exporter(self) -> str:
+        """Where spans go."""
+        return f"kafka://{self.bootstrap}/{self.topic('otlp_spans')}"
+
+    @property
+    def running(self) -> bool:
+        """Whether to go on."""
+        self._say_counts()
+        return not self._stop.is_set()
+
+    def topic(self, name: str) -> str:
+        """The name of a topic in this run: on a shared broker, one that nobody else has."""
+        return self._prefix + name
+
+    def group(self, name: str) -> dict[str, Any]:
+        """The configuration of a consumer in a group."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "group.id": self.topic(name),
+            "auto.offset.reset": "earliest",
+        }
+
+    def ready(self, *_: object) -> None:
+        """Say that work can come; also as a consumer's ``on_assign``."""
+        say(ready=True)
+
+    def received(self, messages: int = 1) -> None:
+        """Say that messages have been dealt with."""
+        self._counts["received"] += messages
+        self._say_counts()
+
+    def sent(self, messages: int = 1) -> None:
+        """Say that messages have been passed on."""
+        self._counts["sent"] += messages
+        self._say_counts()
+
+    def _say_counts(self, *, now: bool = False) -> None:
+        if now or time.monotonic() - self._said > _PACE:
+            self._said = time.monotonic()
+            say(**self._counts)
+
+    def end(self) -> None:
+        """Send what is left, and say how it went."""
+        in_time = mqtrace.shutdown(10.0)
+        self._say_counts(now=True)
+        say(end=True, in_time=in_time, stats=mqtrace.stats())
+
+
+def say(**facts: Any) -> None:
+    """A line to the demo."""
+    try:
+        print(json.dumps(facts), flush=True)
+    except OSError:
+        pass  # the demo has gone; stdin says so too
+
+
+def until_told() -> threading.Event:
+    """Set by SIGTERM, and by the end of stdin."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def listen() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return stop
+
+
+def work(roles: Mapping[str, Callable[[Stage], None]]) -> None:
+    """Do what the argument says, to the end."""
+    told = json.loads(sys.argv[1])
+    stage = Stage(told, until_told())
+    roles[told["role"]](stage)
+    stage.end()

@@ -1,0 +1,27 @@
+"""The sums of a run of the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .run import Outcome
+
+__all__ = ["summary"]
+
+
+def summary(outcome: Outcome, broken: Mapping[str, Sequence[str]], problems: Sequence[str]) -> dict[str, Any]:
+    """The sums, for ``--json`` and for the table."""
+    return {
+        "messages_sent": sum(outcome.sent.values()),
+        "messages_processed": sum(outcome.received.values()),
+        "spans": outcome.spans,
+        "spans_exported": sum(stats["spans_exported"] for stats in outcome.stats.values()),
+        "spans_dropped": sum(sum(stats["spans_dropped"].values()) for stats in outcome.stats.values()),
+        "traces": len(outcome.traces),
+        "traces_whole": len(outcome.traces) - len(broken),
+        "added_cost_us": outcome.cost.get("added"),
+        "bare_cost_us": outcome.cost.get("bare"),
+        "seconds": round(outcome.seconds, 1),
+        "problems": [*(sentence for found in broken.values() for sentence in found), *problems],
+    }

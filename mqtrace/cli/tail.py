@@ -1,0 +1,130 @@
+"""``mqtrace tail``: the traces of a span topic, drawn as they complete."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+from . import terminal
+from .assemble import Assembler
+from .otlp_read import OtlpReader
+from .topic import SpanTopic, parse
+from .trace import Trace, as_json
+
+__all__ = ["add_arguments", "run", "wanted"]
+
+_DESCRIPTION = """\
+Draws the traces of an OTLP span topic as they complete, whichever library wrote the spans.
+
+A trace is taken for complete when its root has arrived and nothing new came for --settle seconds; one whose root never
+comes is drawn after five times as long. Nothing is committed, and no consumer group is formed.
+"""
+_EPILOG = """\
+examples:
+  mqtrace tail kafka://localhost:9092/otlp_spans
+  mqtrace tail kafka://localhost:9092/otlp_spans --errors --service payments
+  mqtrace tail kafka://localhost:9092/otlp_spans --from-beginning --limit 10 --timeout 30 --json
+
+exit status: 0, or 1 when --timeout came before --limit traces, or 2 when there is nothing to read from
+"""
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Say what the command takes."""
+    parser = commands.add_parser(
+        "tail",
+        help="draw the traces of a span topic as they complete",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("topic", metavar="kafka://HOST:PORT/TOPIC", help="where the spans are; TOPIC: otlp_spans")
+    filters = parser.add_argument_group("filters: a trace is drawn when it meets all of them")
+    filters.add_argument(
+        "--service", action="append", metavar="NAME", help="a service that took part; * and ? match; again: any of them"
+    )
+    filters.add_argument(
+        "--destination", action="append", metavar="NAME", help="a topic, queue or exchange that it passed; as --service"
+    )
+    filters.add_argument("--errors", action="store_true", help="one of its spans failed")
+    filters.add_argument("--slower-than", type=terminal.positive, metavar="MS", help="it took longer, in milliseconds")
+    when = parser.add_argument_group("from when to when")
+    when.add_argument("--from-beginning", action="store_true", help="also what is in the topic already")
+    when.add_argument(
+        "--settle", type=terminal.positive, default=6.0, metavar="S", help="seconds of quiet that complete a trace (6)"
+    )
+    when.add_argument("--limit", type=terminal.whole, metavar="N", help="end after N traces")
+    when.add_argument(
+        "--timeout", type=terminal.positive, metavar="S", help="end after S seconds, drawing what has come until then"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a trace, each on a line")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """The command; its exit status."""
+    draw = _writer(options.json)
+    keep = wanted(options)
+    target = parse(options.topic)
+    reader, assembler = OtlpReader(), Assembler(options.settle)
+    drawn = 0
+    ends = None if options.timeout is None else time.monotonic() + options.timeout
+    topic = SpanTopic(target, from_beginning=options.from_beginning)
+    try:
+        if not topic.exists:
+            terminal.say(f"{target.topic} does not exist yet at {target.bootstrap}: waiting for it")
+        elif sys.stderr.isatty():
+            terminal.say(f"reading {target.topic} at {target.bootstrap}; Ctrl-C ends it")
+        over = False
+        while not over:
+            for payload in topic.read(0.2 if ends is None else max(0.0, min(0.2, ends - time.monotonic()))):
+                for span in reader.read(payload):
+                    assembler.add(span)
+            over = ends is not None and time.monotonic() >= ends
+            for trace in [*assembler.due(), *(assembler.rest() if over else ())]:
+                if keep(trace):
+                    draw(trace)
+                    drawn += 1
+                    if drawn == options.limit:
+                        over = True
+                        break
+    finally:
+        topic.close()
+        if reader.messages_malformed or reader.spans_malformed:
+            terminal.say(
+                f"{reader.messages_malformed} of {reader.messages} messages held no OTLP, "
+                f"{reader.spans_malformed} spans had no valid ids"
+            )
+    return 1 if options.limit is not None and drawn < options.limit else 0
+
+
+def _writer(as_lines: bool) -> Callable[[Trace], None]:
+    if as_lines:
+        return write_json
+    return terminal.waterfall().draw
+
+
+def write_json(trace: Trace) -> None:
+    """A trace as a line, at once, so that a reader behind a pipe sees it."""
+    print(json.dumps(as_json(trace), allow_nan=False), flush=True)
+
+
+def wanted(options: argparse.Namespace) -> Callable[[Trace], bool]:
+    """The filters as one question."""
+
+    def keep(trace: Trace) -> bool:
+        if options.errors and not trace.errors:
+            return False
+        if options.slower_than is not None and trace.duration <= options.slower_than * 1e6:
+            return False
+        return _any_of(options.service, trace.services) and _any_of(options.destination, trace.destinations)
+
+    return keep
+
+
+def _any_of(patterns: list[str] | None, names: list[str]) -> bool:
+    return patterns is None or any(fnmatchcase(name, pattern) for name in names for pattern in patterns)

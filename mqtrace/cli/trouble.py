@@ -1,0 +1,9 @@
+"""What ends a command early."""
+
+from __future__ import annotations
+
+__all__ = ["CommandError"]
+
+
+class CommandError(Exception):
+    """One sentence for whoever typed the command: what was wrong, and what to do instead."""
