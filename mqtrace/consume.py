@@ -11,10 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from typing import Any, Final, TypeVar
 
 from . import tracer as tracers
-from .clients import adapter_of
+from .clients import adapter_in
 from .core import NOOP, NoopSpan, Relation, Span, current, restore
 from .errors import ConfigurationError
-from .messaging import Operation, adapters, close, start_batch
+from .messaging import Operation, adapters, close, parts, start_batch
 from .tracer import SpanTracer
 
 __all__ = ["batch", "consumer", "each", "process"]
@@ -44,8 +44,7 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
 
 def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
     """Start the process span of a message; None for what is no message. Never raises."""
-    kind = type(message)
-    adapter = adapters.get(kind) or adapter_of(kind)
+    adapter = adapters.get(type(message)) or adapter_in(message)
     if adapter is None:
         return None
     try:
@@ -81,7 +80,7 @@ def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) 
     found = messages if isinstance(messages, (list, tuple)) else list(messages)
     try:
         for message in found:
-            adapter = adapters.get(type(message)) or adapter_of(type(message))
+            adapter = adapters.get(type(message)) or adapter_in(message)
             if adapter is not None:
                 facts = adapter.collect(operation, found)
                 return NOOP if facts is None else start_batch(operation, facts)
@@ -112,7 +111,9 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
         wrapped = _generator(function, operation)
     else:
         wrapped = _function(function, operation)
-    return functools.update_wrapper(wrapped, function)  # type: ignore[return-value]  # called as F is
+    functools.update_wrapper(wrapped, function)
+    wrapped._mqtrace_operation = operation  # for clients that make the span before they call the handler
+    return wrapped  # type: ignore[no-any-return]  # called as F is
 
 
 def _checked(relation: str | None) -> Relation | None:
@@ -123,10 +124,10 @@ def _checked(relation: str | None) -> Relation | None:
 
 def _find(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any]) -> Span | NoopSpan | None:
     """Start the span of the first message among a handler's arguments."""
-    for argument in (*arguments, *named.values()):
-        kind = type(argument)
-        if adapters.get(kind) or adapter_of(kind):
-            return begin(operation, argument)
+    everything = (*arguments, *named.values())
+    for argument in everything:
+        if adapter_in(argument) is not None:
+            return begin(operation, everything if type(argument) in parts else argument)
     return None
 
 

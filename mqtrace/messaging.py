@@ -31,7 +31,17 @@ from .core import (
 )
 from .tracer import SpanTracer
 
-__all__ = ["Batch", "Facts", "MessageAdapter", "Operation", "carry", "close", "register", "start_batch"]
+__all__ = [
+    "Batch",
+    "Facts",
+    "MessageAdapter",
+    "Operation",
+    "carry",
+    "close",
+    "register",
+    "register_part",
+    "start_batch",
+]
 
 #: `messaging.operation.type`.
 OperationType = Literal["create", "send", "receive", "process", "settle"]
@@ -187,6 +197,20 @@ def register(message: type, adapter: MessageAdapter) -> None:
 
 #: Types of messages that have been registered; read by mqtrace.consume once a message.
 adapters: Final[Mapping[type, MessageAdapter]] = _adapters
+
+_parts: dict[type, MessageAdapter] = {}
+
+
+def register_part(part: type, adapter: MessageAdapter) -> None:
+    """Say that a message is a tuple, or a handler's arguments, with an object of this type among them.
+
+    Its adapter is given the whole tuple. For client files.
+    """
+    _parts[part] = adapter
+
+
+#: Types of such parts that have been registered.
+parts: Final[Mapping[type, MessageAdapter]] = _parts
 
 
 def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:

@@ -11,9 +11,9 @@ import importlib.util
 from types import ModuleType
 from typing import Any, Final
 
-from mqtrace.messaging import MessageAdapter, adapters
+from mqtrace.messaging import MessageAdapter, adapters, parts
 
-__all__ = ["SUPPORTED", "adapter_of", "module_of"]
+__all__ = ["SUPPORTED", "adapter_in", "adapter_of", "module_of"]
 
 #: The top of a library's import path -> the module that knows it. ``cimpl`` is confluent_kafka's extension.
 _MODULES: Final = {
@@ -46,7 +46,7 @@ def module_of(kind: type) -> ModuleType | None:
 
 def adapter_of(kind: type) -> MessageAdapter | None:
     """What reads messages of this type; None where it is no message."""
-    known = adapters.get(kind)
+    known = adapters.get(kind) or parts.get(kind)
     if known is not None or kind in _no_messages:
         return known
     module = module_of(kind)
@@ -54,4 +54,14 @@ def adapter_of(kind: type) -> MessageAdapter | None:
     found: MessageAdapter | None = find(kind) if find is not None else None
     if found is None and len(_no_messages) < _REMEMBERED:
         _no_messages.add(kind)
+    return found
+
+
+def adapter_in(message: Any) -> MessageAdapter | None:
+    """What reads this message: by its type, or by a part of it where it is a tuple; None where it is no message."""
+    found = adapter_of(type(message))
+    if found is None and isinstance(message, tuple):
+        for part in message:
+            if adapter_of(type(part)) is not None and type(part) in parts:
+                return parts[type(part)]
     return found
