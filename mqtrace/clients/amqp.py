@@ -1,0 +1,268 @@
+"""What the clients of AMQP 0-9-1 share: names of destinations, the context in a header table, the span of a delivery.
+
+- A message is published to an exchange with a routing key; only its consumer knows the queue. So a destination has two
+  names (OpenTelemetry semantic conventions 1.44, messaging, RabbitMQ): ``{exchange}:{routing key}`` where it is sent,
+  ``{exchange}:{routing key}:{queue}`` where it is read.
+- A broker keeps no time per message, so the send time travels with the context (mqtrace.send_time).
+- RabbitMQ says in the headers ``x-death`` and ``x-delivery-count`` what a message has been through.
+- A header table holds any type at any depth, and anybody may have written it: nothing in it may raise.
+
+No client library is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from mqtrace import send_time
+from mqtrace.carriers import AmqpTable
+from mqtrace.core import (
+    EMPTY,
+    Attribute,
+    BatchSpan,
+    Context,
+    NoopSpan,
+    ProcessSpan,
+    SendSpan,
+    Span,
+    Template,
+    current,
+    is_valid,
+    start,
+    start_process_below,
+)
+from mqtrace.messaging import Facts, Operation, carry
+
+__all__ = [
+    "CONVERSATION",
+    "DELIVERY_TAG",
+    "MESSAGE_ID",
+    "RABBITMQ",
+    "ROUTING_KEY",
+    "DeliverySpan",
+    "destination",
+    "read_context",
+    "start_delivery",
+    "start_settle",
+    "with_context",
+]
+
+#: `messaging.system` of RabbitMQ, and of whatever else speaks AMQP 0-9-1.
+RABBITMQ: Final = "rabbitmq"
+ROUTING_KEY: Final = "messaging.rabbitmq.destination.routing_key"
+DELIVERY_TAG: Final = "messaging.rabbitmq.message.delivery_tag"
+MESSAGE_ID: Final = "messaging.message.id"
+CONVERSATION: Final = "messaging.message.conversation_id"
+OUTCOME: Final = "mqtrace.outcome"
+REDELIVERED: Final = "mqtrace.redelivered"
+DELIVERY_COUNT: Final = "mqtrace.delivery_count"
+DEATHS: Final = "mqtrace.dead_letter.count"
+DEATH_REASON: Final = "mqtrace.dead_letter.reason"
+DEATH_QUEUE: Final = "mqtrace.dead_letter.queue"
+
+# is_valid takes any two digits; a flag that is not known to us goes on as zero, which the parser sees to.
+_KNOWN_FLAGS: Final = frozenset((b"00", b"01", b"02", b"03"))
+
+
+def destination(exchange: str, routing_key: str, queue: str | None = None) -> str:
+    """``{exchange}:{routing key}:{queue}``, without what is empty, and without a queue that the routing key names."""
+    parts = [exchange, routing_key, "" if queue == routing_key else queue or ""]
+    return ":".join([part for part in parts if part]) or "amq.default"
+
+
+# ---------------------------------------------------------------------- the context in the headers
+
+
+def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None, headers: Any) -> Any:
+    """The user's headers with the context of a send span in them: a copy, or the object itself where nothing is added.
+
+    ``headers``: a mapping or None. What is neither is left to the client, which will refuse it.
+    """
+    if span is None:
+        return headers
+    if operation.direct and (not headers or (type(headers) is dict and _has_no_context(headers))):
+        if type(span) is bytes:
+            return {**(headers or {}), "traceparent": span.decode("ascii")}
+        if type(span) is SendSpan and span.baggage is None:
+            state = send_time.stamp(span.state, _now(span))
+            if headers:
+                return {**headers, "traceparent": span.identity.decode("ascii"), "tracestate": state}
+            return {"traceparent": span.identity.decode("ascii"), "tracestate": state}
+    tracer = operation.tracer
+    try:
+        carrier = AmqpTable({} if headers is None else dict(headers))
+        frame = NoopSpan(span) if isinstance(span, bytes) else span
+        if not carry(tracer, frame, carrier):
+            return headers
+        if isinstance(frame, SendSpan) and "tracestate" in tracer.propagator.fields:
+            carrier.set("tracestate", send_time.stamp(frame.state, _now(frame)))
+        return carrier.native
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        tracer.complain("headers that cannot be read are sent as they are")
+        return headers
+
+
+def _has_no_context(headers: dict[Any, Any]) -> bool:
+    return "traceparent" not in headers and "tracestate" not in headers and "baggage" not in headers
+
+
+def _now(span: SendSpan) -> int:
+    """The start of a send span, ms since the epoch."""
+    return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+
+
+def read_context(operation: Operation, headers: Any) -> tuple[Context, int]:
+    """The context in a header table, and when the message was sent (ms since the epoch; -1: it does not say)."""
+    if not headers:
+        return EMPTY, send_time.UNKNOWN
+    try:
+        if operation.direct and type(headers) is dict and "baggage" not in headers:
+            text = headers.get("traceparent")
+            if text is None and "traceparent" not in headers:
+                return EMPTY, send_time.UNKNOWN  # a tracestate alone is nothing
+            if type(text) is str and text.isascii():
+                identity = text.encode("ascii")
+                if is_valid(identity) and identity[53:] in _KNOWN_FLAGS:
+                    state = headers.get("tracestate")
+                    if state is None and "tracestate" not in headers:
+                        return Context(identity), send_time.UNKNOWN
+                    if type(state) is str:
+                        rest, sent = send_time.take(state)
+                        if rest is None:
+                            return Context(identity), sent
+        tracer = operation.tracer
+        found = tracer.propagator.extract(AmqpTable(headers), EMPTY, tracer.malformed)
+        state, sent = send_time.take(found.state)
+        return (found if state == found.state else found.replace(state=state)), sent
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        operation.tracer.complain("the headers of a message could not be read")
+        return EMPTY, send_time.UNKNOWN
+
+
+# ---------------------------------------------------------------------- the span of a delivery
+
+
+class DeliverySpan(ProcessSpan):
+    """The span of a handler at work on one message of a queue."""
+
+    __slots__ = ("conversation", "delivery_tag", "message_id", "outcome", "redelivered")
+
+    #: None where the system has no such number.
+    delivery_tag: int | None
+    redelivered: bool
+    message_id: str | None
+    conversation: str | None
+    #: ack, nack, reject, requeue or auto; None while nothing was said.
+    outcome: str | None
+
+    def own_attributes(self) -> Mapping[str, Attribute]:
+        """The time in the queue, the delivery, the message's ids and what became of it."""
+        own = dict(super().own_attributes())
+        if self.delivery_tag is not None:
+            own[DELIVERY_TAG] = self.delivery_tag
+        if self.message_id is not None:
+            own[MESSAGE_ID] = self.message_id
+        if self.conversation is not None:
+            own[CONVERSATION] = self.conversation
+        if self.redelivered:
+            own[REDELIVERED] = True
+        if self.outcome is not None:
+            own[OUTCOME] = self.outcome
+        return own
+
+
+D = TypeVar("D", bound=DeliverySpan)
+
+
+def start_delivery(
+    operation: Operation,
+    template: Template,
+    make: type[D],
+    headers: Any,
+    delivery_tag: Any,
+    redelivered: Any,
+    message_id: Any,
+    conversation: Any,
+) -> D | NoopSpan:
+    """Start the process span of a message with these headers. It is not current yet."""
+    context, sent = read_context(operation, headers)
+    span = start_process_below(template, current.get(), context, make)
+    if isinstance(span, NoopSpan):
+        return span
+    span.origin = context.identity
+    span.partition = span.offset = -1
+    span.timestamp = sent
+    if sent >= 0:
+        send_time.note_skew(span, sent)
+    span.outcome = None
+    span.delivery_tag = delivery_tag if type(delivery_tag) is int else None
+    span.redelivered = redelivered is True
+    span.message_id = _text(message_id)
+    span.conversation = _text(conversation)
+    if headers and ("x-death" in headers or "x-delivery-count" in headers):
+        span.set_attributes(history(headers))
+    return span
+
+
+def history(headers: Any) -> dict[str, Attribute]:
+    """What RabbitMQ says a message has been through. Of several deaths the last one, which stands first.
+
+    ``x-death``: a list of tables, one for each queue and reason, with a count
+    (https://www.rabbitmq.com/docs/dlx#effects). ``x-delivery-count``: how often a quorum queue has delivered the
+    message before without an acknowledgement.
+    """
+    own: dict[str, Attribute] = {}
+    count = headers.get("x-delivery-count")
+    if type(count) is int:
+        own[DELIVERY_COUNT] = count
+    deaths = headers.get("x-death")
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping):
+        last = deaths[0]
+        times = last.get("count")
+        if type(times) is int:
+            own[DEATHS] = times
+        for key, name in ((DEATH_REASON, "reason"), (DEATH_QUEUE, "queue")):
+            text = _text(last.get(name))
+            if text is not None:
+                own[key] = text
+    return own
+
+
+def _text(value: object) -> str | None:
+    """A property or header as text: clients hand it over as str, or as bytes where it is not UTF-8."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace") or None
+    return None
+
+
+# ---------------------------------------------------------------------- acknowledgements
+
+
+def start_settle(
+    operation: Operation,
+    system: str,
+    verb: str,
+    spans: list[Span | NoopSpan],
+    name: str | None,
+    facts: Facts,
+    attributes: Mapping[str, Attribute],
+) -> Span | NoopSpan:
+    """Start the span of an acknowledgement: the child of its message's process span, ended or not.
+
+    Of several messages, or of one that nobody saw, the child of what is current. Linked to every message's context.
+    """
+    key = (verb, name)
+    template = operation.templates.get(key)
+    if template is None:
+        template = operation.make(key, system, "settle", name, facts, verb=verb)
+    parent = spans[0] if len(spans) == 1 and spans[0].identity is not None else current.get()
+    span = start(template, parent, BatchSpan, remote=False)
+    if isinstance(span, BatchSpan):
+        origins = [one.origin if isinstance(one, DeliverySpan) else one.identity for one in spans]
+        span.origins = [(origin, -1, -1, None) for origin in origins if origin is not None]
+        if attributes:
+            span.set_attributes(attributes)
+    return span
