@@ -1,0 +1,82 @@
+"""The callback of ``basic_consume``: a process span around it, and the wrapped channel handed to it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from mqtrace.core import NoopSpan, current
+from mqtrace.messaging import Operation, close
+
+from .deliveries import Deliveries
+from .message import begin_delivery
+
+__all__ = ["TracedCallback", "operation_in"]
+
+_set = current.set
+_reset = current.reset
+
+
+def operation_in(callback: Any) -> Operation | None:
+    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    found = getattr(callback, "_mqtrace_operation", None)
+    if found is None:
+        found = getattr(type(callback).__call__, "_mqtrace_operation", None)
+    return found if isinstance(found, Operation) else None
+
+
+class TracedCallback:
+    """What pika calls instead of the user's callback. Runs once a message, so it is flat."""
+
+    __slots__ = ("auto_ack", "channel", "deliveries", "function", "operation", "queue")
+
+    def __init__(
+        self,
+        channel: Any,
+        deliveries: Deliveries,
+        operation: Operation,
+        function: Callable[..., Any],
+        queue: str,
+        auto_ack: bool,
+    ) -> None:
+        self.channel = channel
+        self.deliveries = deliveries
+        self.operation = operation_in(function) or operation
+        self.function = function
+        self.queue = queue
+        self.auto_ack = auto_ack
+
+    def __call__(self, channel: Any, method: Any, properties: Any, body: Any) -> Any:
+        try:
+            span = begin_delivery(self.operation, method, properties, self.queue, self.deliveries)
+            tag = method.delivery_tag
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            self.operation.tracer.complain("a message could not be traced")
+            return self.function(self.channel, method, properties, body)
+        if self.auto_ack and type(span) is not NoopSpan:
+            span.outcome = "auto"  # type: ignore[union-attr]  # a DeliverySpan, by the line above
+        deliveries = self.deliveries
+        deliveries.begin(tag, span)
+        token = _set(span)
+        try:
+            result = self.function(self.channel, method, properties, body)
+        except BaseException as error:
+            _reset(token)
+            span.token = None
+            self._forget(tag, span)
+            close(span, error)
+            raise
+        _reset(token)
+        self._forget(tag, span)
+        if not span.ended:
+            span.end()
+        return result
+
+    def _forget(self, tag: int, span: Any) -> None:
+        """The handler is done; its message may be settled later, by another thread for one."""
+        deliveries = self.deliveries
+        if deliveries.open.get(tag) is span and (self.auto_ack or not deliveries.settled_later):
+            deliveries.open.pop(tag, None)

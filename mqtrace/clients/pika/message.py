@@ -1,0 +1,123 @@
+"""pika's messages: the start of their process span.
+
+A message is the callback's (channel, method, properties, body), or the (method, properties, body) of ``basic_get`` and
+``consume``. Its parts are told by their types, so that a handler may take them in any order, or leave some out; the
+properties make it a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
+
+from mqtrace.clients.amqp import RABBITMQ, ROUTING_KEY, DeliverySpan, destination, read_context, start_delivery
+from mqtrace.clients.proxy import Proxy
+from mqtrace.core import NoopSpan, Origin, Template, current
+from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, register_part
+
+from .deliveries import Deliveries, find
+
+__all__ = ["ADAPTER", "begin_delivery"]
+
+_METHODS: Final = (Basic.Deliver, Basic.GetOk)
+
+
+def begin_delivery(
+    operation: Operation, method: Any, properties: Any, queue: str, deliveries: Deliveries | None
+) -> DeliverySpan | NoopSpan:
+    """Start the process span of a message from this queue (empty: not known). It is not current yet."""
+    key = (method.exchange, method.routing_key, queue, "" if deliveries is None else deliveries.address)
+    template = operation.templates.get(key)
+    if template is None:
+        template = _template(operation, key, NOTHING_KNOWN if deliveries is None else deliveries.facts)
+    return start_delivery(
+        operation,
+        template,
+        DeliverySpan,
+        properties.headers,
+        method.delivery_tag,
+        method.redelivered,
+        properties.message_id,
+        properties.correlation_id,
+    )
+
+
+def _template(operation: Operation, key: tuple[str, str, str, str], facts: Facts) -> Template:
+    exchange, routing_key, queue, _ = key
+    extra = {ROUTING_KEY: routing_key} if routing_key else {}
+    return operation.make(key, RABBITMQ, "process", destination(exchange, routing_key, queue), facts, extra)
+
+
+class PikaMessages:
+    """The :class:`~mqtrace.messaging.MessageAdapter` of pika: of a tuple of parts, or of properties alone."""
+
+    def begin(self, operation: Operation, message: Any) -> DeliverySpan | NoopSpan | None:
+        """Start the process span of a message; None for what is none, or is being handled already."""
+        deliveries, method, properties = _parts(message)
+        if properties is None:
+            return None
+        if method is None:  # where it came from is not among the arguments
+            template = operation.templates.get("") or operation.make("", RABBITMQ, "process", None)
+            return start_delivery(
+                operation, template, DeliverySpan, properties.headers, None, False,
+                properties.message_id, properties.correlation_id,
+            )  # fmt: skip
+        deliveries = deliveries or find(method)
+        if deliveries is None:
+            return begin_delivery(operation, method, properties, "", None)
+        tag = method.delivery_tag
+        if deliveries.is_handled(tag) and current.get() is not None:
+            return None  # by the callback of basic_consume that called us, or by a block around
+        queue, auto_ack = deliveries.source(method)
+        span = begin_delivery(operation, method, properties, queue, deliveries)
+        if isinstance(span, DeliverySpan):
+            if auto_ack:
+                span.outcome = "auto"
+            else:
+                deliveries.begin(tag, span)
+        return span
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch."""
+        found: list[tuple[bytes | None, str]] = []
+        facts: Facts | None = None
+        for message in messages:
+            deliveries, method, properties = _parts(message)
+            if properties is None:
+                continue
+            name = ""
+            if method is not None:
+                deliveries = deliveries or find(method)
+                queue = "" if deliveries is None else deliveries.source(method)[0]
+                name = destination(method.exchange, method.routing_key, queue)
+            if deliveries is not None and facts is None:
+                facts = deliveries.facts
+            context, _ = read_context(operation, properties.headers)
+            found.append((context.identity, name))
+        if not found:
+            return None
+        names = {name for _, name in found}
+        single = names.pop() if len(names) == 1 else None
+        origins: list[Origin] = [
+            (identity, -1, -1, None if single is not None else name) for identity, name in found if identity is not None
+        ]
+        return Batch(RABBITMQ, single or None, len(found), origins, facts or NOTHING_KNOWN, {})
+
+
+def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:
+    """The deliveries of the wrapped channel, the method and the properties among the parts of a message."""
+    deliveries = method = properties = None
+    for part in message if isinstance(message, tuple) else (message,):
+        if isinstance(part, BasicProperties):
+            properties = properties or part
+        elif isinstance(part, _METHODS):
+            method = method or part
+        elif issubclass(type(part), Proxy):  # isinstance would ask the channel that it stands for
+            deliveries = deliveries or part.__dict__.get("_deliveries")
+    return deliveries, method, properties
+
+
+ADAPTER: Final = PikaMessages()
+register_part(BasicProperties, ADAPTER)
