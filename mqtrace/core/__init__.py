@@ -10,11 +10,13 @@ from .attributes import Attribute, Limits
 from .clock import Clock
 from .context import EMPTY, Context, Decision, Frame, current
 from .decide import start, start_process_below
+from .details import Event, Link, Status
 from .encode import encode_span, request, wrap
 from .identity import is_valid, use_randomness
 from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
+from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
-from .span import NOOP, Event, Link, NoopSpan, Span, Status, current_span, restore
+from .span import Span, restore
 from .template import Decider, Kind, Relation, Template
 
 __all__ = [

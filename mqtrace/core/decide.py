@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import identity
 from .attributes import Attribute
 from .context import Context, Decision, Frame
-from .span import NOOP, Details, Link, NoopSpan, Span
+from .details import Details, Link
+from .noop import NOOP, NoopSpan
+from .span import Span
 from .template import Template
 
 if TYPE_CHECKING:

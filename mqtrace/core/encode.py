@@ -14,10 +14,11 @@ from typing import Final
 from mqtrace.version import VERSION
 
 from . import proto
+from .details import Details, Link
 from .message import LATENCY, OFFSET, PARTITION, BatchSpan, ProcessSpan, SendSpan
 from .pipeline import Pipeline
 from .proto import VARINTS, varint
-from .span import Details, Link, Span
+from .span import Span
 from .template import KINDS
 
 __all__ = ["SCOPE_NAME", "encode_span", "request", "wrap"]

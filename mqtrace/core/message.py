@@ -14,7 +14,9 @@ from typing import Any, Final
 from . import decide, identity
 from .attributes import Attribute
 from .context import Context, current
-from .span import Link, NoopSpan, Span, hand_over
+from .details import Link
+from .noop import NoopSpan
+from .span import Span, hand_over
 from .template import Template
 
 __all__ = ["BatchSpan", "Origin", "ProcessSpan", "SendSpan", "start_process", "start_process_in", "start_send"]

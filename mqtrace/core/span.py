@@ -7,65 +7,28 @@ Names and meaning are OpenTelemetry's (Trace API and SDK specification).
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextvars import Token
 from types import MappingProxyType, TracebackType
-from typing import Final, Literal, NamedTuple
+from typing import Final, Protocol
 
 from .attributes import Attribute, clean, weight
 from .context import Context, Frame, current
+from .details import Details, Event, Link, Status
+from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
-__all__ = ["NOOP", "Details", "Event", "Link", "NoopSpan", "Span", "Status", "current_span", "hand_over"]
-
-Status = Literal["unset", "ok", "error"]
+__all__ = ["Span", "hand_over", "restore"]
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 # A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
 _LIGHT: Final = 1024
 
 
-class Event(NamedTuple):
-    """Something that happened within a span. ``timestamp``: ns since the epoch."""
+class Current(Protocol):
+    """A span that was made current: it holds what undoes that."""
 
-    name: str
-    timestamp: int
-    attributes: Mapping[str, Attribute]
-
-
-class Link(NamedTuple):
-    """Another span that this one has to do with."""
-
-    context: Context
-    attributes: Mapping[str, Attribute]
-
-
-class Details:
-    """What only some spans have."""
-
-    __slots__ = (
-        "attributes",
-        "description",
-        "dropped_attributes",
-        "dropped_events",
-        "dropped_links",
-        "events",
-        "links",
-        "status",
-        "weight",
-    )
-
-    def __init__(self) -> None:
-        self.attributes: dict[str, Attribute] = {}
-        self.events: list[Event] = []
-        self.links: list[Link] = []
-        self.status: Status = "unset"
-        self.description: str | None = None
-        self.dropped_attributes = 0
-        self.dropped_events = 0
-        self.dropped_links = 0
-        self.weight = 0
+    token: Token[Frame | None] | None
 
 
 class Span:
@@ -175,7 +138,7 @@ class Span:
             {
                 "exception.type": type_name(error),
                 "exception.message": text_of(error),
-                "exception.stacktrace": _stacktrace(error),
+                "exception.stacktrace": stacktrace_of(error),
             },
         )
 
@@ -355,115 +318,6 @@ class Span:
         self.template.pipeline.mistakes.calls_ignored += 1
 
 
-class NoopSpan:
-    """The span of what is not recorded. Everything can be done to it and nothing comes of it.
-
-    It is light, not shared: it carries the context of a trace that is not sampled, which must travel on. Only where
-    there is no context either, one object serves all (:data:`NOOP`).
-    """
-
-    __slots__ = ("baggage", "identity", "state", "token")
-
-    identity: bytes | None
-    state: str | None
-    baggage: Mapping[str, str] | None
-    token: Token[Frame | None] | None
-
-    name: Final = ""
-    kind: Final[Kind] = "internal"
-    start_time: Final = 0
-    end_time: Final = None
-    parent_id: Final = None
-    attributes: Final = _NOTHING
-    events: Final[Sequence[Event]] = ()
-    links: Final[Sequence[Link]] = ()
-    status: Final[Status] = "unset"
-    status_description: Final = None
-    service: Final = ""
-    resource: Final = _NOTHING
-    ended: Final = 0
-
-    def __init__(
-        self, identity: bytes | None, state: str | None = None, baggage: Mapping[str, str] | None = None
-    ) -> None:
-        self.identity = identity
-        self.state = state
-        self.baggage = baggage
-
-    @property
-    def trace_id(self) -> str:
-        """The trace that is passed on; zeros where there is none."""
-        return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
-
-    @property
-    def span_id(self) -> str:
-        """The span whose context is passed on; zeros where there is none."""
-        return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
-
-    @property
-    def trace_state(self) -> str:
-        """The text of ``tracestate``; empty where there is none."""
-        return self.state or ""
-
-    def is_recording(self) -> bool:
-        """False."""
-        return False
-
-    def set_attribute(self, key: str, value: object) -> None:
-        """Nothing."""
-
-    def set_attributes(self, attributes: Mapping[str, object]) -> None:
-        """Nothing."""
-
-    def add_event(
-        self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
-    ) -> None:
-        """Nothing."""
-
-    def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
-        """Nothing."""
-
-    def record_exception(self, error: BaseException) -> None:
-        """Nothing."""
-
-    def set_status(self, status: Status, description: str | None = None) -> None:
-        """Nothing."""
-
-    def fail(self, error: BaseException) -> None:
-        """Nothing."""
-
-    def end(self, end_time: int | None = None) -> None:
-        """Nothing."""
-
-    def __enter__(self) -> NoopSpan:
-        if self is not NOOP:
-            self.token = current.set(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self is not NOOP:
-            restore(self)
-
-    def __repr__(self) -> str:
-        return f"<NoopSpan {self.identity.decode('ascii') if self.identity else 'of no trace'}>"
-
-
-#: Where there is no trace at all.
-NOOP: Final = NoopSpan(None)
-
-
-def current_span() -> Span | NoopSpan:
-    """The span that is current; a no-op one where there is none."""
-    frame = current.get()
-    if frame is None:
-        return NOOP
-    if isinstance(frame, (Span, NoopSpan)):
-        return frame
-    return NoopSpan(frame.identity, frame.state, frame.baggage)
-
-
 def hand_over(span: Span) -> None:
     """Hand a finished span to its sink, with what its details ask for."""
     template = span.template
@@ -481,7 +335,7 @@ def hand_over(span: Span) -> None:
         sink.overflow(span)
 
 
-def restore(frame: Span | NoopSpan) -> None:
+def restore(frame: Current) -> None:
     """Make current again what was when this frame became it."""
     token = frame.token
     frame.token = None
@@ -493,27 +347,6 @@ def restore(frame: Span | NoopSpan) -> None:
         # Entered in one context and left in another (a generator that was closed by the garbage collector, a block
         # that an asyncio task took over): this context never held the frame, and there is nothing to undo.
         pass
-
-
-def type_name(error: BaseException) -> str:
-    """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def text_of(error: BaseException) -> str:
-    """The exception's own words; empty where it cannot even say them."""
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001  # a user's __str__ may raise anything, and the user's exception must go on
-        return ""
-
-
-def _stacktrace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  # as above: formatting asks the user's classes for their words
-        return ""
 
 
 def _is_time(value: object) -> bool:

@@ -1,0 +1,55 @@
+"""What only some spans have: attributes of their own, events, links, an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from .attributes import Attribute
+from .context import Context
+
+__all__ = ["Details", "Event", "Link", "Status"]
+
+Status = Literal["unset", "ok", "error"]
+
+
+class Event(NamedTuple):
+    """Something that happened within a span. ``timestamp``: ns since the epoch."""
+
+    name: str
+    timestamp: int
+    attributes: Mapping[str, Attribute]
+
+
+class Link(NamedTuple):
+    """Another span that this one has to do with."""
+
+    context: Context
+    attributes: Mapping[str, Attribute]
+
+
+class Details:
+    """What only some spans have."""
+
+    __slots__ = (
+        "attributes",
+        "description",
+        "dropped_attributes",
+        "dropped_events",
+        "dropped_links",
+        "events",
+        "links",
+        "status",
+        "weight",
+    )
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, Attribute] = {}
+        self.events: list[Event] = []
+        self.links: list[Link] = []
+        self.status: Status = "unset"
+        self.description: str | None = None
+        self.dropped_attributes = 0
+        self.dropped_events = 0
+        self.dropped_links = 0
+        self.weight = 0

@@ -1,0 +1,28 @@
+"""What a span says of an exception. None of it raises, whatever the exception's own methods do."""
+
+from __future__ import annotations
+
+import traceback
+
+__all__ = ["stacktrace_of", "text_of", "type_name"]
+
+
+def type_name(error: BaseException) -> str:
+    """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones."""
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def text_of(error: BaseException) -> str:
+    """The exception's own words; empty where it cannot even say them."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # a user's __str__ may raise anything, and the user's exception must go on
+        return ""
+
+
+def stacktrace_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # as above: formatting asks the user's classes for their words
+        return ""

@@ -1,0 +1,127 @@
+"""The span of what is not recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextvars import Token
+from types import MappingProxyType, TracebackType
+from typing import Final
+
+from .attributes import Attribute
+from .context import Frame, current
+from .details import Event, Link, Status
+from .span import Span, restore
+from .template import Kind
+
+__all__ = ["NOOP", "NoopSpan", "current_span"]
+
+_NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
+
+
+class NoopSpan:
+    """The span of what is not recorded. Everything can be done to it and nothing comes of it.
+
+    It is light, not shared: it carries the context of a trace that is not sampled, which must travel on. Only where
+    there is no context either, one object serves all (:data:`NOOP`).
+    """
+
+    __slots__ = ("baggage", "identity", "state", "token")
+
+    identity: bytes | None
+    state: str | None
+    baggage: Mapping[str, str] | None
+    token: Token[Frame | None] | None
+
+    name: Final = ""
+    kind: Final[Kind] = "internal"
+    start_time: Final = 0
+    end_time: Final = None
+    parent_id: Final = None
+    attributes: Final = _NOTHING
+    events: Final[Sequence[Event]] = ()
+    links: Final[Sequence[Link]] = ()
+    status: Final[Status] = "unset"
+    status_description: Final = None
+    service: Final = ""
+    resource: Final = _NOTHING
+    ended: Final = 0
+
+    def __init__(
+        self, identity: bytes | None, state: str | None = None, baggage: Mapping[str, str] | None = None
+    ) -> None:
+        self.identity = identity
+        self.state = state
+        self.baggage = baggage
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that is passed on; zeros where there is none."""
+        return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
+
+    @property
+    def span_id(self) -> str:
+        """The span whose context is passed on; zeros where there is none."""
+        return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
+
+    @property
+    def trace_state(self) -> str:
+        """The text of ``tracestate``; empty where there is none."""
+        return self.state or ""
+
+    def is_recording(self) -> bool:
+        """False."""
+        return False
+
+    def set_attribute(self, key: str, value: object) -> None:
+        """Nothing."""
+
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Nothing."""
+
+    def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
+        """Nothing."""
+
+    def record_exception(self, error: BaseException) -> None:
+        """Nothing."""
+
+    def set_status(self, status: Status, description: str | None = None) -> None:
+        """Nothing."""
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing."""
+
+    def end(self, end_time: int | None = None) -> None:
+        """Nothing."""
+
+    def __enter__(self) -> NoopSpan:
+        if self is not NOOP:
+            self.token = current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self is not NOOP:
+            restore(self)
+
+    def __repr__(self) -> str:
+        return f"<NoopSpan {self.identity.decode('ascii') if self.identity else 'of no trace'}>"
+
+
+#: Where there is no trace at all.
+NOOP: Final = NoopSpan(None)
+
+
+def current_span() -> Span | NoopSpan:
+    """The span that is current; a no-op one where there is none."""
+    frame = current.get()
+    if frame is None:
+        return NOOP
+    if isinstance(frame, (Span, NoopSpan)):
+        return frame
+    return NoopSpan(frame.identity, frame.state, frame.baggage)
