@@ -1,0 +1,330 @@
+"""Batches of spans as Kafka messages.
+
+Facts that the design follows from:
+
+- A batch is one message, the bytes of one TracesData, which is what the OpenTelemetry Collector and Jaeger read. Its
+  records compress well, so compression is librdkafka's, across records and outside of the interpreter's lock.
+- A message may be too large for librdkafka (``message.max.bytes``), which says so at once, or for the topic
+  (``max.message.bytes``), which says so in the report, and of everything that librdkafka put into the same request. So
+  what a report calls too large is first sent once more in a request of its own, and only then cut into halves.
+- An inherited producer that is destroyed in a forked child waits for threads that are not there. It is kept for ever.
+- The producer is ours and raw: nothing traces it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from mqtrace.core import Span
+from mqtrace.errors import ConfigurationError
+
+from . import otlp, otlp_json, zipkin
+from .protocol import Settle
+
+__all__ = ["ENCODINGS", "KafkaExporter"]
+
+log = logging.getLogger("mqtrace.export.kafka")
+
+ENCODINGS: Final[Mapping[str, Callable[[Sequence[Span]], bytes]]] = {
+    "otlp_proto": otlp.encode,
+    "otlp_json": otlp_json.encode,
+    "zipkin_json": zipkin.encode,
+}
+
+_TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
+_PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
+_UNKNOWN_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
+# Below this librdkafka refuses a message.timeout.ms next to its linger: seconds.
+_LEAST_TIMEOUT: Final = 1.0
+# The same trouble is said once in this many seconds.
+_COMPLAIN: Final = 60.0
+_NO_LIMIT: Final = 1 << 40
+_DEFAULTS: Final = {"client.id": "mqtrace", "linger.ms": "20", "log.connection.close": "false"}
+
+
+class _ToDebug:
+    """Takes librdkafka's log, which else goes to standard error: what matters of it comes as an error or a report."""
+
+    def log(self, level: int, message: str, *arguments: object) -> None:
+        log.debug(message, *arguments)
+
+
+class _Shipment:
+    """What became of one batch, while messages of it are under way."""
+
+    __slots__ = ("exported", "lost", "pending", "settle", "size")
+
+    def __init__(self, settle: Settle) -> None:
+        self.settle = settle
+        self.pending = 1  # the one who is still handing it over
+        self.exported = 0
+        self.size = 0
+        self.lost: dict[str, int] = {}
+
+    def lose(self, reason: str, count: int) -> None:
+        self.lost[reason] = self.lost.get(reason, 0) + count
+
+    def one_done(self) -> None:
+        self.pending -= 1
+        if not self.pending:
+            self.settle(self.exported, self.size, self.lost)
+
+
+class _Message:
+    """One message; it is its own delivery callback."""
+
+    __slots__ = ("alone", "deadline", "exporter", "key", "payload", "shipment", "spans")
+
+    def __init__(
+        self,
+        exporter: KafkaExporter,
+        shipment: _Shipment,
+        key: bytes | None,
+        spans: Sequence[Span],
+        payload: bytes,
+        deadline: float,
+    ) -> None:
+        self.exporter = exporter
+        self.shipment = shipment
+        self.key = key
+        self.spans = spans
+        self.payload = payload
+        self.deadline = deadline
+        #: Whether it was sent in a request of its own.
+        self.alone = False
+
+    def __call__(self, error: Any, _message: Any) -> None:
+        self.exporter._reported(self, error)
+
+
+class KafkaExporter:
+    """Sends spans to ``topic`` of the brokers at ``servers`` (``host:port``, separated by commas).
+
+    ``encoding``: one of :data:`ENCODINGS`. ``partition_by_trace``: the spans of one trace a message, its key the 32
+    lowercase hex characters of the trace id. ``options``: librdkafka's, over our defaults. ConfigurationError for an
+    encoding or an option that cannot be; brokers that cannot be reached are no error here.
+    """
+
+    def __init__(
+        self,
+        servers: str,
+        topic: str = "otlp_spans",
+        *,
+        encoding: str = "otlp_proto",
+        partition_by_trace: bool = False,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        if encoding not in ENCODINGS:
+            raise ConfigurationError(f"encoding={encoding!r} is unknown: write {', '.join(ENCODINGS)}")
+        self.servers = servers
+        self.topic = topic
+        self.export_timeout = 30.0
+        self._encode = ENCODINGS[encoding]
+        self._by_trace = partition_by_trace
+        self._options = dict(options or {})
+        #: The last one takes messages; the ones before still owe reports.
+        self._producers: list[Producer] = []
+        self._alone = False
+        self._waiting: deque[_Message] = deque()
+        #: Payloads above this were refused.
+        self._limit = _NO_LIMIT
+        self._closed = False
+        self._complained: dict[object, float] = {}
+        self._compression = _check(self._options)
+
+    # ------------------------------------------------------------------ the worker's calls
+
+    def submit(self, spans: Sequence[Span], settle: Settle) -> None:
+        """Hand a batch to librdkafka."""
+        if self._closed:
+            raise RuntimeError("the exporter is shut down")
+        if not self._producers:
+            self._producers.append(self._build())
+        shipment = _Shipment(settle)
+        deadline = time.monotonic() + self.export_timeout
+        if self._by_trace:
+            traces: dict[bytes, list[Span]] = {}
+            for span in spans:
+                traces.setdefault(span.identity[3:35], []).append(span)
+            for key, group in traces.items():
+                self._send(shipment, key, group, deadline)
+        else:
+            self._send(shipment, None, spans, deadline)
+        shipment.one_done()
+
+    def poll(self, timeout: float) -> None:
+        """Serve delivery reports, and try again what found librdkafka's queue full."""
+        for producer in self._producers[:-1]:
+            producer.poll(0)
+        if self._producers:
+            self._producers[-1].poll(timeout)
+        for _ in range(len(self._waiting)):
+            message = self._waiting.popleft()
+            if time.monotonic() >= message.deadline:
+                self._lost(message, "export_failed")
+            elif not self._produce(message):
+                break
+
+    def shutdown(self, timeout: float) -> bool:
+        """Wait for reports, then let go of what is left without waiting for any broker."""
+        self._closed = True
+        deadline = time.monotonic() + timeout
+        for producer in self._producers:
+            producer.flush(max(0.0, deadline - time.monotonic()))
+        left = sum(len(producer) for producer in self._producers) + len(self._waiting)
+        if left:
+            for producer in self._producers:
+                producer.purge(blocking=False)
+                producer.flush(0.1)
+            while self._waiting:
+                self._lost(self._waiting.popleft(), "shutdown")
+        self._producers = []
+        return not left
+
+    def after_fork(self) -> None:
+        """In a forked child: forget the parent's producers, but never let go of them; see above."""
+        for producer in self._producers:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(producer))
+        self._producers = []
+        self._waiting = deque()
+        self._complained = {}
+
+    # ------------------------------------------------------------------ a message
+
+    def _send(self, shipment: _Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
+        try:
+            payload = self._encode(spans)
+        except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along
+            self._complain("encode", f"a span could not be encoded and is dropped: {error!r}")
+            spans = [span for span in spans if self._can_encode(span, shipment)]
+            if not spans:
+                return
+            payload = self._encode(spans)
+        if len(payload) > self._limit and len(spans) > 1:
+            self._halve(shipment, key, spans, deadline)
+            return
+        message = _Message(self, shipment, key, spans, payload, deadline)
+        shipment.pending += 1
+        self._produce(message)
+
+    def _can_encode(self, span: Span, shipment: _Shipment) -> bool:
+        try:
+            self._encode([span])
+        except Exception:  # noqa: BLE001  # as above; it is counted
+            shipment.lose("encode_failed", 1)
+            return False
+        return True
+
+    def _halve(self, shipment: _Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
+        middle = len(spans) // 2
+        self._send(shipment, key, spans[:middle], deadline)
+        self._send(shipment, key, spans[middle:], deadline)
+
+    def _produce(self, message: _Message) -> bool:
+        """False: librdkafka's queue is full, and the message waits."""
+        if self._closed or not self._producers:
+            self._lost(message, "shutdown")
+            return True
+        message.alone = self._alone
+        try:
+            self._producers[-1].produce(self.topic, message.payload, message.key, -1, message)
+        except BufferError:
+            self._waiting.append(message)
+            return False
+        except KafkaException as error:
+            self._failed(message, error.args[0])
+        return True
+
+    def _reported(self, message: _Message, error: Any) -> None:
+        if error is None:
+            shipment = message.shipment
+            shipment.exported += len(message.spans)
+            shipment.size += len(message.payload)
+            shipment.one_done()
+        elif error.code() == _TOO_LARGE and not message.alone and not self._closed:
+            if not self._alone:
+                self._alone = True
+                self._producers.append(self._build())
+            self._produce(message)
+        else:
+            self._failed(message, error)
+
+    def _failed(self, message: _Message, error: Any) -> None:
+        code = error.code()
+        if code == _TOO_LARGE:
+            if len(message.spans) == 1:
+                self._lost(message, "too_large")
+                return
+            self._limit = min(self._limit, len(message.payload) * 3 // 4)
+            self._halve(message.shipment, message.key, message.spans, message.deadline)
+            message.shipment.one_done()
+        elif code in _PURGED:
+            self._lost(message, "shutdown")
+        else:
+            advice = "; create the topic, or let the broker create topics" if code in _UNKNOWN_TOPIC else ""
+            self._complain(code, f"spans did not arrive on topic {self.topic}: {error.str()}{advice}")
+            self._lost(message, "export_failed")
+
+    def _lost(self, message: _Message, reason: str) -> None:
+        message.shipment.lose(reason, len(message.spans))
+        message.shipment.one_done()
+
+    # ------------------------------------------------------------------ librdkafka
+
+    def _build(self) -> Producer:
+        timeout = round(max(_LEAST_TIMEOUT, self.export_timeout) * 1000)
+        return Producer(
+            {
+                **_DEFAULTS,
+                "compression.type": self._compression,
+                "message.timeout.ms": str(timeout),
+                **self._options,
+                **({"batch.num.messages": "1"} if self._alone else {}),
+                "bootstrap.servers": self.servers,
+                "logger": _ToDebug(),
+                "error_cb": self._error,
+            }
+        )
+
+    def _error(self, error: Any) -> None:
+        """What librdkafka says of the brokers as a whole; it goes on trying."""
+        if error.code() == KafkaError._TRANSPORT:  # one connection, an idle one that the broker closed for example
+            log.debug("%s", error.str())
+        else:
+            self._complain(error.code(), f"spans wait for the brokers at {self.servers}: {error.str()}")
+
+    def _complain(self, what: object, sentence: str) -> None:
+        now = time.monotonic()
+        if now >= self._complained.get(what, 0.0):
+            self._complained[what] = now + _COMPLAIN
+            log.warning("%s", sentence)
+
+
+def _check(options: Mapping[str, str]) -> str:
+    """Have librdkafka read the options, without an address to connect to. Gives the compression to use by default."""
+    compression, problem = "zstd", _refusal({"compression.type": "zstd"})
+    if problem is not None:  # this build of librdkafka came without it
+        compression = "lz4"
+    problem = _refusal({**options})
+    if problem is not None:
+        raise ConfigurationError(
+            f"librdkafka refuses the exporter's options: {problem}: write options of its CONFIGURATION.md"
+        )
+    return compression
+
+
+def _refusal(options: Mapping[str, str]) -> str | None:
+    try:
+        Producer({**_DEFAULTS, **options, "logger": _ToDebug()})
+    except KafkaException as error:
+        return str(error.args[0].str()).rstrip(".")
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
