@@ -8,11 +8,8 @@ in the configuration only the wrapped class sees; of an instance it is asked whe
 from __future__ import annotations
 
 import gc
-import os
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakSet
 
 import confluent_kafka
 
@@ -24,6 +21,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import batches
 from .facts import SYSTEM
+from .waiting import Waiting
 
 __all__ = ["TracedProducer", "TracedSerializingProducer"]
 
@@ -32,8 +30,6 @@ Headers = Any
 
 #: `callback` left out. Given as None it hides `on_delivery`, as it does without tracing.
 _UNSET: Any = object()
-# How many spans without a report are held before the ones that have ended are let go.
-_HELD: Final = 1024
 #: The names that may say a context, in W3C's formats.
 _CONTEXT: Final = frozenset(("traceparent", "tracestate", "baggage"))
 
@@ -42,7 +38,7 @@ class TracedProducer(Proxy):
     """See docs/kafka.md. Made by :func:`mqtrace.wrap`."""
 
     _slots = frozenset(
-        {"_raw", "_operation", "_produce", "_callback", "_reported", "_facts", "_open", "_sweep_at", "poll", "flush"}
+        {"_raw", "_operation", "_produce", "_callback", "_reported", "_facts", "_waiting", "poll", "flush"}
     )
     _operation: Operation
     _produce: Callable[..., None]
@@ -63,10 +59,8 @@ class TracedProducer(Proxy):
         #: Whether every message gets a report that this proxy may take: otherwise the span ends at the call.
         self._reported = reported and (callback_known or not holds_callback(raw))
         self._facts = facts
-        self._open: deque[SendSpan] = deque()
-        self._sweep_at = _HELD
+        self._waiting = Waiting()
         self._raw = raw
-        _producers.add(self)
         # A call through __getattr__ costs more than the poll itself.
         for name in ("poll", "flush"):
             if not hasattr(type(self), name):
@@ -113,10 +107,10 @@ class TracedProducer(Proxy):
         if not self._reported:
             return self._without_report(span, (topic, value, key, partition, callback, None, timestamp, headers))
         span.callback = self._callback if callback is None else callback
-        waiting = self._open
-        waiting.append(span)
-        if len(waiting) >= self._sweep_at:
-            self._sweep()
+        waiting = self._waiting
+        waiting.spans.append(span)
+        if len(waiting.spans) >= waiting.limit:
+            waiting.sweep()
         try:
             self._produce(topic, value, key, partition, span, None, timestamp, headers)
         except BaseException as error:
@@ -219,49 +213,21 @@ class TracedProducer(Proxy):
 
     # ------------------------------------------------------------------ spans whose report never comes
 
-    def _sweep(self) -> None:
-        """Let go of the spans that have ended, and end those whose report nobody asked for."""
-        self.expire()
-        self._sweep_at = max(_HELD, 2 * len(self._open))
-
     def expire(self) -> None:
         """End the spans that have waited for their report longer than MQTRACE_REPORT_TIMEOUT."""
         tracer = self._operation.tracer
-        oldest = tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9)
-        waiting = self._open
-        for _ in range(len(waiting)):
-            try:
-                span = waiting.popleft()
-            except IndexError:  # another thread sweeps too
-                return
-            if span.ended:
-                continue
-            if span.begun < oldest:
-                span.end()
-            else:
-                waiting.append(span)
+        self._waiting.expire(tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9))
 
     def release(self, tracer: SpanTracer) -> None:
         """End every span of this tracer that still waits: it is about to be shut down."""
-        waiting = self._open
-        for _ in range(len(waiting)):
-            try:
-                span = waiting.popleft()
-            except IndexError:
-                return
-            if span.ended:
-                continue
-            if span.template.pipeline is tracer.pipeline:
-                span.end()
-            else:
-                waiting.append(span)
+        self._waiting.release(tracer.pipeline)
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """``close`` of the client; a message that has no report by then was not delivered as far as anyone knows."""
         try:
             return self._raw.close(*args, **kwargs)
         finally:
-            self._abandon("closed before the delivery report")
+            self._waiting.abandon("closed before the delivery report")
 
     def purge(self, *args: Any, **kwargs: Any) -> Any:
         """``purge`` of the client. The messages it drops are reported with an error by the next poll or flush."""
@@ -275,22 +241,13 @@ class TracedProducer(Proxy):
         try:
             return self._raw.__exit__(*exception)
         finally:
-            self._abandon("closed before the delivery report")
+            self._waiting.abandon("closed before the delivery report")
 
     def __del__(self) -> None:
         try:
-            self._abandon("discarded before the delivery report")
+            self._waiting.abandon("discarded before the delivery report")
         except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
             pass
-
-    def _abandon(self, why: str) -> None:
-        waiting = self._open
-        while waiting:
-            span = waiting.popleft()
-            if not span.ended:
-                span.set_attributes({"error.type": "no_delivery_report"})
-                span.set_status("error", why)
-                span.end()
 
 
 def headers_with(span: Span | NoopSpan, headers: Headers) -> Headers | None:
@@ -346,19 +303,6 @@ class _KeyFirst:
         self, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, timestamp: Any, headers: Any
     ) -> None:
         self.produce(topic, key, value, partition, callback, timestamp, headers)
-
-
-_producers: WeakSet[TracedProducer] = WeakSet()
-
-
-def _after_fork() -> None:
-    # What waits for a report waits for it in the parent; here no report ever comes.
-    for producer in list(_producers):
-        producer._open.clear()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def tombstone(template: Template) -> Template:

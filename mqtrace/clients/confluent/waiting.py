@@ -1,0 +1,80 @@
+"""Send spans that wait for their delivery report, so that they end even if it never comes.
+
+It does not come where the user never polls nor flushes, where the producer is closed or dropped before, and in a forked
+child. The hot path appends; a span that has its report is let go later, many at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakSet
+
+from mqtrace.core import Pipeline, SendSpan
+
+__all__ = ["Waiting"]
+
+# How many are held before those that have ended are let go.
+_HELD: Final = 1024
+
+
+class Waiting:
+    """The spans of one producer. ``spans`` is appended to while it is shorter than ``limit``, then swept."""
+
+    __slots__ = ("__weakref__", "limit", "spans")
+
+    def __init__(self) -> None:
+        self.spans: deque[SendSpan] = deque()
+        self.limit = _HELD
+        _all.add(self)
+
+    def sweep(self) -> None:
+        """Let go of those that have ended."""
+        self._each(lambda span: False)
+        self.limit = max(_HELD, 2 * len(self.spans))
+
+    def expire(self, oldest: int) -> None:
+        """End those that began before this reading of the clock."""
+        self._each(lambda span: span.begun < oldest)
+
+    def release(self, pipeline: Pipeline) -> None:
+        """End those of one tracer."""
+        self._each(lambda span: span.template.pipeline is pipeline)
+
+    def abandon(self, why: str) -> None:
+        """End all of them, as errors: as far as anyone knows they were not delivered."""
+        while self.spans:
+            span = self.spans.popleft()
+            if not span.ended:
+                span.set_attributes({"error.type": "no_delivery_report"})
+                span.set_status("error", why)
+                span.end()
+
+    def _each(self, ends: Callable[[SendSpan], bool]) -> None:
+        """End those of which ``ends`` says so; keep the others that have not ended."""
+        for _ in range(len(self.spans)):
+            try:
+                span = self.spans.popleft()
+            except IndexError:  # another thread does the same
+                return
+            if span.ended:
+                continue
+            if ends(span):
+                span.end()
+            else:
+                self.spans.append(span)
+
+
+_all: WeakSet[Waiting] = WeakSet()
+
+
+def _after_fork() -> None:
+    # The reports come to the parent, and so do its spans.
+    for waiting in list(_all):
+        waiting.spans.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_after_fork)
