@@ -43,7 +43,7 @@ class Proxy:
         delattr(self._raw, name)
 
     @property  # type: ignore[misc]  # __class__ is a property of object too, which the type checker does not see
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # read only: nobody may set it
         raw = self.__dict__.get("_raw")
         return type(self) if raw is None else type(raw)
 
