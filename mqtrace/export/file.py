@@ -22,15 +22,21 @@ class FileExporter:
     def __init__(self, path: str) -> None:
         self.path = path
         self._file: int | None = None
+        self._torn = False
 
-    def export(self, spans: Sequence[Span]) -> None:
+    def export(self, spans: Sequence[Span]) -> int:
         """Write them."""
         if self._file is None:
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         line = otlp_json.encode(spans) + b"\n"
+        if self._torn:  # a full disk cut a line short: the next one must not continue it
+            line = b"\n" + line
         written = os.write(self._file, line)
-        while written < len(line):  # a full disk raises; a signal may cut a write short
+        self._torn = written < len(line)
+        while written < len(line):
             written += os.write(self._file, line[written:])
+        self._torn = False
+        return len(line)
 
     def shutdown(self, timeout: float) -> None:
         """Close the file."""

@@ -65,9 +65,10 @@ def _span(span: Span) -> dict[str, Any]:
     if span.links:
         out["links"] = [_link(link.context, link.attributes) for link in span.links]
     if span.status != "unset":
-        out["status"] = {"code": _STATUS[span.status]}
+        status: dict[str, Any] = {"code": _STATUS[span.status]}
         if span.status_description:
-            out["status"]["message"] = span.status_description
+            status["message"] = span.status_description
+        out["status"] = status
     details = span.details
     if details is not None:
         counts: dict[str, Any] = {

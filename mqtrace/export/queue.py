@@ -102,7 +102,7 @@ class SpanQueue:
         self._exported = 0
         self._batches = 0
         self._bytes = 0
-        self._dropped = dict.fromkeys(DROP_REASONS, 0)
+        self._dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
 
     # ------------------------------------------------------------------ the side that ends spans
 

@@ -7,11 +7,12 @@ lowercase. ``localEndpoint`` is always there: a span with none of it, ``remoteEn
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mqtrace.core import Attribute, Span
+from mqtrace.core import Attribute, Event, Span
 
 __all__ = ["encode"]
 
@@ -55,22 +56,37 @@ def _span(span: Span) -> dict[str, Any]:
         out["remoteEndpoint"] = remote
     if span.events:
         out["annotations"] = [
-            {"timestamp": max(1, event.timestamp // 1000), "value": event.name} for event in span.events
+            {"timestamp": max(1, event.timestamp // 1000), "value": _event(event)} for event in span.events
         ]
     return out
 
 
 def _remote(span: Span) -> dict[str, Any] | None:
-    """The broker."""
+    """The broker, or whatever else the attributes say is at the other end."""
     attributes = span.attributes
-    name = attributes.get("messaging.system") or attributes.get("server.address")
-    if name is None or span.kind == "internal":
+    address = attributes.get("server.address")
+    name = attributes.get("messaging.system") or address
+    if not name or span.kind == "internal":
         return None
-    endpoint: dict[str, Any] = {"serviceName": str(name)}
+    endpoint: dict[str, Any] = {"serviceName": _text(name)}
+    try:
+        version = ipaddress.ip_address(address).version if isinstance(address, str) else 0
+    except ValueError:
+        version = 0  # a name, for which an endpoint has no place: it is among the tags
+    if version:
+        endpoint[f"ipv{version}"] = address
     port = attributes.get("server.port")
     if isinstance(port, int) and 0 < port < 65536:
         endpoint["port"] = port
     return endpoint
+
+
+def _event(event: Event) -> str:
+    """As OpenTelemetry's Zipkin exporters say it: the name, and the attributes as JSON where there are some."""
+    if not event.attributes:
+        return event.name
+    attributes = {key: _text(value) for key, value in event.attributes.items()}
+    return f"{json.dumps(event.name, ensure_ascii=False)}: {json.dumps(attributes, ensure_ascii=False)}"
 
 
 def _text(value: Attribute) -> str:
