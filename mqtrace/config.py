@@ -188,7 +188,8 @@ def _exporter(exporter: object, environment: _Environment) -> Any:
     if exporter is not None:
         if isinstance(exporter, str):
             return export.from_url(exporter)
-        if callable(getattr(exporter, "export", None)) and callable(getattr(exporter, "shutdown", None)):
+        takes = callable(getattr(exporter, "export", None)) or callable(getattr(exporter, "submit", None))
+        if takes and callable(getattr(exporter, "shutdown", None)) and not isinstance(exporter, type):
             return exporter
         raise ConfigurationError(
             f"exporter={exporter!r} is no exporter: write a URL such as 'kafka://localhost:9092/otlp_spans', "

@@ -103,11 +103,13 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
         else Operation("process", None, relation=_checked(relation), name=name)
     )
     wrapped: Any
-    if inspect.iscoroutinefunction(function):
+    # what runs when an object is called, is its class's __call__
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # ditto
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
         wrapped = _coroutine(function, operation)
-    elif inspect.isasyncgenfunction(function):
+    elif inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(called):
         wrapped = _async_generator(function, operation)
-    elif inspect.isgeneratorfunction(function):
+    elif inspect.isgeneratorfunction(function) or inspect.isgeneratorfunction(called):
         wrapped = _generator(function, operation)
     else:
         wrapped = _function(function, operation)

@@ -190,12 +190,19 @@ class SpanTracer:
                 span.begun = self.pipeline.clock.reading(start_time)
             else:
                 self.mistakes.calls_ignored += 1
-        for link in links:
-            if isinstance(link, tuple) and len(link) == 2:
-                span.add_link(*link)
-            else:
-                span.add_link(link)
+        if links:
+            self._link(span, links)
         return span
+
+    def _link(self, span: Span, links: Iterable[Any]) -> None:
+        try:
+            for link in links:
+                if isinstance(link, tuple) and len(link) == 2:
+                    span.add_link(*link)
+                else:
+                    span.add_link(link)
+        except TypeError:  # no iterable
+            self.mistakes.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
         if not isinstance(name, str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -152,6 +153,26 @@ def test_coroutines_swap_no_contexts(message: Make, spans: Spans) -> None:
 
     assert asyncio.run(main()) == [f"{number:032x}" for number in range(1, 20)]
     assert len(spans) == 19
+
+
+def test_objects_and_partials_are_handlers_too(message: Make, spans: Spans) -> None:
+    class Plain:
+        def __call__(self, incoming: Any) -> str:
+            return mqtrace.current_span().trace_id
+
+    class Async:
+        async def __call__(self, incoming: Any) -> str:
+            await asyncio.sleep(0)
+            return mqtrace.current_span().trace_id
+
+    async def keyed(prefix: str, incoming: Any) -> str:
+        return prefix + mqtrace.current_span().trace_id
+
+    one = message(headers=HEADERS)
+    assert mqtrace.consumer(Plain())(one) == TRACE
+    assert asyncio.run(mqtrace.consumer(Async())(one)) == TRACE
+    assert asyncio.run(mqtrace.consumer(functools.partial(keyed, "x"))(one)) == "x" + TRACE
+    assert len(spans) == 3
 
 
 def test_a_cancelled_coroutine_ends_its_span_with_that(message: Make, spans: Spans) -> None:
