@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -112,7 +113,5 @@ def test_no_error_repeats_a_secret() -> None:
 
 @given(st.one_of(st.text(), st.text().map("kafka://{}".format), st.text().map("kafka://h/t?{}".format)))
 def test_any_text_is_an_exporter_or_a_configuration_error(text: str) -> None:
-    try:
+    with contextlib.suppress(ConfigurationError):
         from_url(text)
-    except ConfigurationError as error:
-        assert str(error)
