@@ -1,0 +1,214 @@
+"""Forks, children of multiprocessing, and the ends of processes: each in a process of its own, onto one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., Counter[str]]
+
+_BEGINNING = """
+import multiprocessing, os, sys, time, threading, signal
+from mqtrace import core
+from mqtrace.export import BatchProcessor, from_url
+
+class Everything:
+    threshold, state, follows = b"0" * 14, None, True
+
+def make(url, **options):
+    processor = BatchProcessor(from_url(url), clock=core.Clock(), **options)
+    pipeline = core.Pipeline("shop", {}, processor, clock=core.Clock(), limits=core.Limits(), mistakes=core.Mistakes())
+    return processor, pipeline
+
+def end(name, count=1):
+    template = core.Template(pipeline, name, "internal", {}, sampling=Everything())
+    for _ in range(count):
+        core.start(template, None, core.Span).end()
+
+processor, pipeline = make(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run(program)``: how often a span of each name is in the file when the program has ended by itself."""
+
+    def run(program: str, *, ends: int = 0, seconds: float = 30.0, stop: bool = False) -> Counter[str]:
+        script = tmp_path / "program.py"
+        script.write_text(_BEGINNING + textwrap.dedent(program))
+        path = tmp_path / "spans.jsonl"
+        child = subprocess.Popen([sys.executable, str(script), f"file://{path}"], stderr=subprocess.PIPE, text=True)
+        try:
+            if stop:
+                assert child.stderr is not None
+                assert child.stderr.readline() == "ready\n"
+                child.send_signal(signal.SIGINT)
+            errors = child.communicate(timeout=seconds)[1]
+        finally:
+            child.kill()
+            child.wait()
+        assert child.returncode == ends, errors
+        names: Counter[str] = Counter()
+        for line in path.read_text().splitlines() if path.exists() else ():
+            for resource in json.loads(line)["resourceSpans"]:
+                names.update(span["name"] for scope in resource["scopeSpans"] for span in scope["spans"])
+        return names
+
+    return run
+
+
+def test_the_end_of_the_process_sends_what_is_queued(run: Run) -> None:
+    assert run("end('last', 250)") == {"last": 250}
+
+
+def test_an_exception_that_ends_the_process_too(run: Run) -> None:
+    assert run("end('last', 5); raise SystemExit(3)", ends=3) == {"last": 5}
+
+
+def test_control_c_too(run: Run) -> None:
+    program = "end('last', 5); print('ready', file=sys.stderr, flush=True); time.sleep(30)"
+    assert run(program, ends=-signal.SIGINT, stop=True) == {"last": 5}
+
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+
+
+@forks
+def test_a_forked_child_sends_its_own_spans_and_not_its_parents(run: Run) -> None:
+    """FAULTS 15."""
+    program = """
+    end("parent", 50)
+    if os.fork() == 0:
+        assert processor.stats()["spans_ended"] == 0
+        end("child", 30)
+        assert processor.flush(5)
+        assert processor.stats()["spans_exported"] == 30
+        os._exit(0)
+    assert os.wait()[1] == 0
+    end("parent", 50)
+    """
+    assert run(program) == {"parent": 100, "child": 30}
+
+
+@forks
+def test_a_forked_child_that_exits_by_itself_needs_no_flush(run: Run) -> None:
+    program = """
+    end("parent", 50)
+    if os.fork() == 0:
+        end("child", 30)
+        sys.exit(0)
+    assert os.wait()[1] == 0
+    """
+    assert run(program) == {"parent": 50, "child": 30}
+
+
+@forks
+def test_a_fork_while_other_threads_end_spans_and_read_counts_does_not_deadlock(run: Run) -> None:
+    program = """
+    stop = False
+    def busy():
+        while not stop:
+            end("parent", 10)
+            processor.stats()
+    threads = [threading.Thread(target=busy) for _ in range(3)]
+    for thread in threads: thread.start()
+    for _ in range(20):
+        if os.fork() == 0:
+            end("child", 3)
+            os._exit(0 if processor.flush(10) else 1)
+        assert os.wait()[1] == 0
+    stop = True
+    for thread in threads: thread.join()
+    stats = processor.stats()
+    assert processor.shutdown(5)
+    """
+    assert run(program)["child"] == 60
+
+
+@forks
+def test_the_child_of_a_processor_that_was_shut_down_drops_and_counts(run: Run) -> None:
+    program = """
+    end("parent")
+    processor.shutdown(5)
+    if os.fork() == 0:
+        end("child", 3)
+        os._exit(processor.stats()["spans_dropped"]["shutdown"])
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 3
+    """
+    assert run(program) == {"parent": 1}
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_of_multiprocessing_sends_its_last_spans(run: Run, method: str) -> None:
+    """FAULTS 15: a recycled worker loses nothing."""
+    if method not in __import__("multiprocessing").get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    program = f"""
+    def work():
+        end("child", 30)
+
+    if __name__ == "__main__":
+        end("parent", 50)
+        context = multiprocessing.get_context({method!r})
+        children = [context.Process(target=work) for _ in range(2)]
+        for child in children: child.start()
+        for child in children: child.join()
+        assert [child.exitcode for child in children] == [0, 0]
+    """
+    assert run(program) == {"parent": 50, "child": 60}
+
+
+@forks
+def test_recycled_workers_of_a_pool_lose_nothing(run: Run) -> None:
+    program = """
+    def work(number):
+        end("child", 3)
+
+    if __name__ == "__main__":
+        with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=2) as pool:
+            pool.map(work, range(12), chunksize=1)
+            pool.close()
+            pool.join()
+    """
+    assert run(program) == {"child": 36}
+
+
+def test_an_exporter_that_hangs_does_not_keep_the_process(run: Run) -> None:
+    program = """
+    from mqtrace.export import lifecycle
+    class Hanging:
+        def export(self, spans): time.sleep(60)
+        def shutdown(self, timeout): time.sleep(60)
+    lifecycle.shutdown_all.__defaults__ = (0.5,)
+    processor.exporter = processor._worker._exporter = Hanging()
+    end("lost", 250)
+    """
+    began = time.monotonic()
+    assert run(program) == {}
+    assert time.monotonic() - began < 10
+
+
+def test_a_signal_handler_may_end_spans_and_flush(run: Run) -> None:
+    program = """
+    def handler(number, frame):
+        end("handler", 1)
+        processor.stats()
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    began = time.monotonic()
+    while time.monotonic() - began < 1:
+        end("work", 20)
+        processor.flush(5)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    """
+    assert run(program)["work"] > 0
