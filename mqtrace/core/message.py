@@ -9,7 +9,7 @@ line that can tell. This is the seam below which a compiled core may slide in; t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from . import decide, identity
 from .attributes import Attribute
@@ -106,13 +106,20 @@ class ProcessSpan(MessageSpan):
         latency = self.latency()
         if latency is not None:
             own[LATENCY] = latency
+        own.update(self.further())
         return own
+
+    def further(self) -> Mapping[str, Attribute]:
+        """What a client's own class of span has to say beyond that."""
+        return {}
 
     def own_links(self) -> Iterator[Link]:
         """The message's own context."""
         if self.origin is not None:
             yield Link(Context(self.origin), {})
 
+
+P = TypeVar("P", bound=ProcessSpan)
 
 #: A message of a batch: its identity, partition, offset, and its destination where the batch has several.
 Origin = tuple[bytes, int, int, str | None]
@@ -193,16 +200,17 @@ def start_process(
     partition: int,
     offset: int,
     timestamp: int,
-) -> ProcessSpan | NoopSpan:
+    make: type[P] = ProcessSpan,  # type: ignore[assignment]  # the default stands for P left open
+) -> P | NoopSpan:
     """Start the span of the handler of one message, below the message's context (``origin``, ``state``, ``baggage``).
 
-    It is not current yet: the caller sets it, and restores.
+    It is not current yet: the caller sets it, and restores. ``make``: its class; what that has more, the caller sets.
     """
     outer = _current()
     if origin is not None and outer is None and template.plain:
         if not origin[54] & 1:
             return NoopSpan(origin, state, baggage)
-        span = ProcessSpan()
+        span = make()
         span.parent = span.origin = origin
         try:
             span.identity = origin[:36] + _pop_span() + origin[52:]
@@ -219,14 +227,19 @@ def start_process(
         span.timestamp = timestamp
         span.begun = template.now()
         return span
-    return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp)
+    return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
 
 
 def start_process_in(
-    template: Template, context: Context, partition: int, offset: int, timestamp: int
-) -> ProcessSpan | NoopSpan:
+    template: Template,
+    context: Context,
+    partition: int,
+    offset: int,
+    timestamp: int,
+    make: type[P] = ProcessSpan,  # type: ignore[assignment]  # as above
+) -> P | NoopSpan:
     """The same for every other case: no context, a decision that was left open, another span around, a relation."""
-    span = decide.start_process_below(template, _current(), context, ProcessSpan)
+    span = decide.start_process_below(template, _current(), context, make)
     if isinstance(span, ProcessSpan):
         span.origin = context.identity
         span.partition = partition
