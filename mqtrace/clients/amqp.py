@@ -30,7 +30,8 @@ from mqtrace.core import (
     current,
     is_valid,
     start,
-    start_process_below,
+    start_process,
+    start_process_in,
 )
 from mqtrace.messaging import Facts, Operation, carry
 
@@ -81,14 +82,25 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
     """
     if span is None:
         return headers
-    if operation.direct and (not headers or (type(headers) is dict and _has_no_context(headers))):
-        if type(span) is bytes:
+    if operation.direct and (
+        not headers
+        or (
+            type(headers) is dict
+            and "traceparent" not in headers
+            and "tracestate" not in headers
+            and "baggage" not in headers
+        )
+    ):
+        if type(span) is SendSpan:
+            if span.baggage is None:
+                sent = (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+                added = {
+                    "traceparent": span.identity.decode("ascii"),
+                    "tracestate": f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent),
+                }
+                return {**headers, **added} if headers else added
+        elif type(span) is bytes:
             return {**(headers or {}), "traceparent": span.decode("ascii")}
-        if type(span) is SendSpan and span.baggage is None:
-            state = send_time.stamp(span.state, _now(span))
-            if headers:
-                return {**headers, "traceparent": span.identity.decode("ascii"), "tracestate": state}
-            return {"traceparent": span.identity.decode("ascii"), "tracestate": state}
     tracer = operation.tracer
     try:
         carrier = AmqpTable({} if headers is None else dict(headers))
@@ -103,10 +115,6 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
         return headers
 
 
-def _has_no_context(headers: dict[Any, Any]) -> bool:
-    return "traceparent" not in headers and "tracestate" not in headers and "baggage" not in headers
-
-
 def _now(span: SendSpan) -> int:
     """The start of a send span, ms since the epoch."""
     return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
@@ -117,20 +125,6 @@ def read_context(operation: Operation, headers: Any) -> tuple[Context, int]:
     if not headers:
         return EMPTY, send_time.UNKNOWN
     try:
-        if operation.direct and type(headers) is dict and "baggage" not in headers:
-            text = headers.get("traceparent")
-            if text is None and "traceparent" not in headers:
-                return EMPTY, send_time.UNKNOWN  # a tracestate alone is nothing
-            if type(text) is str and text.isascii():
-                identity = text.encode("ascii")
-                if is_valid(identity) and identity[53:] in _KNOWN_FLAGS:
-                    state = headers.get("tracestate")
-                    if state is None and "tracestate" not in headers:
-                        return Context(identity), send_time.UNKNOWN
-                    if type(state) is str:
-                        rest, sent = send_time.take(state)
-                        if rest is None:
-                            return Context(identity), sent
         tracer = operation.tracer
         found = tracer.propagator.extract(AmqpTable(headers), EMPTY, tracer.malformed)
         state, sent = send_time.take(found.state)
@@ -148,24 +142,24 @@ class DeliverySpan(ProcessSpan):
 
     __slots__ = ("conversation", "delivery_tag", "message_id", "outcome", "redelivered")
 
-    #: None where the system has no such number.
-    delivery_tag: int | None
-    redelivered: bool
-    message_id: str | None
-    conversation: str | None
+    #: As the client has them: a number, a boolean and texts, where the sender and the system have such.
+    delivery_tag: Any
+    redelivered: Any
+    message_id: Any
+    conversation: Any
     #: ack, nack, reject, requeue or auto; None while nothing was said.
     outcome: str | None
 
-    def own_attributes(self) -> Mapping[str, Attribute]:
-        """The time in the queue, the delivery, the message's ids and what became of it."""
-        own = dict(super().own_attributes())
-        if self.delivery_tag is not None:
+    def further(self) -> Mapping[str, Attribute]:
+        """The delivery, the message's ids and what became of it."""
+        own: dict[str, Attribute] = {}
+        if type(self.delivery_tag) is int:
             own[DELIVERY_TAG] = self.delivery_tag
-        if self.message_id is not None:
-            own[MESSAGE_ID] = self.message_id
-        if self.conversation is not None:
-            own[CONVERSATION] = self.conversation
-        if self.redelivered:
+        if self.message_id is not None and (text := _text(self.message_id)):
+            own[MESSAGE_ID] = text
+        if self.conversation is not None and (text := _text(self.conversation)):
+            own[CONVERSATION] = text
+        if self.redelivered is True:
             own[REDELIVERED] = True
         if self.outcome is not None:
             own[OUTCOME] = self.outcome
@@ -175,34 +169,40 @@ class DeliverySpan(ProcessSpan):
 D = TypeVar("D", bound=DeliverySpan)
 
 
-def start_delivery(
-    operation: Operation,
-    template: Template,
-    make: type[D],
-    headers: Any,
-    delivery_tag: Any,
-    redelivered: Any,
-    message_id: Any,
-    conversation: Any,
-) -> D | NoopSpan:
-    """Start the process span of a message with these headers. It is not current yet."""
-    context, sent = read_context(operation, headers)
-    span = start_process_below(template, current.get(), context, make)
-    if isinstance(span, NoopSpan):
-        return span
-    span.origin = context.identity
-    span.partition = span.offset = -1
-    span.timestamp = sent
-    if sent >= 0:
-        send_time.note_skew(span, sent)
-    span.outcome = None
-    span.delivery_tag = delivery_tag if type(delivery_tag) is int else None
-    span.redelivered = redelivered is True
-    span.message_id = _text(message_id)
-    span.conversation = _text(conversation)
-    if headers and ("x-death" in headers or "x-delivery-count" in headers):
-        span.set_attributes(history(headers))
+def start_delivery(operation: Operation, template: Template, make: type[D], headers: Any) -> D | NoopSpan:
+    """Start the process span of a message with these headers. It is not current yet; the caller says the rest of it."""
+    if not headers:
+        span = start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
+    else:
+        span = _start_below(operation, template, make, headers)
+    if isinstance(span, DeliverySpan):
+        span.outcome = None
+        sent = span.timestamp
+        if sent >= 0:
+            pipeline = template.pipeline
+            if sent * 1_000_000 > span.begun + pipeline.clock.offset:
+                send_time.note_skew(span, sent)
+        if headers and ("x-death" in headers or "x-delivery-count" in headers):
+            span.set_attributes(history(headers))
     return span
+
+
+def _start_below(operation: Operation, template: Template, make: type[D], headers: Any) -> D | NoopSpan:
+    # flat, because nearly every message is like this: a good traceparent and a send time
+    if operation.direct and type(headers) is dict and "baggage" not in headers:
+        text = headers.get("traceparent")
+        if type(text) is str and len(text) == 55:
+            origin = text.encode("utf-8", "replace")
+            if is_valid(origin) and origin[53:] in _KNOWN_FLAGS:
+                state = headers.get("tracestate")
+                if state is None and "tracestate" not in headers:
+                    return start_process(template, origin, None, None, -1, -1, -1, make)
+                if type(state) is str:
+                    rest, sent = send_time.take(state)
+                    if rest is None:
+                        return start_process(template, origin, None, None, -1, -1, sent, make)
+    context, sent = read_context(operation, headers)
+    return start_process_in(template, context, -1, -1, sent, make)
 
 
 def history(headers: Any) -> dict[str, Attribute]:

@@ -607,7 +607,7 @@ def test_receive_spans_on_request(raw: Channel, channel: Any) -> None:
 
 
 def test_each_over_consume(raw: Channel, channel: Any, spans: Spans) -> None:
-    raw.waiting = [got(1, {"traceparent": TRACEPARENT}), (None, None, None), got(2)]  # type: ignore[list-item]
+    raw.waiting = [got(1, {"traceparent": TRACEPARENT}), (None, None, None), got(2)]
     seen = []
     for method, _, _ in mqtrace.each(channel.consume("orders", auto_ack=True)):
         seen.append((method is None, mqtrace.current_span().trace_id))

@@ -175,7 +175,14 @@ class TracedChannel(Proxy):
 
     def _note(self, outcome: str, tag: Any, multiple: bool) -> None:
         """Say on the process spans that are still open what became of their messages."""
-        for span in self._take(tag, multiple):
+        deliveries = self._deliveries
+        if multiple or deliveries.handed or type(tag) is not int:
+            spans = self._take(tag, multiple)
+        elif tag in deliveries.open:
+            spans = [deliveries.open.pop(tag)]
+        else:
+            return
+        for span in spans:
             if type(span) is DeliverySpan and not span.ended:
                 span.outcome = outcome
 
@@ -302,21 +309,24 @@ def with_properties(operation: Operation, span: SendSpan | NoopSpan | bytes, pro
         if headers is None:
             return properties
         made = _new(BasicProperties)
-        made.__dict__.update(_BLANK)
-        made.headers = headers
+        made.__dict__ = {**_BLANK, "headers": headers}
         return made
     if not isinstance(properties, BasicProperties):
         return properties  # the channel will say what is wrong with them
     if type(span) is SendSpan and (properties.message_id is not None or properties.correlation_id is not None):
         named = {MESSAGE_ID: properties.message_id, CONVERSATION: properties.correlation_id}
         span.set_attributes({key: value for key, value in named.items() if isinstance(value, str) and value})
-    headers = with_context(operation, span, properties.headers)
-    if headers is properties.headers:
+    given = properties.headers
+    headers = with_context(operation, span, given)
+    if headers is given:
         return properties
     if type(properties) is BasicProperties:
+        # a third of what copy.copy takes
+        table = properties.__dict__.copy()
+        table["headers"] = headers
         made = _new(BasicProperties)
-        made.__dict__.update(properties.__dict__)
-    else:
-        made = copy.copy(properties)
+        made.__dict__ = table
+        return made
+    made = copy.copy(properties)
     made.headers = headers
     return made

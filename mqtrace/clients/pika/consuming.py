@@ -58,8 +58,8 @@ class TracedCallback:
             return self.function(self.channel, method, properties, body)
         if self.auto_ack and type(span) is not NoopSpan:
             span.outcome = "auto"  # type: ignore[union-attr]  # a DeliverySpan, by the line above
-        deliveries = self.deliveries
-        deliveries.begin(tag, span)
+        opened = self.deliveries.open
+        opened[tag] = span
         token = _set(span)
         try:
             result = self.function(self.channel, method, properties, body)
@@ -70,7 +70,8 @@ class TracedCallback:
             close(span, error)
             raise
         _reset(token)
-        self._forget(tag, span)
+        if tag in opened:
+            self._forget(tag, span)
         if not span.ended:
             span.end()
         return result
@@ -78,5 +79,7 @@ class TracedCallback:
     def _forget(self, tag: int, span: Any) -> None:
         """The handler is done; its message may be settled later, by another thread for one."""
         deliveries = self.deliveries
-        if deliveries.open.get(tag) is span and (self.auto_ack or not deliveries.settled_later):
+        if deliveries.settled_later and not self.auto_ack:
+            deliveries.begin(tag, span)
+        elif deliveries.open.get(tag) is span:
             deliveries.open.pop(tag, None)

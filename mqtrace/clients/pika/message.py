@@ -32,16 +32,13 @@ def begin_delivery(
     template = operation.templates.get(key)
     if template is None:
         template = _template(operation, key, NOTHING_KNOWN if deliveries is None else deliveries.facts)
-    return start_delivery(
-        operation,
-        template,
-        DeliverySpan,
-        properties.headers,
-        method.delivery_tag,
-        method.redelivered,
-        properties.message_id,
-        properties.correlation_id,
-    )
+    span = start_delivery(operation, template, DeliverySpan, properties.headers)
+    if type(span) is DeliverySpan:
+        span.delivery_tag = method.delivery_tag
+        span.redelivered = method.redelivered
+        span.message_id = properties.message_id
+        span.conversation = properties.correlation_id
+    return span
 
 
 def _template(operation: Operation, key: tuple[str, str, str, str], facts: Facts) -> Template:
@@ -60,10 +57,12 @@ class PikaMessages:
             return None
         if method is None:  # where it came from is not among the arguments
             template = operation.templates.get("") or operation.make("", RABBITMQ, "process", None)
-            return start_delivery(
-                operation, template, DeliverySpan, properties.headers, None, False,
-                properties.message_id, properties.correlation_id,
-            )  # fmt: skip
+            span = start_delivery(operation, template, DeliverySpan, properties.headers)
+            if type(span) is DeliverySpan:
+                span.delivery_tag = span.redelivered = None
+                span.message_id = properties.message_id
+                span.conversation = properties.correlation_id
+            return span
         deliveries = deliveries or find(method)
         if deliveries is None:
             return begin_delivery(operation, method, properties, "", None)
