@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import confluent_kafka
 
@@ -49,7 +49,8 @@ def parse(url: str) -> Target:
     topic = unquote(parts.path.strip("/")) or DEFAULT_TOPIC
     if not servers or "/" in topic:
         raise CommandError(f"{url!r} is no address of a topic: write {_EXAMPLE}")
-    options = {key: value for key, value in parse_qsl(parts.query, keep_blank_values=True) if "." in key}
+    pairs = (option.partition("=") for option in parts.query.split("&"))
+    options = {unquote(key): unquote(value) for key, _, value in pairs if "." in key}
     return Target(",".join(servers), topic, options)
 
 
@@ -63,6 +64,7 @@ class SpanTopic:
         self._looked = 0.0
         settings: dict[str, Any] = {
             "allow.auto.create.topics": False,
+            "fetch.wait.max.ms": 100,
             "log_level": 0,  # what is wrong is said in a sentence, not in librdkafka's log lines
             **target.settings,
             "bootstrap.servers": target.bootstrap,

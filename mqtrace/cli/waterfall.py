@@ -107,8 +107,7 @@ class Waterfall:
         links = [link for link in span.links if not _is_parent(span, link)]
         if row.guest:
             here = sum(link.trace_id == trace.trace_id for link in links)
-            elsewhere = count(len(links) - here, "link") if here != len(links) else "none"
-            notes.append(Text(f"trace {span.trace_id}, {count(here, 'link')} here, {elsewhere} to other traces", "dim"))
+            notes.append(Text(f"{here} of its {count(len(links), 'link')}; trace {span.trace_id}", "dim"))
         else:
             notes += [self._link(trace, link) for link in links[:_MOST_LINKS]]
             if len(links) > _MOST_LINKS:
@@ -240,8 +239,13 @@ class _Columns:
 
     def _waited(self, span: SpanRecord) -> int:
         queued = self._trace.queued(span)
+        if queued is None:
+            return 0
         # A backlog of hours would leave no room for anything else.
-        return 0 if queued is None else min(round(queued[0] * 1e6), 4 * self._trace.duration)
+        waited = min(round(queued[0] * 1e6), 4 * self._trace.duration)
+        sender = self._trace.spans.get(span.parent_id or "")
+        # Brokers' timestamps are whole milliseconds: the wait must not seem to begin before the send.
+        return waited if sender is None else max(0, min(waited, span.start - sender.start))
 
     def _drawn(self, span: SpanRecord, colour: str, guest: bool) -> Text:
         """The bar, to half a cell, and before it the time that the message waited."""

@@ -1,13 +1,15 @@
 """``mqtrace demo``: a small shop of several processes, and the traces that it leaves.
 
-shop.py is the shop, to be read as an example; run.py its course; check.py says whether a trace is broken.
+shop.py is the shop, to be read as an example; course.py its course; check.py says whether a trace is broken.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -25,7 +27,7 @@ Without --bootstrap it starts a broker of its own, in memory, which is gone afte
 topics named mqtrace-demo-..., and deletes them at the end.
 """
 _EPILOG = "exit status: 0, or 1 when a trace is broken or a span was lost, or 2 when the demo could not run"
-_ORDERS: Final = 60
+_ORDERS: Final = 100
 _TIMEOUT: Final = 60.0
 
 
@@ -54,10 +56,10 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 def run(options: argparse.Namespace) -> int:
     """The command; its exit status."""
     from . import check, sums
-    from .run import Course
+    from .course import Course
 
     console = None if options.json else terminal.console()
-    with _progress(console) as progress:
+    with _ended_cleanly(), _progress(console) as progress:
         outcome = Course(options.bootstrap, options.orders, options.timeout, progress).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
@@ -71,6 +73,19 @@ def run(options: argparse.Namespace) -> int:
 
         report.draw(console, outcome, broken, problems)
     return 1 if broken or problems else 0
+
+
+@contextmanager
+def _ended_cleanly() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does: its processes by their pids, its topics on a broker of others'."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ class DemoProcess:
     def __init__(self, module: str, *arguments: str) -> None:
         self.name = module.rpartition(".")[2]
         self.said: dict[str, Any] = {}
+        self._told = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -65,8 +66,9 @@ class DemoProcess:
                 pass  # a library that printed something
 
     def tell_to_stop(self) -> None:
-        """Ask it to finish what it is doing."""
-        if self._process.poll() is None:
+        """Ask it to finish what it is doing. Once: at its very end an interpreter would die of a second signal."""
+        if not self._told and self._process.poll() is None:
+            self._told = True
             self._process.terminate()
 
     def end(self) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from mqtrace.cli.trace import Trace
 from mqtrace.cli.waterfall import Waterfall, count
 
-from .run import Outcome
+from .course import Outcome
 from .sums import summary
 
 __all__ = ["draw", "selection"]
@@ -64,9 +64,9 @@ def draw(console: Console, outcome: Outcome, broken: Mapping[str, Sequence[str]]
     cost = outcome.cost
     table.add_row(
         "added cost",
-        f"{cost['added']:.1f} us a message: produce and its delivery report, {cost['bare']:.1f} us bare, "
-        f"{cost['wrapped']:.1f} us wrapped\n(CPU of the calling thread, median of slices that take turns, "
-        f"{cost['messages']:.0f} messages each way)",
+        f"{cost['added']:.1f} us a message: {cost['bare']:.1f} us bare, {cost['wrapped']:.1f} us wrapped\n"
+        "produce and its delivery report, CPU of the calling thread,\n"
+        f"median of slices that take turns, {cost['messages']:.0f} messages each way",
     )
     table.add_row("took", f"{outcome.seconds:.1f} s")
     console.print(table)

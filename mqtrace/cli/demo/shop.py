@@ -37,8 +37,9 @@ def front(stage: Stage) -> None:
             order = None if withdrawn else json.dumps({"order": number, "amount": amount})
             producer.produce(stage.topic("orders"), key=f"order-{number}", value=order)
             stage.sent()
-        producer.poll(0)
-        time.sleep(min(0.02, 1.5 / stage.orders))
+        next_order = time.monotonic() + min(0.01, 1.5 / stage.orders)
+        while (pause := next_order - time.monotonic()) > 0:
+            producer.poll(pause)  # serves the delivery reports, which end the send spans
     producer.flush()
 
 
@@ -65,7 +66,7 @@ def payments(stage: Stage) -> None:
 
     consumer.subscribe([stage.topic("orders")], on_assign=stage.ready)
     while stage.running:
-        message = consumer.poll(0.05)
+        message = consumer.poll(0.01)
         producer.poll(0)
         if message is None or message.error():
             continue
@@ -85,7 +86,7 @@ def shipping(stage: Stage) -> None:
 
     consumer.subscribe([stage.topic("payments")], on_assign=stage.ready)
     while stage.running:
-        messages = [message for message in consumer.consume(8, timeout=0.15) if not message.error()]
+        messages = [message for message in consumer.consume(8, timeout=0.08) if not message.error()]
         if not messages:
             continue
         with mqtrace.batch(messages):

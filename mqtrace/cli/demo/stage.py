@@ -57,6 +57,8 @@ class Stage:
             "bootstrap.servers": self.bootstrap,
             "group.id": self.topic(name),
             "auto.offset.reset": "earliest",
+            # The embedded broker answers a fetch without messages only after this many ms, whatever comes meanwhile.
+            "fetch.wait.max.ms": 10,
         }
 
     def ready(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .run import Outcome
+from .course import Outcome
 
 __all__ = ["summary"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented, not in __all__
 
 from mqtrace.cli.trouble import CommandError
@@ -15,6 +15,8 @@ __all__ = ["borrowed"]
 
 _PARTITIONS: Final = 4
 _DEFAULT_REPLICAS: Final = -1
+# Seconds for a request.
+_PATIENCE: Final = 5.0
 
 
 @contextmanager
@@ -27,15 +29,28 @@ def borrowed(bootstrap: str, names: Sequence[str]) -> Iterator[None]:
         raise CommandError(
             f"no Kafka broker answers at {bootstrap}: start one, or leave --bootstrap out for the embedded one"
         ) from error
-    try:
-        made = admin.create_topics([NewTopic(name, _PARTITIONS, _DEFAULT_REPLICAS) for name in names])
-        for result in made.values():
-            result.result(timeout=10)
-    except KafkaException as error:
-        raise CommandError(f"the broker at {bootstrap} made no topic: {error.args[0].str()}") from error
+    made = _make(admin, bootstrap, names)
     try:
         yield
     finally:
-        with suppress(KafkaException, TimeoutError):
-            for result in admin.delete_topics(list(names)).values():
-                result.result(timeout=10)
+        if made:
+            with suppress(KafkaException, TimeoutError):
+                for result in admin.delete_topics(list(names), request_timeout=_PATIENCE).values():
+                    result.result(timeout=2 * _PATIENCE)
+
+
+def _make(admin: AdminClient, bootstrap: str, names: Sequence[str]) -> bool:
+    """Whether they can be deleted again."""
+    asked = [NewTopic(name, _PARTITIONS, _DEFAULT_REPLICAS) for name in names]
+    try:
+        for result in admin.create_topics(asked, request_timeout=_PATIENCE).values():
+            result.result(timeout=2 * _PATIENCE)
+    except (KafkaException, TimeoutError) as error:
+        # The embedded broker knows no such request; it makes a topic when a producer asks about it, as others may too.
+        asking = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        for name in names:
+            if not asking.list_topics(name, timeout=_PATIENCE).topics[name].partitions:
+                why = error.args[0].str() if isinstance(error, KafkaException) else "it did not answer"
+                raise CommandError(f"the broker at {bootstrap} made no topic: {why}") from error
+        return False
+    return True

@@ -1,0 +1,163 @@
+"""``mqtrace demo`` end to end, as a user runs it: processes, a broker, its exit status, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import pytest
+
+from mqtrace.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "mqtrace.cli", "demo"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "MQTRACE_"))}
+    return {**kept, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8", **more}
+
+
+def demo(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(**more),
+        cwd=ROOT,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def as_json() -> list[dict[str, Any]]:
+    """The lines of one run with --json."""
+    done = demo("--json", "--orders", "40")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_ends_by_itself_with_waterfalls_and_a_summary() -> None:
+    began = time.monotonic()
+    done = demo()
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert time.monotonic() - began < 40, "it says that it takes seconds"
+    for shown in (
+        "an order, from the front to the batch that shipped it",
+        "✗ PaymentRefused: 990 is over the card's limit",
+        "(tombstone)",
+        "(batch of ",
+        "↪ partition",
+        "in queue",
+        "0 spans",
+        "us a message",
+        "mqtrace tail kafka://localhost:9092/otlp_spans",
+    ):
+        assert shown in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_the_summary_counts_every_message_and_span(as_json: list[dict[str, Any]]) -> None:
+    summary = as_json[-1]["summary"]
+    traces = as_json[:-1]
+    # 40 orders; of ten, one is withdrawn and one is refused
+    assert summary["messages_sent"] == summary["messages_processed"] == 40 + 32
+    assert summary["traces"] == summary["traces_whole"] == len(traces)
+    assert summary["spans"] == summary["spans_exported"] == sum(len(trace["spans"]) for trace in traces)
+    assert summary["spans_dropped"] == 0
+    assert summary["problems"] == []
+    assert summary["bare_cost_us"] > 0
+    assert summary["added_cost_us"] > 0
+
+
+def test_a_payment_is_in_its_order_s_trace_and_the_batch_links_to_it(as_json: list[dict[str, Any]]) -> None:
+    traces = as_json[:-1]
+    paid = [trace for trace in traces if "payments" in trace["destinations"] and trace["services"][0] == "front"]
+    assert len(paid) == 32
+    for trace in paid:
+        assert [span["name"] for span in trace["spans"]] == [
+            "POST /order",
+            "send orders",
+            "process orders",
+            "charge card",
+            "send payments",
+        ]
+        (batch,) = trace["linked_spans"]
+        assert batch["service"] == "shipping"
+        assert trace["trace_id"] in {link["trace_id"] for link in batch["links"]}
+        assert trace["spans"][2]["queue_ms"] is not None
+
+
+def test_refused_and_withdrawn_orders_are_seen(as_json: list[dict[str, Any]]) -> None:
+    traces = as_json[:-1]
+    refused = [trace for trace in traces if trace["errors"]]
+    assert len(refused) == 4
+    assert {span["error"] for trace in refused for span in trace["spans"]} == {
+        None,
+        "PaymentRefused: 990 is over the card's limit",
+    }
+    withdrawn = [trace for trace in traces if trace["spans"][0]["name"] == "DELETE /order"]
+    assert len(withdrawn) == 4
+    for trace in withdrawn:
+        assert trace["spans"][2]["attributes"]["messaging.kafka.message.tombstone"] is True
+
+
+def test_a_broken_trace_is_a_failure() -> None:
+    done = demo("--orders", "10", OTEL_PROPAGATORS="none")
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr
+    assert "a broken trace" in done.stdout
+    assert "the context of what caused it was lost" in done.stdout
+
+
+def test_runs_on_a_broker_that_is_there(embedded: Any) -> None:
+    (broker,) = embedded.list_topics(timeout=10).brokers.values()
+    done = demo("--bootstrap", f"{broker.host}:{broker.port}", "--json", "--orders", "10")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    traces = [json.loads(line) for line in done.stdout.splitlines()][:-1]
+    destinations = {name for trace in traces for name in trace["destinations"]}
+    assert all(name.startswith("mqtrace-demo-") for name in destinations), "nobody else's topics are touched"
+
+
+def test_no_broker_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--bootstrap", "127.0.0.1:1", "--json"]) == 2
+    error = capsys.readouterr().err
+    assert "no Kafka broker answers at 127.0.0.1:1: start one, or leave --bootstrap out" in error
+    assert error.count("\n") == 1
+
+
+def test_too_little_time_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--timeout", "0.5", "--json"]) == 2
+    assert "the demo took longer than 0.5 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left_behind(how: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [*COMMAND, "--orders", "5000"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
+    )
+    try:
+        watched = psutil.Process(running.pid)
+        deadline = time.monotonic() + 20
+        while len(children := watched.children(recursive=True)) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(children) >= 4, "the broker, the measurement and the consumers"
+        time.sleep(0.5)
+        running.send_signal(how)
+        status = running.wait(20)
+        assert status == (-how if how is signal.SIGKILL else 128 + how)
+        assert psutil.wait_procs(children, timeout=15)[1] == []
+        assert running.stderr is not None
+        assert b"Traceback" not in running.stderr.read()
+    finally:
+        running.kill()
+        running.communicate()
