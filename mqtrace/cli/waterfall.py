@@ -16,6 +16,7 @@ from rich.text import Text
 
 from .records import LinkRecord, SpanRecord
 from .trace import Row, Trace
+from .wording import count, duration, printable
 
 __all__ = ["Waterfall"]
 
@@ -273,28 +274,3 @@ class _Columns:
 def _is_parent(span: SpanRecord, link: LinkRecord) -> bool:
     """A process span links to its message's context even where that is its parent: the tree says so already."""
     return link.trace_id == span.trace_id and link.span_id == span.parent_id
-
-
-def printable(text: str) -> str:
-    """Text without what a terminal would obey or what would break a line."""
-    return "".join(character if character.isprintable() else "�" for character in text)
-
-
-def duration(nanoseconds: int) -> str:
-    """For people: three digits or so, and a unit."""
-    if nanoseconds < 1_000_000:
-        return f"{nanoseconds / 1e3:.0f} us"
-    if nanoseconds < 100_000_000:
-        return f"{nanoseconds / 1e6:.1f} ms"
-    if nanoseconds < 1_000_000_000:
-        return f"{nanoseconds / 1e6:.0f} ms"
-    if nanoseconds < 120_000_000_000:
-        return f"{nanoseconds / 1e9:.1f} s"
-    if nanoseconds < 7_200_000_000_000:
-        return f"{nanoseconds / 60e9:.0f} min"
-    return f"{nanoseconds / 3600e9:.0f} h"
-
-
-def count(number: int, what: str) -> str:
-    """``1 span``, ``2 spans``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mqtrace.cli.trace import Trace
-from mqtrace.cli.waterfall import Waterfall, count
+from mqtrace.cli.waterfall import Waterfall
+from mqtrace.cli.wording import count
 
 from .course import Outcome
 from .sums import summary
