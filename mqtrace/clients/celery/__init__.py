@@ -1,0 +1,58 @@
+"""Celery: spans of its tasks, from its signals.
+
+``instrument`` connects receivers to Celery's signals and puts in the few hooks for what no signal tells; ``uninstrument``
+takes all of it away. See docs/celery.md for every span, and docs/rationale.md for every hook.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from mqtrace.errors import ConfigurationError
+from mqtrace.tracer import SpanTracer
+
+from . import publish, run, tasks
+
+__all__ = ["instrument", "uninstrument"]
+
+#: Seconds that the end of a worker's process waits for its spans, if nothing else is said.
+FLUSH_TIMEOUT: Final = 2.0
+
+_RECEIVERS: Final = (
+    (signals.before_task_publish, publish.before_publish),
+    (signals.task_prerun, run.prerun),
+    (signals.task_postrun, run.postrun),
+)
+
+
+def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any) -> None:
+    """Trace the tasks of ``app``, or of every app, in this process and in the children it will fork.
+
+    ``tracer``: whose spans; the default one's if left out. ``flush_timeout``: seconds that the end of a worker's process
+    waits for its spans at most, 2 if left out. Called again for the same app, it replaces what was asked for before.
+    Raises ConfigurationError for what is no app and for an option that is not known.
+    """
+    timeout = options.pop("flush_timeout", FLUSH_TIMEOUT)
+    if options:
+        raise ConfigurationError(f"instrument_celery() does not know {sorted(options)}: write flush_timeout=2.0")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0:
+        raise ConfigurationError(f"flush_timeout={timeout!r} is no time: write seconds, for example 2.0")
+    if app is not None:
+        current = getattr(app, "_get_current_object", None)  # celery.current_app is a proxy
+        app = app if current is None else current()
+        if not isinstance(app, Celery):
+            raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
+    tasks.use(app, tasks.Tasks(tracer, float(timeout)))
+    publish.hook()
+    for signal, receiver in _RECEIVERS:
+        signal.connect(receiver, weak=False, dispatch_uid=f"mqtrace.{signal.name}")
+
+
+def uninstrument() -> None:
+    """Take all of it away, for every app. Spans that have begun end as they would have."""
+    for signal, _receiver in _RECEIVERS:
+        signal.disconnect(dispatch_uid=f"mqtrace.{signal.name}")
+    publish.unhook()
+    tasks.forget()

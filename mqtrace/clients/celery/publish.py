@@ -1,0 +1,258 @@
+"""The send span of a task's message.
+
+- ``before_task_publish`` gives the headers that will be sent, a dict of Celery's own: what a user passed is merged into it.
+- No signal tells that a publish failed, and none says which app publishes. ``Celery.send_task``, which every way to
+  send a task goes through, is the one place that knows both, so it is called within a frame of ours
+  (docs/rationale.md). It also tells what ``after_task_publish`` would, so that is not asked for: a signal costs 1.3 us.
+- A retry is a publish whose headers are copied from the message that is being retried, trace headers too. They stay: so the
+  attempts are siblings below the first message's sender, and the send span of a retry, as always where a message carries
+  another context, is of kind CLIENT and linked to it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+
+from mqtrace import send_time
+from mqtrace.carriers import Mapping as MappingCarrier
+from mqtrace.core import EMPTY, Context, NoopSpan, SendSpan, Span, Template, current, is_valid, start, start_send
+from mqtrace.messaging import carry
+
+from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend
+from .tasks import Tasks, for_app
+
+__all__ = ["before_publish", "delay_of", "hook", "previous", "unhook"]
+
+
+class Sending:
+    """One call of ``send_task``."""
+
+    __slots__ = ("app", "span")
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.span: Span | None = None
+
+
+_sending: ContextVar[Sending | None] = ContextVar("mqtrace_celery_sending", default=None)
+_get_sending = _sending.get
+
+
+# ---------------------------------------------------------------------- the hook
+
+_original: Callable[..., Any] | None = None
+
+
+def hook() -> None:
+    """Have ``Celery.send_task`` say who publishes, and end the span, also of a publish that fails."""
+    global _original
+    if _original is not None:
+        return
+    original = _original = Celery.send_task
+
+    @functools.wraps(original)
+    def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _original is not original:  # taken away, but somebody holds on to it
+            return original(self, *args, **kwargs)
+        sending = Sending(self)
+        token = _sending.set(sending)
+        try:
+            result = original(self, *args, **kwargs)
+        except BaseException as error:
+            _sending.reset(token)
+            if sending.span is not None:
+                sending.span.fail(error)
+                sending.span.end()
+            raise
+        _sending.reset(token)
+        if sending.span is not None:
+            sending.span.end()
+        return result
+
+    Celery.send_task = send_task
+
+
+def unhook() -> None:
+    """Put ``Celery.send_task`` back, unless somebody else has put theirs over it: then ours only passes on."""
+    global _original
+    if _original is None:
+        return
+    if getattr(Celery.send_task, "__wrapped__", None) is _original:
+        Celery.send_task = _original
+    _original = None
+
+
+# ---------------------------------------------------------------------- the signals
+
+
+def before_publish(
+    sender: Any = None,
+    body: Any = None,
+    exchange: Any = None,
+    routing_key: Any = None,
+    headers: Any = None,
+    signal: Any = None,
+    declare: Any = None,
+    properties: Any = None,
+    retry_policy: Any = None,
+    **_: Any,
+) -> None:
+    """``before_task_publish``: start the span, put its context into the headers."""
+    sending = _get_sending()
+    tasks = for_app(None if sending is None else sending.app)
+    if tasks is None:
+        return
+    try:
+        span = _begin(tasks, sending, sender, body, exchange, routing_key, headers)
+        if span is not None:
+            if sending is None:  # a caller of send_task_message: nobody would tell of its end
+                span.end()
+            else:
+                sending.span = span
+    except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+        tasks.sends.tracer.complain("a task could not be traced when it was sent")
+
+
+def _begin(
+    tasks: Tasks,
+    sending: Sending | None,
+    name: Any,
+    body: Any,
+    exchange: Any,
+    routing_key: Any,
+    headers: dict[str, Any],
+) -> Span | None:
+    operation = tasks.sends
+    app = None if sending is None else sending.app
+    # protocol 2 says all of this in the headers, protocol 1 in the body
+    facts = headers if "id" in headers or type(body) is not dict else body
+    headers.pop(ATTEMPT, None)
+    headers.pop(PREVIOUS, None)
+    if facts.get("retries"):
+        attempt = _attempt(app, facts.get("id"))
+        if attempt is not None:
+            template = tasks.send_template(app, name, exchange, routing_key)
+            return _retry(tasks, template, facts, headers, attempt, app)
+    frame = start_send(tasks.uniform or tasks.send_template(app, name, exchange, routing_key))
+    if frame is None:
+        return None
+    fresh = operation.direct and "traceparent" not in headers and "baggage" not in headers
+    if type(frame) is bytes:
+        if fresh:
+            headers["traceparent"] = frame.decode("ascii")
+        else:
+            _forget_ours(headers)
+            carry(operation.tracer, NoopSpan(frame), MappingCarrier(headers))
+        return None
+    if not isinstance(frame, SendSpan):
+        _forget_ours(headers)
+        carry(operation.tracer, frame, MappingCarrier(headers))  # type: ignore[arg-type]  # a NoopSpan
+        return None
+    span = TaskSend.of(frame, tasks.send_template(app, name, exchange, routing_key))
+    _describe(span, facts, app)
+    if fresh and span.baggage is None:
+        headers["traceparent"] = span.identity.decode("ascii")
+        headers["tracestate"] = send_time.stamp(span.state, _now(span))
+        return span
+    _forget_ours(headers)
+    if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:
+        headers["tracestate"] = send_time.stamp(span.state, _now(span))
+    return span
+
+
+def _forget_ours(headers: dict[str, Any]) -> None:
+    """Take out a context that we put into another message and that somebody handed on with its headers.
+
+    Ours carries a send time, which a user's own does not.
+    """
+    state = headers.get("tracestate")
+    if isinstance(state, str) and send_time.take(state)[1] != send_time.UNKNOWN:
+        headers.pop("traceparent", None)
+        del headers["tracestate"]
+
+
+def _describe(span: TaskSend, facts: Any, app: Any) -> None:
+    span.task_id = facts.get("id")
+    span.root_id = facts.get("root_id") or span.task_id
+    span.retries = facts.get("retries")
+    eta = facts.get("eta")
+    span.delay = None if eta is None else delay_of(eta, app, _now(span) / 1e3)
+
+
+def delay_of(eta: object, app: Any, since: float) -> float | None:
+    """Seconds from ``since`` (s since the epoch) to an eta as Celery writes it: ISO 8601; never below 0."""
+    try:
+        when = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        if not isinstance(when, datetime):
+            return None
+        if when.tzinfo is None and app is not None:
+            when = when.replace(tzinfo=app.timezone)
+        return max(0.0, round(when.timestamp() - since, 3))
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _now(span: Span) -> int:
+    """The start of a span, ms since the epoch."""
+    return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+
+
+# ---------------------------------------------------------------------- retries
+
+
+def _attempt(app: Any, task_id: object) -> TaskRun | NoopSpan | None:
+    """The attempt at this task that is running here, in whose name it is sent again; None where none is."""
+    frame = current.get()
+    if type(frame) is TaskRun and frame.task_id == task_id:
+        return frame
+    # the user's own span is current, or the trace is not recorded
+    task = None if app is None else app.current_worker_task
+    request = None if task is None else task.request
+    if request is None or request.id != task_id:
+        return None
+    return request.__dict__.get(KEPT)  # type: ignore[no-any-return]  # put there by run.py
+
+
+def _retry(
+    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | NoopSpan, app: Any
+) -> TaskSend | None:
+    operation = tasks.sends
+    if isinstance(attempt, NoopSpan):
+        if attempt.identity is not None and "traceparent" not in headers and operation.direct:
+            headers["traceparent"] = attempt.identity.decode("ascii")
+        return None
+    headers[PREVIOUS] = attempt.identity.decode("ascii")
+    carrier = MappingCarrier(headers)
+    propagator = operation.tracer.propagator
+    first = propagator.extract(carrier, EMPTY, None)
+    if first.identity is None:
+        # The first message carried nothing: its attempt is the root, and the others are below it, side by side.
+        propagator.inject(carrier, attempt)
+        first = Context(attempt.identity, attempt.state, attempt.baggage)
+        ours = True
+    else:
+        ours = send_time.take(first.state)[1] != send_time.UNKNOWN
+    frame = start(template.as_client(), current.get(), TaskSend)
+    if isinstance(frame, NoopSpan):
+        return None
+    frame.add_link(first)
+    _describe(frame, facts, app)
+    if ours and "tracestate" in propagator.fields:
+        headers["tracestate"] = send_time.stamp(send_time.take(first.state)[0], _now(frame))
+    return frame
+
+
+def previous(headers: Any) -> Context | None:
+    """The attempt before, as a retry's headers name it."""
+    text = headers.get(PREVIOUS)
+    if type(text) is str and text.isascii():
+        identity = text.encode("ascii")
+        if is_valid(identity):
+            return Context(identity)
+    return None

@@ -1,0 +1,113 @@
+"""The two spans of a task: on its way to the broker, and at work.
+
+What a task adds to its template (ids, retries, state) is in slots and becomes attributes when somebody asks, in the
+exporter's thread for the most part: a dict a task would be half of what tracing it costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan, Span, Template
+
+__all__ = ["ATTEMPT", "KEPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend"]
+
+#: The header of a retry that names the attempt before: its traceparent.
+PREVIOUS: Final = "mqtrace-previous"
+#: The span id that the worker's main process gave an attempt, on its way to the pool's child.
+ATTEMPT: Final = "mqtrace-attempt"
+#: Where a request keeps the span of its attempt while the task runs.
+KEPT: Final = "mqtrace_span"
+
+MESSAGE_ID: Final = "messaging.message.id"
+CONVERSATION: Final = "messaging.message.conversation_id"
+RETRY_COUNT: Final = "messaging.message.retry.count"
+RETRIES: Final = "celery.retries"
+STATE: Final = "celery.state"
+DELAY: Final = "mqtrace.delay"
+REDELIVERED: Final = "mqtrace.redelivered"
+
+
+class TaskSend(Span):
+    """The span of a task's message on its way to the broker."""
+
+    __slots__ = ("delay", "retries", "root_id", "task_id")
+
+    task_id: object
+    root_id: object
+    retries: object
+    #: Seconds asked for by countdown or eta; None without.
+    delay: float | None
+
+    @classmethod
+    def of(cls, made: SendSpan, template: Template) -> TaskSend:
+        """The span that the core has started, as a task's."""
+        span = cls()
+        span.template = template
+        span.identity = made.identity
+        span.parent = made.parent
+        span.remote = made.remote
+        span.state = made.state
+        span.baggage = made.baggage
+        span.details = made.details
+        span.begun = made.begun
+        span.ended = 0
+        span.token = None
+        return span
+
+    def own_attributes(self) -> Mapping[str, Attribute]:
+        """The task's id, its root's, the number of the attempt and the delay."""
+        return _common(self)
+
+
+class TaskRun(ProcessSpan):
+    """The span of one attempt at a task."""
+
+    __slots__ = ("ambient", "delay", "redelivered", "retries", "root_id", "state_name", "task_id")
+
+    task_id: object
+    root_id: object
+    retries: object
+    delay: float | None
+    redelivered: bool
+    #: Celery's name of how it ended; None while it runs.
+    state_name: str | None
+    #: The exception that was being handled when the task began (eager tasks in an except block): not the task's.
+    ambient: BaseException | None
+
+    def own_attributes(self) -> Mapping[str, Attribute]:
+        """Those of the message, the time in the queue, and how it ended."""
+        own = _common(self)
+        latency = self.latency()
+        if latency is not None:
+            own["messaging.message.receive.latency"] = latency
+        if self.redelivered:
+            own[REDELIVERED] = True
+        if self.state_name is not None:
+            own[STATE] = self.state_name
+        return own
+
+
+class PassedRun(NoopSpan):
+    """An attempt in a trace that is not sampled: its context, while the task runs."""
+
+    __slots__ = ("task_id",)
+
+    task_id: object
+
+
+def _common(span: TaskSend | TaskRun) -> dict[str, Attribute]:
+    own: dict[str, Attribute] = {}
+    # They are the message's, and whoever wrote it may have written anything.
+    if type(span.task_id) is str:
+        own[MESSAGE_ID] = span.task_id
+    if type(span.root_id) is str:
+        own[CONVERSATION] = span.root_id
+    if type(span.retries) is int:
+        own[RETRIES] = span.retries
+        if span.retries > 0:
+            own[RETRY_COUNT] = span.retries
+    if span.delay is not None:
+        own[DELAY] = span.delay
+    return own

@@ -1,0 +1,176 @@
+"""The templates of tasks: which broker an app's tasks go through, and what their spans have in common.
+
+- A Celery span is named after its task (``send shop.charge``), not after the queue: the queue is its destination.
+- ``messaging.system`` is that of the app's broker, which kombu's transport class knows (``driver_type``). It is read from
+  the configuration; no connection is made for it.
+- The publisher names exchange and routing key; a worker's task knows those, and its app's queues tell which one they lead to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mqtrace.clients.amqp import RABBITMQ, ROUTING_KEY, destination
+from mqtrace.core import Attribute, Kind, Template
+from mqtrace.messaging import Facts, Operation
+from mqtrace.tracer import SpanTracer
+
+__all__ = ["Tasks", "for_app", "forget", "instrumented", "use"]
+
+# kombu's names of transports that OpenTelemetry's list of messaging systems has under another one.
+_SYSTEMS: Final = {
+    "amqp": RABBITMQ,
+    "sqs": "aws_sqs",
+    "gcpubsub": "gcp_pubsub",
+    "azureservicebus": "servicebus",
+}
+# Transports without a server have no address.
+_LOCAL: Final = frozenset(("memory", "filesystem"))
+_KEPT: Final = 2048
+
+
+class Tasks:
+    """What one call of ``instrument`` asked for: whose spans, of which tasks, and the templates made so far."""
+
+    def __init__(self, tracer: SpanTracer | None, flush_timeout: float) -> None:
+        self.sends = Operation("send", tracer)
+        self.runs = Operation("process", tracer)
+        #: Seconds that the end of a worker's process waits for its spans at most.
+        self.flush_timeout = flush_timeout
+        self._asked: SpanTracer | None = None
+        self._uniform: Template | None = None
+
+    @property
+    def uniform(self) -> Template | None:
+        """A template that decides like every task's, for what is not sampled; None where a rule or a sampler looks closer."""
+        tracer = self.runs.tracer
+        if tracer is not self._asked:
+            template = tracer.template("send", "producer", {})
+            alike = template.plain and template.threshold is not None and not tracer.settings.rules
+            self._uniform = template if alike and self.runs.direct else None
+            self._asked = tracer
+        return self._uniform
+
+    def send_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
+        """Of a message to this exchange with this routing key."""
+        exchange = _text(getattr(exchange, "name", exchange))
+        key = (app, name, exchange, routing_key)
+        template = self.sends.templates.get(key)
+        if template is None:
+            where = destination(exchange, _text(routing_key))
+            system, facts = _broker(app, write=True)
+            template = self._make(self.sends, key, "producer", name, where, system, facts, routing_key)
+        return template
+
+    def run_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
+        """Of an attempt at a task that came from this exchange with this routing key."""
+        key = (app, name, exchange, routing_key)
+        template = self.runs.templates.get(key)
+        if template is None:
+            where = _queue(app, _text(exchange), _text(routing_key))
+            system, facts = _broker(app, write=False)
+            template = self._make(self.runs, key, "consumer", name, where, system, facts, routing_key)
+        return template
+
+    def eager_template(self, name: object) -> Template:
+        """Of a task that its caller runs: there is no message, so nothing of a broker is said."""
+        key = (None, name)
+        template = self.runs.templates.get(key)
+        if template is None:
+            template = self._make(self.runs, key, "internal", name, None, None, Facts(), None)
+        return template
+
+    def _make(
+        self,
+        operation: Operation,
+        key: tuple[object, ...],
+        kind: Kind,
+        name: object,
+        where: str | None,
+        system: str | None,
+        facts: Facts,
+        routing_key: object,
+    ) -> Template:
+        attributes: dict[str, Attribute] = {}
+        if system is not None:
+            attributes["messaging.system"] = system
+            attributes["messaging.operation.name"] = operation.verb
+            attributes["messaging.operation.type"] = operation.verb
+        if where is not None:
+            attributes["messaging.destination.name"] = where
+        attributes.update(facts.attributes())
+        attributes["celery.task_name"] = _text(name)
+        if system == RABBITMQ and routing_key:
+            attributes[ROUTING_KEY] = _text(routing_key)
+        templates = operation.templates
+        made = operation.tracer.template(f"{operation.verb} {_text(name)}", kind, attributes, destination=where)
+        if len(templates) < _KEPT:
+            templates[key] = made
+        return made
+
+
+# ---------------------------------------------------------------------- which tasks
+
+_all: Tasks | None = None
+_by_app: dict[Any, Tasks] = {}
+
+
+def for_app(app: Any) -> Tasks | None:
+    """What was asked for the tasks of this app; None where nothing was."""
+    return _by_app.get(app, _all) if _by_app else _all
+
+
+def use(app: Any, tasks: Tasks) -> None:
+    """Trace the tasks of ``app``, None for those of every app, so from now on."""
+    global _all
+    if app is None:
+        _all = tasks
+    else:
+        _by_app[app] = tasks
+
+
+def forget() -> None:
+    """Trace nobody's tasks any more."""
+    global _all
+    _all = None
+    _by_app.clear()
+
+
+def instrumented() -> list[Tasks]:
+    """Everything that was asked for."""
+    return [*([] if _all is None else [_all]), *_by_app.values()]
+
+
+# ---------------------------------------------------------------------- what an app says of its broker
+
+
+def _broker(app: Any, *, write: bool) -> tuple[str, Facts]:
+    """``messaging.system`` and the address, as configured."""
+    connection = (app.connection_for_write if write else app.connection_for_read)()
+    transport = connection.get_transport_cls()
+    name = str(getattr(transport, "driver_type", "N/A")).lower()
+    if name == "n/a":
+        name = str(connection.transport_cls).lower()
+    system = _SYSTEMS.get(name, name)
+    if system in _LOCAL:
+        return system, Facts()
+    port = connection.port or getattr(transport, "default_port", None)
+    return system, Facts(address=connection.hostname or None, port=port if isinstance(port, int) else None)
+
+
+def _queue(app: Any, exchange: str, routing_key: str) -> str:
+    """The name of the queue that a message of this exchange and routing key came from, as far as the app can tell."""
+    if not exchange:
+        return destination("", routing_key)
+    queues: Mapping[str, Any] = app.amqp.queues
+    bound = [queue for queue in queues.values() if queue.exchange is not None and queue.exchange.name == exchange]
+    exact = [queue for queue in bound if queue.routing_key == routing_key]
+    for found in (exact, bound):
+        if len(found) == 1:
+            return str(found[0].name)
+    return destination(exchange, routing_key)
+
+
+def _text(value: object) -> str:
+    return value if type(value) is str else "" if value is None else str(value)
