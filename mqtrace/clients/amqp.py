@@ -153,8 +153,8 @@ class DeliverySpan(ProcessSpan):
     def further(self) -> Mapping[str, Attribute]:
         """The delivery, the message's ids and what became of it."""
         own: dict[str, Attribute] = {}
-        if type(self.delivery_tag) is int:
-            own[DELIVERY_TAG] = self.delivery_tag
+        if isinstance(self.delivery_tag, int):
+            own[DELIVERY_TAG] = int(self.delivery_tag)
         if self.message_id is not None and (text := _text(self.message_id)):
             own[MESSAGE_ID] = text
         if self.conversation is not None and (text := _text(self.conversation)):
@@ -214,14 +214,14 @@ def history(headers: Any) -> dict[str, Attribute]:
     """
     own: dict[str, Attribute] = {}
     count = headers.get("x-delivery-count")
-    if type(count) is int:
-        own[DELIVERY_COUNT] = count
+    if isinstance(count, int) and not isinstance(count, bool):  # pika has an int of its own
+        own[DELIVERY_COUNT] = int(count)
     deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping):
         last = deaths[0]
         times = last.get("count")
-        if type(times) is int:
-            own[DEATHS] = times
+        if isinstance(times, int) and not isinstance(times, bool):
+            own[DEATHS] = int(times)
         for key, name in ((DEATH_REASON, "reason"), (DEATH_QUEUE, "queue")):
             text = _text(last.get(name))
             if text is not None:
