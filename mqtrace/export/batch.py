@@ -17,7 +17,7 @@ from mqtrace.core import Clock, Mistakes
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter
 from .queue import COUNTS, DROP_REASONS, SpanQueue, Ticket
-from .worker import Worker
+from .worker import IDLE, Worker
 
 __all__ = ["COUNTS", "DROP_REASONS", "BatchProcessor", "BatchSettings"]
 
@@ -62,7 +62,10 @@ class BatchProcessor(SpanQueue):
         self._clock = clock
         self._upkeep = upkeep
         super().__init__(
-            max(1, self.settings.max_queue_size), self.settings.max_queue_bytes, self.settings.max_batch_size
+            max(1, self.settings.max_queue_size),
+            self.settings.max_queue_bytes,
+            self.settings.max_batch_size,
+            eager=self.settings.schedule_delay < IDLE,
         )
         if isinstance(exporter, PipelinedExporter):
             exporter.export_timeout = self.settings.export_timeout
@@ -94,11 +97,12 @@ class BatchProcessor(SpanQueue):
                 return True
             lifecycle.watch_this_process()
             thread = threading.Thread(target=self._worker.run, name="mqtrace-export", daemon=True)
+            self._thread = thread  # before it starts: an interrupt in between must not make a second one
             try:
                 thread.start()
             except RuntimeError:
+                self._thread = None
                 return False  # no more threads, or the interpreter ends: flush and shutdown do the work themselves
-            self._thread = thread
             return True
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -139,6 +143,7 @@ class BatchProcessor(SpanQueue):
                 arrived = not self._abandon() and arrived
                 if self._result is None:
                     self._result = arrived
+                ticket.lost = ticket.lost or not arrived
                 self._worker.stopped = True
                 ticket.release()
             self._mailbox.put(None)

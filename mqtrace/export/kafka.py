@@ -20,7 +20,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+# Not from confluent_kafka, where an application may have put a traced Producer.
+from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
 from mqtrace.core import Span
 from mqtrace.errors import ConfigurationError

@@ -78,10 +78,12 @@ class Ticket:
 class SpanQueue:
     """A sink (see mqtrace.core.pipeline) bounded in spans, those in flight included, and in bytes of heavy spans."""
 
-    def __init__(self, size: int, size_bytes: int, batch: int) -> None:
+    def __init__(self, size: int, size_bytes: int, batch: int, *, eager: bool = False) -> None:
         self._size = size
         self._size_bytes = size_bytes
         self._batch = max(1, min(batch, size))
+        #: Whether the first span wakes the worker: it may not wait until somebody looks.
+        self._eager = eager
         self._closed = False
         self._reset()
 
@@ -161,7 +163,7 @@ class SpanQueue:
 
     def _set_limit(self) -> None:
         room = self._size - self._in_flight
-        if self._closed or room < 0:
+        if self._closed or room < 0 or (self._eager and not self.queue and not self._woken):
             self.limit = 0
         else:
             # one below the batch, so that the span that fills it comes to overflow

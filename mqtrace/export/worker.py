@@ -18,10 +18,12 @@ from mqtrace.core import Clock, Context, Span, current
 from .protocol import PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
 
-__all__ = ["Worker"]
+__all__ = ["IDLE", "Worker"]
 
 log = logging.getLogger("mqtrace.export")
 
+#: How long the worker sleeps at least while there is nothing to wait for: seconds.
+IDLE: Final = 0.1
 # How often reports are looked at while nobody waits for them, and while somebody does: seconds.
 _UNHURRIED: Final = 0.1
 _HURRIED: Final = 0.02
@@ -110,7 +112,7 @@ class Worker:
             front = self._spans.queue[0]
         except IndexError:
             self._front = None
-            return self._delay
+            return max(self._delay, round(IDLE * 1e9))
         if front is not self._front:
             self._front = front
             self._front_seen = now

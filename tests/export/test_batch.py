@@ -175,6 +175,19 @@ def test_the_delay_is_kept_by_the_thread_too(process: Process, maker: Any) -> No
             wait(lambda total=total: len(memory.spans) == total)  # type: ignore[misc]  # as above
 
 
+def test_without_a_delay_a_span_leaves_at_once_and_nobody_spins(process: Process, maker: Any) -> None:
+    memory = MemoryExporter()
+    processor = process(memory, schedule_delay=0.0)
+    spans = maker(processor)
+    with eventually() as wait:
+        for total in (1, 2, 3):
+            spans.end()
+            wait(lambda total=total: len(memory.spans) == total)  # type: ignore[misc]  # as above
+    began = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - began < 0.1
+
+
 def test_no_batch_is_larger_than_asked_for(process: Process, maker: Any) -> None:
     sizes: list[int] = []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -115,6 +117,18 @@ def test_a_batch_is_one_message_without_a_key(
     stats = processor.stats()
     assert stats["bytes_exported"] == sum(len(payload) for _, payload in broker.arrived)
     assert stats["batches_exported"] == 3
+
+
+def test_the_exporters_producer_is_not_the_one_that_an_application_put_into_the_library() -> None:
+    """FAULTS 17."""
+    program = """
+import confluent_kafka, mqtrace
+raw = confluent_kafka.Producer
+confluent_kafka.Producer = mqtrace.wrap(raw)
+from mqtrace.export import kafka
+assert kafka.Producer is raw
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
 
 
 def test_by_trace_each_trace_is_a_message_with_its_id_as_the_key(process: Process, maker: Any, broker: Broker) -> None:
@@ -254,9 +268,10 @@ def test_the_settings_of_the_processor_and_of_the_user_reach_librdkafka(
 
 
 def test_a_wrong_encoding_or_option_is_a_configuration_error() -> None:
-    for arguments in ({"encoding": "xml"}, {"options": {"no.such": "1"}}, {"options": {"acks": "most"}}):
+    wrong: list[dict[str, Any]] = [{"encoding": "xml"}, {"options": {"no.such": "1"}}, {"options": {"acks": "most"}}]
+    for arguments in wrong:
         with pytest.raises(ConfigurationError):
-            KafkaExporter("h:9092", **arguments)  # type: ignore[arg-type]  # wrong on purpose
+            KafkaExporter("h:9092", **arguments)
 
 
 def test_a_dead_broker_keeps_neither_flush_nor_shutdown_beyond_the_timeout(
