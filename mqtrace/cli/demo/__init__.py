@@ -24,7 +24,7 @@ Runs a small shop as three processes: a front that takes orders, a worker that c
 batches. Their traces cross Kafka, leave on a span topic, and are read back, checked and drawn here.
 
 Without --bootstrap it starts a broker of its own, in memory, which is gone afterwards. On a broker of yours it makes
-topics named mqtrace-demo-..., and deletes them at the end.
+topics and groups named demo-..., and deletes them at the end.
 """
 _EPILOG = "exit status: 0, or 1 when a trace is broken or a span was lost, or 2 when the demo could not run"
 _ORDERS: Final = 100

@@ -73,7 +73,7 @@ class Course:
         self._hops = hops
         self._began = time.monotonic()
         self._timeout = timeout
-        self._prefix = "" if bootstrap is None else f"mqtrace-demo-{uuid.uuid4().hex[:6]}."
+        self._prefix = "" if bootstrap is None else f"demo-{uuid.uuid4().hex[:6]}."
         self._reader = OtlpReader()
         self._assembler = Assembler(timeout, most_open=10 * orders + 1_000)
 
@@ -91,7 +91,7 @@ class Course:
             else:
                 outcome.bootstrap = self._bootstrap
                 self._progress("making topics")
-                stack.enter_context(borrowed(outcome.bootstrap, names))
+                stack.enter_context(borrowed(outcome.bootstrap, names, [self._prefix + hop.role for hop in self._hops]))
             topic = SpanTopic(Target(outcome.bootstrap, names[-1], {}), from_beginning=True)
             stack.callback(topic.close)
             stages = self._stages(stack, outcome.bootstrap, topic, cost)

@@ -1,4 +1,4 @@
-"""The demo's topics on a broker that others use: of names that nobody else has, and gone afterwards."""
+"""The demo's topics and groups on a broker that others use: of names that nobody else has, and gone afterwards."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ _PATIENCE: Final = 5.0
 
 
 @contextmanager
-def borrowed(bootstrap: str, names: Sequence[str]) -> Iterator[None]:
-    """Topics while the block runs. CommandError where no broker answers, or it refuses."""
+def borrowed(bootstrap: str, names: Sequence[str], groups: Sequence[str]) -> Iterator[None]:
+    """Topics while the block runs; ``groups`` that formed meanwhile go with them.
+
+    CommandError where no broker answers, or it refuses.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
         admin.list_topics(timeout=5)
@@ -34,8 +37,10 @@ def borrowed(bootstrap: str, names: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         if made:
-            with suppress(KafkaException, TimeoutError):
-                for result in admin.delete_topics(list(names), request_timeout=_PATIENCE).values():
+            forgotten = [admin.delete_topics(list(names), request_timeout=_PATIENCE)]
+            forgotten.append(admin.delete_consumer_groups(list(groups), request_timeout=_PATIENCE))
+            for result in (result for results in forgotten for result in results.values()):
+                with suppress(KafkaException, TimeoutError):
                     result.result(timeout=2 * _PATIENCE)
 
 
