@@ -32,7 +32,8 @@ def _line(span: Span) -> str:
     attributes = " ".join(f"{key}={value!r}" for key, value in span.attributes.items())
     status = "" if span.status == "unset" else f" {span.status.upper()}"
     below = f" < {span.parent_id}" if span.parent_id else ""
-    return (
+    line = (
         f"{span.trace_id} {span.span_id}{below} {span.service}: {span.name} ({span.kind}) "
         f"{milliseconds:.3f} ms{status} {attributes}"
     )
+    return line.replace("\r", "\\r").replace("\n", "\\n")  # a name may hold a line break

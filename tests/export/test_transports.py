@@ -1,0 +1,120 @@
+"""The transports without a broker: file, console, memory and none."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mqtrace import core
+from mqtrace.export.console import ConsoleExporter
+from mqtrace.export.discard import DiscardExporter
+from mqtrace.export.file import FileExporter
+from mqtrace.export.memory import MemoryExporter
+from mqtrace.export.protocol import Exporter
+
+
+def _spans(maker: Any, count: int, name: str = "work") -> list[core.Span]:
+    spans = maker()
+    template = spans.template(name)
+    for _ in range(count):
+        spans.start(template).end()
+    return list(spans.pipeline.sink.queue)
+
+
+def test_a_file_gets_a_line_a_batch_after_what_is_there(maker: Any, tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    path.write_text('{"resourceSpans":[]}\n')
+    exporter = FileExporter(str(path))
+    sizes = [exporter.export(_spans(maker, count, "Größe\n€")) for count in (3, 2)]
+    exporter.shutdown(1)
+    _, *lines = path.read_bytes().splitlines(keepends=True)
+    assert [len(line) for line in lines] == sizes
+    names = [
+        [span["name"] for span in json.loads(line)["resourceSpans"][0]["scopeSpans"][0]["spans"]] for line in lines
+    ]
+    assert names == [["Größe\n€"] * 3, ["Größe\n€"] * 2]
+
+
+def test_two_writers_do_not_mix_their_lines(maker: Any, tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    writers = [FileExporter(str(path)) for _ in range(2)]
+    for _ in range(5):
+        for writer in writers:
+            writer.export(_spans(maker, 20))
+    lines = path.read_text().splitlines()
+    assert len(lines) == 10
+    assert all(json.loads(line) for line in lines)
+
+
+def test_a_file_that_cannot_be_written_is_an_exception_and_later_a_file_again(maker: Any, tmp_path: Path) -> None:
+    exporter = FileExporter(str(tmp_path / "later" / "spans.jsonl"))
+    with pytest.raises(OSError, match="No such file"):
+        exporter.export(_spans(maker, 1))
+    (tmp_path / "later").mkdir()
+    assert exporter.export(_spans(maker, 1)) > 0
+
+
+def test_a_line_that_a_full_disk_cut_short_takes_no_other_along(
+    maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "spans.jsonl"
+    exporter = FileExporter(str(path))
+    write = os.write
+    calls: list[int] = []
+
+    def full(file: int, data: bytes) -> int:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        return write(file, data[:50])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            exporter.export(_spans(maker, 1))
+    exporter.export(_spans(maker, 1))
+    torn, whole = path.read_text().splitlines()
+    assert len(torn) == 50
+    assert json.loads(whole)
+
+
+def test_the_console_shows_a_line_a_span(maker: Any) -> None:
+    spans = maker()
+    span = spans.start(spans.template("send orders\n", "producer", {"messaging.system": "kafka"}))
+    span.set_attribute("text", "two\nlines")
+    span.set_status("error", "no")
+    span.end()
+    out = io.StringIO()
+    ConsoleExporter(out).export([span])
+    (line,) = out.getvalue().splitlines()
+    for part in (span.trace_id, span.span_id, "shop", "send orders", "producer", "ERROR", "messaging.system='kafka'"):
+        assert part in line
+
+
+def test_the_console_is_standard_error(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleExporter().export(_spans(maker, 2))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 2
+
+
+def test_memory_keeps_all_or_the_last(maker: Any) -> None:
+    spans = _spans(maker, 5)
+    everything, some = MemoryExporter(), MemoryExporter(2)
+    for exporter in (everything, some):
+        exporter.export(spans)
+    assert everything.spans == spans
+    assert some.spans == spans[3:]
+    everything.clear()
+    assert everything.spans == []
+
+
+def test_each_is_an_exporter() -> None:
+    exporters: list[Exporter] = [MemoryExporter(), DiscardExporter(), ConsoleExporter(), FileExporter("unused")]
+    for exporter in exporters:
+        exporter.shutdown(0)
