@@ -28,6 +28,7 @@ from mqtrace.errors import ConfigurationError
 
 from . import otlp, otlp_json, zipkin
 from .protocol import Settle
+from .shipment import Message, Shipment
 
 __all__ = ["ENCODINGS", "KafkaExporter"]
 
@@ -55,54 +56,6 @@ class _ToDebug:
 
     def log(self, level: int, message: str, *arguments: object) -> None:
         log.debug(message, *arguments)
-
-
-class _Shipment:
-    """What became of one batch, while messages of it are under way."""
-
-    __slots__ = ("exported", "lost", "pending", "settle", "size")
-
-    def __init__(self, settle: Settle) -> None:
-        self.settle = settle
-        self.pending = 1  # the one who is still handing it over
-        self.exported = 0
-        self.size = 0
-        self.lost: dict[str, int] = {}
-
-    def lose(self, reason: str, count: int) -> None:
-        self.lost[reason] = self.lost.get(reason, 0) + count
-
-    def one_done(self) -> None:
-        self.pending -= 1
-        if not self.pending:
-            self.settle(self.exported, self.size, self.lost)
-
-
-class _Message:
-    """One message; it is its own delivery callback."""
-
-    __slots__ = ("alone", "deadline", "exporter", "key", "payload", "shipment", "spans")
-
-    def __init__(
-        self,
-        exporter: KafkaExporter,
-        shipment: _Shipment,
-        key: bytes | None,
-        spans: Sequence[Span],
-        payload: bytes,
-        deadline: float,
-    ) -> None:
-        self.exporter = exporter
-        self.shipment = shipment
-        self.key = key
-        self.spans = spans
-        self.payload = payload
-        self.deadline = deadline
-        #: Whether it was sent in a request of its own.
-        self.alone = False
-
-    def __call__(self, error: Any, _message: Any) -> None:
-        self.exporter._reported(self, error)
 
 
 class KafkaExporter:
@@ -133,7 +86,7 @@ class KafkaExporter:
         #: The last one takes messages; the ones before still owe reports.
         self._producers: list[Producer] = []
         self._alone = False
-        self._waiting: deque[_Message] = deque()
+        self._waiting: deque[Message] = deque()
         #: Payloads above this were refused.
         self._limit = _NO_LIMIT
         self._closed = False
@@ -148,7 +101,7 @@ class KafkaExporter:
             raise RuntimeError("the exporter is shut down")
         if not self._producers:
             self._producers.append(self._build())
-        shipment = _Shipment(settle)
+        shipment = Shipment(settle)
         deadline = time.monotonic() + self.export_timeout
         if self._by_trace:
             traces: dict[bytes, list[Span]] = {}
@@ -199,7 +152,7 @@ class KafkaExporter:
 
     # ------------------------------------------------------------------ a message
 
-    def _send(self, shipment: _Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
+    def _send(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
         try:
             payload = self._encode(spans)
         except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along
@@ -207,15 +160,19 @@ class KafkaExporter:
             spans = [span for span in spans if self._can_encode(span, shipment)]
             if not spans:
                 return
-            payload = self._encode(spans)
+            try:
+                payload = self._encode(spans)
+            except Exception:  # noqa: BLE001  # each can be encoded and all together cannot: nothing is left to try
+                shipment.lose("encode_failed", len(spans))
+                return
         if len(payload) > self._limit and len(spans) > 1:
             self._halve(shipment, key, spans, deadline)
             return
-        message = _Message(self, shipment, key, spans, payload, deadline)
+        message = Message(self._reported, shipment, key, spans, payload, deadline)
         shipment.pending += 1
         self._produce(message)
 
-    def _can_encode(self, span: Span, shipment: _Shipment) -> bool:
+    def _can_encode(self, span: Span, shipment: Shipment) -> bool:
         try:
             self._encode([span])
         except Exception:  # noqa: BLE001  # as above; it is counted
@@ -223,12 +180,12 @@ class KafkaExporter:
             return False
         return True
 
-    def _halve(self, shipment: _Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
+    def _halve(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
         middle = len(spans) // 2
         self._send(shipment, key, spans[:middle], deadline)
         self._send(shipment, key, spans[middle:], deadline)
 
-    def _produce(self, message: _Message) -> bool:
+    def _produce(self, message: Message) -> bool:
         """False: librdkafka's queue is full, and the message waits."""
         if self._closed or not self._producers:
             self._lost(message, "shutdown")
@@ -243,7 +200,7 @@ class KafkaExporter:
             self._failed(message, error.args[0])
         return True
 
-    def _reported(self, message: _Message, error: Any) -> None:
+    def _reported(self, message: Message, error: Any) -> None:
         if error is None:
             shipment = message.shipment
             shipment.exported += len(message.spans)
@@ -257,7 +214,7 @@ class KafkaExporter:
         else:
             self._failed(message, error)
 
-    def _failed(self, message: _Message, error: Any) -> None:
+    def _failed(self, message: Message, error: Any) -> None:
         code = error.code()
         if code == _TOO_LARGE:
             if len(message.spans) == 1:
@@ -273,7 +230,7 @@ class KafkaExporter:
             self._complain(code, f"spans did not arrive on topic {self.topic}: {error.str()}{advice}")
             self._lost(message, "export_failed")
 
-    def _lost(self, message: _Message, reason: str) -> None:
+    def _lost(self, message: Message, reason: str) -> None:
         message.shipment.lose(reason, len(message.spans))
         message.shipment.one_done()
 
