@@ -61,8 +61,8 @@ def test_what_is_broken_says_where_and_how(spans: list[SpanRecord], broken: str,
 
 def stats(**changed: Any) -> dict[str, Any]:
     return {
-        "spans_ended": 5,
-        "spans_exported": 5,
+        "spans_ended": 3,
+        "spans_exported": 3,
         "spans_dropped": {"queue_full": 0},
         "contexts_malformed": 0,
         **changed,
@@ -70,18 +70,22 @@ def stats(**changed: Any) -> dict[str, Any]:
 
 
 def test_counts_that_agree_are_no_problem() -> None:
-    assert problems_of_counts({"front": stats(), "payments": stats()}, 10, 3, 3) == []
+    parts = {"front": stats(spans_ended=2, spans_exported=2), "payments": stats(spans_ended=1, spans_exported=1)}
+    assert problems_of_counts(parts, traces_of(REQUEST, SENT, PROCESSED), 1, 1) == []
 
 
 @pytest.mark.parametrize(
-    ("counts", "read", "received", "sentence"),
+    ("counts", "spans", "received", "sentence"),
     [
-        (stats(), 4, 3, "5 spans were exported, and 4 are on the span topic"),
-        (stats(), 5, 2, "3 messages were sent, and 2 were processed"),
-        (stats(spans_ended=6, spans_dropped={"queue_full": 1}), 5, 3, "front dropped 1 spans: queue_full"),
-        (stats(spans_ended=6), 5, 3, "front ended 6 spans and exported 5"),
-        (stats(contexts_malformed=2), 5, 3, "front met 2 malformed contexts"),
+        (stats(), [REQUEST, SENT], 1, "3 spans were exported, and 2 are on the span topic"),
+        (stats(), [REQUEST, SENT, PROCESSED], 0, "1 messages were sent, and 0 were processed"),
+        (stats(), [REQUEST, PROCESSED], 1, "1 messages were sent, and 0 spans on the span topic say so"),
+        (stats(spans_ended=4, spans_dropped={"queue_full": 1}), [], 1, "front dropped 1 spans: queue_full"),
+        (stats(spans_ended=4), [], 1, "front ended 4 spans and exported 3"),
+        (stats(contexts_malformed=2), [], 1, "front met 2 malformed contexts"),
     ],
 )
-def test_counts_that_do_not_agree_are(counts: dict[str, Any], read: int, received: int, sentence: str) -> None:
-    assert sentence in problems_of_counts({"front": counts}, read, 3, received)
+def test_counts_that_do_not_agree_are(
+    counts: dict[str, Any], spans: list[SpanRecord], received: int, sentence: str
+) -> None:
+    assert sentence in problems_of_counts({"front": counts}, traces_of(*spans), 1, received)

@@ -119,6 +119,13 @@ def test_a_broken_trace_is_a_failure() -> None:
     assert "the context of what caused it was lost" in done.stdout
 
 
+def test_no_traces_at_all_are_a_failure_too() -> None:
+    done = demo("--orders", "10", "--json", OTEL_SDK_DISABLED="true")
+    assert done.returncode == 1
+    problems = json.loads(done.stdout.splitlines()[-1])["summary"]["problems"]
+    assert problems == ["18 messages were sent, and 0 spans on the span topic say so"]
+
+
 def test_runs_on_a_broker_that_is_there(embedded: Any) -> None:
     (broker,) = embedded.list_topics(timeout=10).brokers.values()
     done = demo("--bootstrap", f"{broker.host}:{broker.port}", "--json", "--orders", "10")

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         outcome = Course(options.bootstrap, options.orders, options.timeout, progress).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
-    problems = check.problems_of_counts(outcome.stats, outcome.spans, sent, received)
+    problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received)
     if console is None:
         for trace in outcome.traces:
             write_json(trace)

@@ -62,12 +62,16 @@ def _problems_of_span(
         yield f"{what}: nobody who processed the message is connected to it"
 
 
-def problems_of_counts(stats: Mapping[str, Mapping[str, Any]], read: int, sent: int, received: int) -> list[str]:
+def problems_of_counts(
+    stats: Mapping[str, Mapping[str, Any]], traces: Sequence[Trace], sent: int, received: int
+) -> list[str]:
     """What is wrong with the counts, a sentence each.
 
-    ``stats``: of each stage's tracer. ``read``: spans on the topic. ``sent`` and ``received``: messages, as stages say.
+    ``stats``: of each stage's tracer. ``traces``: from the topic. ``sent`` and ``received``: messages, as stages say.
     """
     found: list[str] = []
+    read = sum(len(trace.spans) for trace in traces)
+    sends = sum(span.kind == "producer" for trace in traces for span in trace.spans.values())
     exported = sum(counts["spans_exported"] for counts in stats.values())
     for role, counts in stats.items():
         for reason, number in counts["spans_dropped"].items():
@@ -79,6 +83,8 @@ def problems_of_counts(stats: Mapping[str, Mapping[str, Any]], read: int, sent: 
             found.append(f"{role} met {counts['contexts_malformed']} malformed contexts")
     if read != exported:
         found.append(f"{exported} spans were exported, and {read} are on the span topic")
+    if sends != sent:
+        found.append(f"{sent} messages were sent, and {sends} spans on the span topic say so")
     if sent != received:
         found.append(f"{sent} messages were sent, and {received} were processed")
     return found
