@@ -98,7 +98,7 @@ def _progress(console: Any) -> Iterator[Any]:
         said: list[str] = []
 
         def say(doing: str) -> None:
-            step = doing.partition(",")[0]
+            step = doing.partition(":")[0]
             if step not in said and sys.stderr.isatty():
                 said.append(step)
                 terminal.say(step)

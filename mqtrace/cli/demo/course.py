@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,6 +35,8 @@ class Hop:
 
     role: str
     module: str = "mqtrace.cli.demo.shop"
+    #: What only this stage needs to know, the address of another broker for example; ``stage.options`` there.
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 #: The first makes the orders.
@@ -112,7 +114,13 @@ class Course:
         stages: dict[Hop, DemoProcess] = {}
 
         def start(hop: Hop) -> None:
-            told = {"role": hop.role, "bootstrap": bootstrap, "orders": self._orders, "prefix": self._prefix}
+            told = {
+                "role": hop.role,
+                "bootstrap": bootstrap,
+                "orders": self._orders,
+                "prefix": self._prefix,
+                "options": dict(hop.options),
+            }
             stages[hop] = stack.enter_context(DemoProcess(hop.module, json.dumps(told)))
             stages[hop].name = hop.role
 
@@ -129,8 +137,13 @@ class Course:
             while not stage.ended:
                 if before is not None and stage.said.get("received", 0) >= before.said.get("sent", 0):
                     stage.tell_to_stop()
-                told = [f"{self._orders} orders"] + [f"{one.role} {_count(one, stages)}" for one in self._hops]
-                self._turn(topic, f"{', '.join(told)}, {self._reader.spans} spans", "it did not end", *stages.values())
+                told = ", ".join(f"{one.role} {_count(one, stages)}" for one in self._hops)
+                self._turn(
+                    topic,
+                    f"{self._orders} orders: {told}; {self._reader.spans} spans",
+                    "it did not end",
+                    *stages.values(),
+                )
             if "stats" not in stage.said:
                 raise CommandError(f"the demo's {hop.role} process ended: {stage.failure or 'it said nothing more'}")
             before = stage

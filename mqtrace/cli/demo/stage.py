@@ -31,6 +31,8 @@ class Stage:
         self.bootstrap: str = told["bootstrap"]
         #: Orders to make in all.
         self.orders: int = told["orders"]
+        #: What only this stage is told.
+        self.options: Mapping[str, str] = told["options"]
         self._prefix: str = told["prefix"]
         self._stop = stop
         self._counts = {"received": 0, "sent": 0}
