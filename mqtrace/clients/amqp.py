@@ -12,6 +12,7 @@ No client library is imported here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -43,6 +44,7 @@ __all__ = [
     "ROUTING_KEY",
     "DeliverySpan",
     "destination",
+    "operation_in",
     "read_context",
     "start_delivery",
     "start_settle",
@@ -236,6 +238,16 @@ def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") or None
     return None
+
+
+def operation_in(callback: Any) -> Operation | None:
+    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    found = getattr(callback, "_mqtrace_operation", None)
+    if found is None:
+        found = getattr(type(callback).__call__, "_mqtrace_operation", None)
+    return found if isinstance(found, Operation) else None
 
 
 # ---------------------------------------------------------------------- acknowledgements

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
+from mqtrace.clients.amqp import operation_in
 from mqtrace.core import NoopSpan, current
 from mqtrace.messaging import Operation, close
 
 from .deliveries import Deliveries
 from .message import begin_delivery
 
-__all__ = ["TracedCallback", "operation_in"]
+__all__ = ["TracedCallback"]
 
 _set = current.set
 _reset = current.reset
-
-
-def operation_in(callback: Any) -> Operation | None:
-    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    found = getattr(callback, "_mqtrace_operation", None)
-    if found is None:
-        found = getattr(type(callback).__call__, "_mqtrace_operation", None)
-    return found if isinstance(found, Operation) else None
 
 
 class TracedCallback:

@@ -1,0 +1,179 @@
+"""kombu's messages: the start of their process span, and what became of them.
+
+A kombu.Message knows its channel and settles itself, but not its queue: the wrapped Consumer or SimpleQueue that it
+came through says that. What became of it, it keeps in ``_state``, which its public ``acknowledged`` is derived from;
+that is read when the span ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from kombu.message import Message
+
+from mqtrace.clients.amqp import (
+    RABBITMQ,
+    ROUTING_KEY,
+    DeliverySpan,
+    destination,
+    read_context,
+    start_delivery,
+    start_settle,
+)
+from mqtrace.core import NoopSpan, Origin, Template, current
+from mqtrace.messaging import Batch, Operation, register
+from mqtrace.tracer import SpanTracer
+
+from .facts import Broker, broker_of_channel
+
+__all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "handled", "note_source"]
+
+_OUTCOMES: Final = {"ACK": "ack", "REJECTED": "reject", "REQUEUED": "requeue"}
+
+#: Messages that a wrapped Consumer is handing to its callbacks right now, by id.
+handled: Final[dict[int, Any]] = {}
+# Messages that a wrapped SimpleQueue gave: the queue, and whether nobody acknowledges them.
+_sources: WeakKeyDictionary[Any, tuple[str, bool]] = WeakKeyDictionary()
+_settles: WeakKeyDictionary[SpanTracer, Operation] = WeakKeyDictionary()
+
+
+class KombuSpan(DeliverySpan):
+    """The span of a handler at work on one message of kombu."""
+
+    __slots__ = ("message",)
+
+    #: Until the span ends: then it says what became of it.
+    message: Any
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span, with the outcome."""
+        message = self.message
+        self.message = None
+        if message is not None and self.outcome is None:
+            self.outcome = _OUTCOMES.get(getattr(message, "_state", None))  # type: ignore[arg-type]  # None is no key
+        super().end(end_time)
+
+
+def note_source(message: Any, queue: str, no_ack: bool) -> None:
+    """Say which queue gave a message to the application."""
+    try:
+        _sources[message] = (queue, no_ack)
+    except TypeError:  # a class of somebody's own that takes no weak reference
+        pass
+
+
+def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool) -> KombuSpan | NoopSpan:
+    """Start the process span of a message from this queue (empty: not known). It is not current yet."""
+    said = message.delivery_info or {}
+    exchange, routing_key = _name(said.get("exchange")), _name(said.get("routing_key"))
+    broker = broker_of_channel(message.channel)
+    key = (exchange, routing_key, queue, broker.key)
+    template = operation.templates.get(key)
+    if template is None:
+        template = _template(operation, key, broker)
+    span = start_delivery(operation, template, KombuSpan, message.headers)
+    if type(span) is KombuSpan:
+        span.delivery_tag = message.delivery_tag if broker.system == RABBITMQ else None
+        span.redelivered = said.get("redelivered")
+        properties = message.properties or {}
+        span.message_id = properties.get("message_id")
+        span.conversation = properties.get("correlation_id")
+        if no_ack:
+            span.outcome = "auto"
+            span.message = None
+        else:
+            span.message = message
+            settings = operation.tracer.settings
+            if settings.settle_spans and not settings.disabled:
+                _settle_in_spans(operation.tracer, broker, message, span)
+    return span
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _template(operation: Operation, key: tuple[str, str, str, str], broker: Broker) -> Template:
+    exchange, routing_key, queue, _ = key
+    extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
+    return operation.make(key, broker.system, "process", destination(exchange, routing_key, queue), broker.facts, extra)
+
+
+class KombuMessages:
+    """The :class:`~mqtrace.messaging.MessageAdapter` of kombu.Message."""
+
+    def begin(self, operation: Operation, message: Any) -> KombuSpan | NoopSpan | None:
+        """Start the process span of a message; None for one that a wrapped Consumer is handing out already."""
+        if id(message) in handled and current.get() is not None:
+            return None
+        queue, no_ack = _source(message)
+        return begin_delivery(operation, message, queue, no_ack)
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch."""
+        found: list[tuple[bytes | None, str]] = []
+        broker: Broker | None = None
+        for message in messages:
+            if not isinstance(message, Message):
+                continue
+            broker = broker or broker_of_channel(message.channel)
+            said = message.delivery_info or {}
+            name = destination(_name(said.get("exchange")), _name(said.get("routing_key")), _source(message)[0])
+            found.append((read_context(operation, message.headers)[0].identity, name))
+        if broker is None:
+            return None
+        names = {name for _, name in found}
+        single = names.pop() if len(names) == 1 else None
+        origins: list[Origin] = [
+            (identity, -1, -1, None if single is not None else name) for identity, name in found if identity is not None
+        ]
+        return Batch(broker.system, single, len(found), origins, broker.facts, {})
+
+
+def _source(message: Any) -> tuple[str, bool]:
+    try:
+        found = _sources.get(message)
+    except TypeError:
+        found = None
+    if found is not None:
+        return found
+    # kombu's own rule for a message without acknowledgement, Message.ack
+    without = getattr(message.channel, "no_ack_consumers", None)
+    tag = (message.delivery_info or {}).get("consumer_tag")
+    return "", tag in without if without else False
+
+
+# ---------------------------------------------------------------------- settle spans, on request
+
+
+class _Settling:
+    """``message.ack``, ``reject`` or ``requeue`` in a span of its own."""
+
+    __slots__ = ("broker", "call", "operation", "span", "verb")
+
+    def __init__(self, operation: Operation, broker: Broker, span: KombuSpan, verb: str, call: Any) -> None:
+        self.operation = operation
+        self.broker = broker
+        self.span = span
+        self.verb = verb
+        self.call = call
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        span = self.span
+        name = span.template.destination
+        with start_settle(self.operation, self.broker.system, self.verb, [span], name, self.broker.facts, {}):
+            return self.call(*args, **kwargs)
+
+
+def _settle_in_spans(tracer: SpanTracer, broker: Broker, message: Any, span: KombuSpan) -> None:
+    operation = _settles.get(tracer)
+    if operation is None:
+        operation = _settles[tracer] = Operation("settle", tracer)
+    for verb in ("ack", "reject", "requeue"):
+        setattr(message, verb, _Settling(operation, broker, span, verb, getattr(type(message), verb).__get__(message)))
+
+
+ADAPTER: Final = KombuMessages()
+register(Message, ADAPTER)

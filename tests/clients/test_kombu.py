@@ -1,0 +1,410 @@
+"""kombu on its memory transport: producers, consumers, simple queues."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import kombu
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.message import Message
+from kombu.mixins import ConsumerProducerMixin
+from kombu.pools import producers
+
+import mqtrace
+from mqtrace.testing import FakeClock, Spans, record
+
+TRACE = "a1" * 16
+PARENT = "b2" * 8
+TRACEPARENT = f"00-{TRACE}-{PARENT}-03"
+UNSAMPLED = f"00-{TRACE}-{PARENT}-02"
+
+
+@pytest.fixture
+def connection() -> Iterator[Any]:
+    with kombu.Connection("memory://") as made:
+        yield made
+
+
+@pytest.fixture
+def queue(connection: Any) -> Any:
+    name = f"queue-{uuid.uuid4().hex[:8]}"
+    made = kombu.Queue(name, kombu.Exchange("shop"), routing_key=f"key-{name}")
+    return made(connection.default_channel)
+
+
+@pytest.fixture
+def producer(connection: Any) -> Any:
+    return mqtrace.wrap(kombu.Producer(connection))
+
+
+def publish(producer: Any, queue: Any, body: Any = "body", **named: Any) -> None:
+    producer.publish(body, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], **named)
+
+
+def received(queue: Any) -> Any:
+    """A message, read without any wrapping."""
+    message = queue.get(no_ack=True)
+    assert message is not None
+    return message
+
+
+def consume(connection: Any, consumer: Any, count: int = 1) -> None:
+    with consumer:
+        for _ in range(count):
+            connection.drain_events(timeout=2)
+
+
+# ---------------------------------------------------------------------- what wrapping gives
+
+
+def test_wrapped_objects_are_what_they_were(connection: Any, queue: Any) -> None:
+    for raw in (kombu.Producer(connection), kombu.Consumer(connection, [queue]), connection.SimpleQueue("simple")):
+        wrapped = mqtrace.wrap(raw)
+        assert isinstance(wrapped, type(raw))
+        assert mqtrace.wrap(wrapped) is wrapped
+        assert mqtrace.unwrap(wrapped) is raw
+        assert wrapped.channel is raw.channel
+    with pytest.raises(TypeError, match="SimpleQueue"):
+        mqtrace.wrap(connection)
+    with pytest.raises(mqtrace.ConfigurationError, match="kombu client has no options"):
+        mqtrace.wrap(kombu.Producer(connection), group_id="x")
+
+
+def test_classes_are_wrapped_like_objects(connection: Any, queue: Any, spans: Spans) -> None:
+    """FAULTS 18."""
+    Producer: Any = mqtrace.wrap(kombu.Producer)
+    Consumer: Any = mqtrace.wrap(kombu.Consumer)
+    assert mqtrace.wrap(Producer) is Producer
+    assert mqtrace.wrap(kombu.Producer) is Producer
+    assert mqtrace.unwrap(Producer) is kombu.Producer
+    publish(Producer(connection), queue)
+    consumer = Consumer(connection, [queue], callbacks=[lambda body, message: message.ack()])
+    assert isinstance(consumer, kombu.Consumer)
+    consume(connection, consumer)
+    assert [span.kind for span in spans] == ["producer", "consumer"]
+
+
+# ---------------------------------------------------------------------- publishing
+
+
+def test_a_message_carries_the_context_of_its_send_span(producer: Any, queue: Any, spans: Spans) -> None:
+    publish(producer, queue, {"a": 1}, headers={"mine": 2}, correlation_id="c", message_id="m")
+    (span,) = spans
+    assert span.name == f"send shop:{queue.routing_key}"
+    assert span.kind == "producer"
+    assert span.attributes == {
+        "messaging.system": "memory",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": f"shop:{queue.routing_key}",
+        "messaging.message.id": "m",
+        "messaging.message.conversation_id": "c",
+    }
+    message = received(queue)
+    assert message.payload == {"a": 1}
+    assert message.headers == {
+        "mine": 2,
+        "traceparent": f"00-{span.trace_id}-{span.span_id}-03",
+        "tracestate": f"mqtrace=t:{span.start_time // 1_000_000}",
+    }
+
+
+def test_arguments_go_by_position_and_by_keyword(producer: Any, queue: Any, spans: Spans) -> None:
+    """FAULTS 5."""
+    queue.declare()
+    producer.publish("b", queue.routing_key, 1, False, False, 3, "text/plain", "utf-8", None, {"h": 1}, None, "shop")
+    message = received(queue)
+    assert message.headers["h"] == 1
+    assert "traceparent" in message.headers
+    assert message.properties["priority"] == 3
+    assert message.content_type == "text/plain"
+    with pytest.raises(TypeError):
+        producer.publish("b", "k", 1, delivery_mode=2)
+    with pytest.raises(TypeError):
+        producer.publish()
+
+
+def test_headers_of_the_user_are_not_changed(producer: Any, queue: Any, spans: Spans) -> None:
+    """FAULTS 7."""
+    headers = {"mine": 1}
+    for _ in range(2):
+        publish(producer, queue, headers=headers)
+    assert headers == {"mine": 1}
+    parents = [received(queue).headers["traceparent"] for _ in range(2)]
+    assert parents == [f"00-{span.trace_id}-{span.span_id}-03" for span in spans]
+
+
+def test_the_users_own_context_stays(producer: Any, queue: Any, spans: Spans) -> None:
+    publish(producer, queue, headers={"traceparent": TRACEPARENT})
+    assert received(queue).headers == {"traceparent": TRACEPARENT}
+    assert spans[0].kind == "client"
+    assert [link.context.trace_id for link in spans[0].links] == [TRACE]
+
+
+def test_an_unsampled_trace_travels_without_a_span(producer: Any, queue: Any, spans: Spans) -> None:
+    with mqtrace.use(mqtrace.Context(UNSAMPLED.encode())):
+        publish(producer, queue)
+    assert received(queue).headers == {"traceparent": UNSAMPLED}
+    assert not spans
+
+
+def test_a_failed_publish_ends_its_span_and_leaves_nothing_current(producer: Any, queue: Any, spans: Spans) -> None:
+    """FAULTS 12 on this client."""
+    with pytest.raises(kombu.exceptions.EncodeError):
+        publish(producer, queue, object(), serializer="json")
+    assert spans[0].status == "error"
+    assert str(spans[0].attributes["error.type"]).endswith("EncodeError")
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_retry_and_pools(connection: Any, queue: Any, spans: Spans) -> None:
+    with producers[connection].acquire(block=True) as raw:
+        publish(mqtrace.wrap(raw), queue, retry=True, retry_policy={"max_retries": 1})
+    assert received(queue).headers["traceparent"].split("-")[2] == spans[0].span_id
+    assert len(spans) == 1
+
+
+# ---------------------------------------------------------------------- consuming
+
+
+@pytest.mark.parametrize(
+    ("settle", "outcome"),
+    [
+        (lambda message: message.ack(), "ack"),
+        (lambda message: message.reject(), "reject"),
+        (lambda message: message.requeue(), "requeue"),
+        (lambda message: None, None),
+    ],
+)
+def test_callbacks_run_in_the_span_of_their_message(
+    connection: Any, producer: Any, queue: Any, spans: Spans, settle: Any, outcome: str | None
+) -> None:
+    def handle(body: Any, message: Any) -> None:
+        seen.append(mqtrace.current_span())
+        if len(seen) == 2:
+            settle(message)
+
+    seen: list[Any] = []
+    publish(producer, queue, correlation_id="c")
+    consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[handle, handle])))
+    send, process = spans
+    assert seen == [process, process]
+    assert process.name == f"process shop:{queue.routing_key}:{queue.name}"
+    assert process.parent_id == send.span_id
+    assert process.attributes["messaging.system"] == "memory"
+    assert process.attributes["messaging.message.conversation_id"] == "c"
+    assert process.attributes["messaging.message.receive.latency"] >= 0  # type: ignore[operator]  # a float
+    assert process.attributes.get("mqtrace.outcome") == outcome
+    assert process.trace_state == ""
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_on_message_runs_in_its_span(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    def handle(message: Any) -> None:
+        seen.append(mqtrace.current_span())
+
+    seen: list[Any] = []
+    consumer = mqtrace.wrap(kombu.Consumer(connection, [queue], on_message=handle, no_ack=True))
+    assert consumer.on_message is handle
+    publish(producer, queue)
+    consume(connection, consumer)
+    consumer.on_message = lambda message: seen.append(None)
+    publish(producer, queue)
+    consume(connection, consumer)
+    assert seen == [spans[1], None]
+    assert spans[1].attributes["mqtrace.outcome"] == "auto"
+    assert len(spans) == 4
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_decorated_callback_gets_one_span(
+    connection: Any, producer: Any, queue: Any, spans: Spans, several: bool
+) -> None:
+    @mqtrace.consumer(name="mine")
+    def handle(body: Any, message: Any) -> None:
+        message.ack()
+
+    publish(producer, queue)
+    callbacks = [handle, lambda body, message: None] if several else [handle]
+    consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=callbacks)))
+    assert len(spans) == 2
+    if not several:
+        assert spans[1].name == "mine"
+
+
+def test_a_decorated_handler_of_an_unwrapped_consumer(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    @mqtrace.consumer
+    def handle(body: Any, message: Any) -> None:
+        message.ack()
+
+    publish(producer, queue)
+    consume(connection, kombu.Consumer(connection, [queue], callbacks=[handle]))
+    assert spans[1].name == f"process shop:{queue.routing_key}"
+    assert spans[1].attributes["mqtrace.outcome"] == "ack"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
+def test_what_a_callback_raises_is_recorded_and_goes_on(
+    connection: Any, producer: Any, queue: Any, spans: Spans, error: BaseException
+) -> None:
+    def handle(body: Any, message: Any) -> None:
+        message.reject()
+        raise error
+
+    publish(producer, queue)
+    with pytest.raises(type(error)) as caught:
+        consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[handle])))
+    assert caught.value is error
+    assert spans[1].attributes["error.type"] == type(error).__name__
+    assert spans[1].attributes["mqtrace.outcome"] == "reject"
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_several_queues_of_one_consumer(connection: Any, producer: Any, spans: Spans) -> None:
+    queues = [kombu.Queue(f"q{n}-{uuid.uuid4().hex[:6]}", kombu.Exchange("shop"), f"k{n}") for n in range(2)]
+    consumer = mqtrace.wrap(kombu.Consumer(connection, queues, callbacks=[lambda body, message: message.ack()]))
+    for queue in queues:
+        publish(producer, queue)
+    consume(connection, consumer, 2)
+    names = {span.attributes["messaging.destination.name"] for span in spans if span.kind == "consumer"}
+    assert names == {f"shop:{queue.routing_key}:{queue.name}" for queue in queues}
+
+
+def test_a_mixin_that_consumes_and_answers(connection: Any, queue: Any, spans: Spans) -> None:
+    class Worker(ConsumerProducerMixin):
+        def __init__(self) -> None:
+            self.connection = connection
+
+        def get_consumers(self, Consumer: Any, channel: Any) -> Any:
+            return [mqtrace.wrap(Consumer(queues=[queue], on_message=self.handle))]
+
+        def handle(self, message: Any) -> None:
+            wrapped = mqtrace.wrap(self.producer)
+            wrapped.publish("answer", exchange="", routing_key=message.properties["reply_to"], retry=True)
+            message.ack()
+            self.should_stop = True
+
+    replies = kombu.Queue(f"replies-{uuid.uuid4().hex[:6]}", exchange="")(connection.default_channel)
+    replies.declare()
+    publish(mqtrace.wrap(kombu.Producer(connection)), queue, reply_to=replies.name)
+    for _ in Worker().consume(timeout=5):
+        pass
+    with mqtrace.process(received(replies)):
+        pass
+    assert len(spans) == 4
+    assert len({span.trace_id for span in spans}) == 1
+
+
+# ---------------------------------------------------------------------- simple queues, each, batch
+
+
+def test_a_simple_queue(connection: Any, spans: Spans) -> None:
+    name = f"simple-{uuid.uuid4().hex[:8]}"
+    with mqtrace.wrap(connection.SimpleQueue(name)) as simple:
+        simple.put({"a": 1}, headers={"mine": 1})
+        simple.put("second", "json")
+        message = simple.get(timeout=2)
+        with mqtrace.process(message) as span:
+            assert message.payload == {"a": 1}
+            message.ack()
+        assert span.name == f"process {name}:{name}"
+        assert span.parent_id == spans[0].span_id
+        assert span.attributes["mqtrace.outcome"] == "ack"
+        assert simple.get(block=False).payload == "second"
+        with pytest.raises(simple.Empty):
+            simple.get_nowait()
+        assert len(simple) == 0
+
+
+def test_each_and_batch(connection: Any, spans: Spans) -> None:
+    name = f"simple-{uuid.uuid4().hex[:8]}"
+    simple = mqtrace.wrap(connection.SimpleQueue(name, no_ack=True))
+    for number in range(4):
+        simple.put(number)
+    for message in mqtrace.each([simple.get(timeout=2), simple.get(timeout=2)]):
+        assert mqtrace.current_span().trace_id == message.headers["traceparent"][3:35]
+    assert [span.attributes.get("mqtrace.outcome") for span in spans[4:]] == ["auto", "auto"]
+    with mqtrace.batch([simple.get(timeout=2), simple.get(timeout=2)]) as span:
+        pass
+    assert [link.context.span_id for link in span.links] == [spans[2].span_id, spans[3].span_id]
+    assert span.attributes["messaging.batch.message_count"] == 2
+
+
+def test_settle_spans_on_request(connection: Any, producer: Any, queue: Any) -> None:
+    with record(settle_spans=True) as spans:
+        publish(producer, queue)
+        kept: list[Any] = []
+        consumer = mqtrace.wrap(
+            kombu.Consumer(connection, [queue], callbacks=[lambda _, message: kept.append(message)])
+        )
+        consume(connection, consumer)
+        kept[0].ack()
+        send, process, settle = spans
+        assert settle.name.startswith("ack shop:")
+        assert settle.kind == "client"
+        assert settle.parent_id == process.span_id
+        assert [link.context.span_id for link in settle.links] == [send.span_id]
+
+
+# ---------------------------------------------------------------------- time, bad input
+
+
+def test_time_in_the_queue_is_the_send_times(connection: Any, producer: Any, queue: Any) -> None:
+    clock = FakeClock()
+    with record(clock=clock) as spans:
+        publish(producer, queue)
+        clock.advance(2)
+        consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[lambda *_: None], no_ack=True)))
+        assert spans[1].attributes["messaging.message.receive.latency"] == 2000.0
+        clock.advance(-5)
+        simple = received_of(connection, clock.epoch(clock.now()) // 1_000_000 + 3000)
+        with mqtrace.process(simple):
+            pass
+        assert spans[2].attributes["messaging.message.receive.latency"] == 0.0
+        assert spans.tracer.stats()["clock_skew"] == 1
+
+
+def received_of(connection: Any, sent: int) -> Any:
+    headers = {"traceparent": TRACEPARENT, "tracestate": f"mqtrace=t:{sent}"}
+    return Message(headers=headers, delivery_info={}, channel=connection.default_channel)
+
+
+@pytest.mark.parametrize("value", [5, b"\xff\xfe", [TRACEPARENT], {"a": TRACEPARENT}, "00-nonsense", True])
+def test_a_malformed_context_is_absent_and_counted(spans: Spans, value: Any) -> None:
+    """FAULTS 2."""
+    headers = {"traceparent": value}
+    with mqtrace.process(Message(headers=headers, delivery_info={"exchange": "x", "routing_key": "k"})) as span:
+        pass
+    assert span.name == "process x:k"
+    assert span.parent_id is None
+    assert headers == {"traceparent": value}
+    assert spans.tracer.stats()["contexts_malformed"] == 1
+
+
+_scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary())
+_values = st.recursive(
+    _scalars, lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)), max_leaves=6
+)
+
+
+@given(
+    headers=st.one_of(
+        _values,
+        st.dictionaries(
+            st.sampled_from(["traceparent", "tracestate", "baggage", "x-death", "x-delivery-count"]), _values
+        ),
+    ),
+    properties=_values,
+    delivery_info=_values,
+)
+def test_no_message_keeps_a_handler_from_running(headers: Any, properties: Any, delivery_info: Any) -> None:
+    message = Message()
+    message.headers, message.properties, message.delivery_info = headers, properties, delivery_info
+    seen: list[Any] = []
+    with record():
+        mqtrace.consumer(seen.append)(message)
+    assert seen == [message]
