@@ -1,19 +1,19 @@
 """Celery: spans of its tasks, from its signals.
 
-``instrument`` connects receivers to Celery's signals and puts in the few hooks for what no signal tells; ``uninstrument``
-takes all of it away. See docs/celery.md for every span, and docs/rationale.md for every hook.
+``instrument`` connects receivers to Celery's signals and puts in the few hooks for what no signal tells;
+``uninstrument`` takes all of it away. See docs/celery.md for every span, and docs/rationale.md for every hook.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, signals  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
-from . import publish, run, tasks
+from . import lifecycle, lost, outside, publish, run, tasks
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -24,14 +24,25 @@ _RECEIVERS: Final = (
     (signals.before_task_publish, publish.before_publish),
     (signals.task_prerun, run.prerun),
     (signals.task_postrun, run.postrun),
+    (signals.task_revoked, outside.revoked),
+    (signals.task_rejected, outside.rejected),
+    (signals.task_unknown, outside.unknown),
+    (signals.task_internal_error, outside.internal_error),
+    (signals.celeryd_after_setup, lifecycle.worker_is_set_up),
+    (signals.worker_process_init, lifecycle.child_began),
+    (signals.worker_process_shutdown, lifecycle.flush),
+    (signals.worker_shutdown, lifecycle.flush),
+    (signals.beat_embedded_init, lifecycle.embedded_beat_began),
 )
 
 
 def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any) -> None:
     """Trace the tasks of ``app``, or of every app, in this process and in the children it will fork.
 
-    ``tracer``: whose spans; the default one's if left out. ``flush_timeout``: seconds that the end of a worker's process
-    waits for its spans at most, 2 if left out. Called again for the same app, it replaces what was asked for before.
+    ``tracer``: whose spans; the default one's if left out. ``flush_timeout``: seconds that the end of a worker's
+    process waits for its spans at most, 2 if left out.
+
+    Called again for the same app, it replaces what was asked for before.
     Raises ConfigurationError for what is no app and for an option that is not known.
     """
     timeout = options.pop("flush_timeout", FLUSH_TIMEOUT)
@@ -46,13 +57,16 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
             raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
     tasks.use(app, tasks.Tasks(tracer, float(timeout)))
     publish.hook()
+    lost.hook()
     for signal, receiver in _RECEIVERS:
-        signal.connect(receiver, weak=False, dispatch_uid=f"mqtrace.{signal.name}")
+        signal.connect(receiver, weak=False, dispatch_uid=lifecycle.uid(signal.name))
 
 
 def uninstrument() -> None:
     """Take all of it away, for every app. Spans that have begun end as they would have."""
     for signal, _receiver in _RECEIVERS:
-        signal.disconnect(dispatch_uid=f"mqtrace.{signal.name}")
+        signal.disconnect(dispatch_uid=lifecycle.uid(signal.name))
+    signals.task_received.disconnect(dispatch_uid=lifecycle.uid("task_received"))
     publish.unhook()
+    lost.unhook()
     tasks.forget()

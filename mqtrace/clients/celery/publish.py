@@ -1,12 +1,13 @@
 """The send span of a task's message.
 
-- ``before_task_publish`` gives the headers that will be sent, a dict of Celery's own: what a user passed is merged into it.
+- ``before_task_publish`` gives the headers that will be sent, a dict of Celery's own: what a user passed is merged
+  into it.
 - No signal tells that a publish failed, and none says which app publishes. ``Celery.send_task``, which every way to
   send a task goes through, is the one place that knows both, so it is called within a frame of ours
-  (docs/rationale.md). It also tells what ``after_task_publish`` would, so that is not asked for: a signal costs 1.3 us.
-- A retry is a publish whose headers are copied from the message that is being retried, trace headers too. They stay: so the
-  attempts are siblings below the first message's sender, and the send span of a retry, as always where a message carries
-  another context, is of kind CLIENT and linked to it.
+  (docs/rationale.md). It tells what ``after_task_publish`` would, so that is not asked for: a signal costs 1.3 us.
+- A retry is a publish whose headers are copied from the message that is being retried, trace headers too. They stay:
+  so the attempts are siblings below the first message's sender, and the send span of a retry, as always where a
+  message carries another context, is of kind CLIENT and linked to it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from celery import Celery
+from celery import Celery  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
@@ -27,7 +28,7 @@ from mqtrace.messaging import carry
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend
 from .tasks import Tasks, for_app
 
-__all__ = ["before_publish", "delay_of", "hook", "previous", "unhook"]
+__all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
 
 
 class Sending:
@@ -182,20 +183,27 @@ def _describe(span: TaskSend, facts: Any, app: Any) -> None:
     span.root_id = facts.get("root_id") or span.task_id
     span.retries = facts.get("retries")
     eta = facts.get("eta")
-    span.delay = None if eta is None else delay_of(eta, app, _now(span) / 1e3)
+    span.delay = None if eta is None else delay(eta, app, _now(span) / 1e3)
 
 
-def delay_of(eta: object, app: Any, since: float) -> float | None:
-    """Seconds from ``since`` (s since the epoch) to an eta as Celery writes it: ISO 8601; never below 0."""
+def due(eta: object, app: Any) -> float | None:
+    """When a task is due, s since the epoch, from an eta as Celery writes it (ISO 8601); None where it says nothing."""
     try:
         when = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
         if not isinstance(when, datetime):
             return None
         if when.tzinfo is None and app is not None:
             when = when.replace(tzinfo=app.timezone)
-        return max(0.0, round(when.timestamp() - since, 3))
+        return when.timestamp()
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def delay(eta: object, app: Any, sent: float) -> float | None:
+    """Seconds that were asked for when the message was sent (``sent``: s since the epoch); never below 0."""
+    when = due(eta, app)
+    # Celery has turned a countdown into a time shortly before: hundredths are what is left of it.
+    return None if when is None else max(0.0, round(when - sent, 2))
 
 
 def _now(span: Span) -> int:

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any, Final
 
-from celery.exceptions import Reject, Retry
+from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
 from mqtrace.clients.amqp import history, read_context
@@ -32,11 +32,11 @@ from mqtrace.core import (
 )
 from mqtrace.messaging import Operation
 
-from .publish import delay_of, previous
+from .publish import delay, due, previous
 from .spans import ATTEMPT, KEPT, PREVIOUS, PassedRun, TaskRun
 from .tasks import Tasks, for_app
 
-__all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "postrun", "prerun", "told"]
+__all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_attempt", "postrun", "prerun", "told"]
 
 # A flag that is not known goes on as zero, which the parser sees to.
 _FLAGS: Final = frozenset(("00", "01", "02", "03"))
@@ -47,11 +47,14 @@ _set = current.set
 #: Whether this process is a child of a prefork pool, whose attempts the main process has named.
 in_pool_child = False
 
+# What billiard's handler of SIGTERM ends a child with (billiard.common._shutdown_cleanup).
+_TERMINATED: Final = -(256 - 15)
+
 #: The exception outside a task's body that was told last: ``task_internal_error`` tells it again.
 told: ContextVar[int] = ContextVar("mqtrace_celery_told", default=0)
 
-# Eager attempts that are about to be repeated: task id -> its context. A retry follows at once; one that does not, because
-# its caller gave up, must not stay for ever.
+# Eager attempts that are about to be repeated: task id -> its context. A retry follows at once; one that does not,
+# because its caller gave up, must not stay for ever.
 _repeated: OrderedDict[object, Context] = OrderedDict()
 _REPEATED: Final = 256
 
@@ -106,6 +109,9 @@ def postrun(
     try:
         error = sys.exc_info()[1]
         if error is not None and error is not span.ambient:
+            if in_pool_child and isinstance(error, SystemExit) and error.code == _TERMINATED:
+                span = None  # the main process had this child terminated, and tells of it
+                return
             span.state_name = "FAILURE"
             span.fail(error)
             told.set(id(error))
@@ -117,7 +123,8 @@ def postrun(
                     _repeat(span)
         span.ambient = None
     finally:
-        span.end()
+        if span is not None:
+            span.end()
 
 
 def _passed(tasks: Tasks, own: dict[str, Any], task_id: object) -> PassedRun | None:
@@ -146,8 +153,13 @@ def _begin(tasks: Tasks, task: Any, own: dict[str, Any]) -> TaskRun | NoopSpan:
     if in_pool_child and context.identity is not None:
         attempt = own.get(ATTEMPT)
         if type(attempt) is str:
-            span.identity = span.identity[:36] + attempt.encode("ascii") + span.identity[52:]
+            name_attempt(span, attempt)
     return span
+
+
+def name_attempt(span: TaskRun, attempt: str) -> None:
+    """Give a span the id that the main process chose."""
+    span.identity = span.identity[:36] + attempt.encode("ascii") + span.identity[52:]
 
 
 def headers_of(request: Any) -> Any:
@@ -200,11 +212,10 @@ def begin_attempt(
     eta = request.get("eta")
     if eta is not None:
         # What was asked for is no time in the queue: waiting begins when the task is due.
-        run.delay = delay_of(eta, app, sent / 1e3 if sent >= 0 else 0.0)
-        if sent < 0:
-            run.delay = None
-        elif run.delay is not None:
-            sent += round(run.delay * 1000)
+        when = due(eta, app)
+        if when is not None and sent >= 0:
+            run.delay = delay(eta, app, sent / 1e3)
+            sent = max(sent, int(when * 1000))
     run.timestamp = sent
     if sent >= 0:
         send_time.note_skew(run, sent)

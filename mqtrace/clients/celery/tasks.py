@@ -1,9 +1,10 @@
 """The templates of tasks: which broker an app's tasks go through, and what their spans have in common.
 
 - A Celery span is named after its task (``send shop.charge``), not after the queue: the queue is its destination.
-- ``messaging.system`` is that of the app's broker, which kombu's transport class knows (``driver_type``). It is read from
-  the configuration; no connection is made for it.
-- The publisher names exchange and routing key; a worker's task knows those, and its app's queues tell which one they lead to.
+- ``messaging.system`` is that of the app's broker, which kombu's transport class knows (``driver_type``). It is read
+  from the configuration; no connection is made for it.
+- The publisher names exchange and routing key; a worker's task knows those, and its app's queues tell which one they
+  lead to.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Tasks:
 
     @property
     def uniform(self) -> Template | None:
-        """A template that decides like every task's, for what is not sampled; None where a rule or a sampler looks closer."""
+        """A template that decides like every task's; None where a rule or a sampler looks closer."""
         tracer = self.runs.tracer
         if tracer is not self._asked:
             template = tracer.template("send", "producer", {})

@@ -1,0 +1,41 @@
+"""The span of an attempt that is told of from outside, by another process or because it never ran."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mqtrace.core import NoopSpan
+
+from . import run
+from .spans import ATTEMPT, TaskRun
+from .tasks import Tasks
+
+__all__ = ["finish", "lone"]
+
+
+def lone(tasks: Tasks, app: Any, name: object, own: Any) -> TaskRun | None:
+    """The span of an attempt that is told of from outside; None where its trace is not recorded."""
+    try:
+        delivery = own.get("delivery_info") or {}
+        template = tasks.run_template(app, name, delivery.get("exchange"), delivery.get("routing_key"))
+        span, context = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), app)
+        if isinstance(span, NoopSpan):
+            return None
+        attempt = own.get(ATTEMPT)
+        if type(attempt) is str and context.identity is not None:
+            run.name_attempt(span, attempt)
+        span.ambient = None
+    except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
+        tasks.runs.tracer.complain("a task that did not run could not be traced")
+        return None
+    return span
+
+
+def finish(span: TaskRun, state: str, reason: str, error: str | None) -> None:
+    """End a span with Celery's state; ``reason`` is the error's type, where it is one."""
+    span.state_name = state
+    span.set_attribute("mqtrace.revoked", reason)
+    if error is not None:
+        span.set_attribute("error.type", reason)
+        span.set_status("error", error)
+    span.end()

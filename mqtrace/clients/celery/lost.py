@@ -1,0 +1,124 @@
+"""Attempts whose child of a prefork pool was killed: only the worker's main process can tell of them.
+
+- A child that exceeds a hard time limit, or is killed, takes its span with it. The main process hears of it as
+  ``Request.on_failure`` with WorkerLostError or TimeLimitExceeded. ``task_failure`` is sent too, but not where the
+  message goes back to the queue (``acks_late`` with ``reject_on_worker_lost``), and not with the request.
+- A worker that shuts down cold cancels what runs (``Request.cancel``); for tasks with ``acks_late`` no signal says so.
+- Both methods are made to be overridden ("Custom requests" in Celery's guide), and are called within a frame of ours: what
+  they send, errbacks and retries, is below the failed attempt.
+- So that what it caused has its parent, an attempt is named before it is handed to the pool: ``task_received`` puts
+  a span id into the request that travels to the child. The child's span takes it, or else the one made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakValueDictionary
+
+from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
+from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
+
+from mqtrace.core import current, restore
+
+from .alone import finish, lone
+from .spans import ATTEMPT, TaskRun
+from .tasks import for_app
+
+__all__ = ["began", "hook", "received", "unhook"]
+
+_on_failure: Callable[..., Any] | None = None
+_cancel: Callable[..., Any] | None = None
+
+
+#: Requests that the pool has, by the task's id: ``task_revoked`` does not say when a task began.
+_requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
+def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
+    """``task_received``, in the main process of a prefork pool: name the attempt."""
+    if for_app(request.app) is not None:
+        request.request_dict[ATTEMPT] = os.urandom(8).hex()
+        _requests[request.id] = request
+
+
+def hook() -> None:
+    """Be told of attempts that are lost and of those that are cancelled."""
+    global _on_failure, _cancel
+    if _on_failure is not None:
+        return
+    on_failure = _on_failure = Request.on_failure
+    cancel = _cancel = Request.cancel
+
+    @functools.wraps(on_failure)
+    def told_of_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+        span = error = None
+        if _on_failure is on_failure and not (kwargs.get("return_ok") or (len(args) > 1 and args[1])):
+            error = getattr(exc_info, "exception", None)
+            error = getattr(error, "exc", error)  # billiard wraps it for its traceback
+            if isinstance(error, (WorkerLostError, TimeLimitExceeded)):
+                span = _lost(self)
+        if span is None or error is None:
+            return on_failure(self, exc_info, *args, **kwargs)
+        span.state_name = "FAILURE"
+        span.token = current.set(span)
+        try:
+            return on_failure(self, exc_info, *args, **kwargs)
+        finally:
+            restore(span)
+            span.fail(error)
+            span.end()
+
+    @functools.wraps(cancel)
+    def told_of_cancellation(self: Any, *args: Any, **kwargs: Any) -> Any:
+        span = _lost(self) if _cancel is cancel and self.time_start else None
+        try:
+            return cancel(self, *args, **kwargs)
+        finally:
+            if span is not None:
+                finish(span, "RETRY", "cancelled", "the worker cancelled the task")
+
+    Request.on_failure = told_of_failure
+    Request.cancel = told_of_cancellation
+
+
+def unhook() -> None:
+    """Put both back, unless somebody else has put theirs over it: then ours only pass on."""
+    global _on_failure, _cancel
+    if _on_failure is None:
+        return
+    if getattr(Request.on_failure, "__wrapped__", None) is _on_failure:
+        Request.on_failure = _on_failure
+    if getattr(Request.cancel, "__wrapped__", None) is _cancel:
+        Request.cancel = _cancel
+    _on_failure = _cancel = None
+
+
+def _lost(request: Any) -> TaskRun | None:
+    """The span of an attempt that nobody else will tell of; None where somebody does or has."""
+    try:
+        own = request.request_dict
+        tasks = for_app(request.app)
+        if tasks is None or ATTEMPT not in own:
+            return None
+        span = lone(tasks, request.app, request.task.name, own)
+        del own[ATTEMPT]
+        if span is not None:
+            _began(span, request)
+    except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
+        return None
+    return span
+
+
+def began(span: TaskRun, task_id: object) -> None:
+    """Have a span begin when its task did, as far as this process knows."""
+    request = _requests.get(task_id) if isinstance(task_id, str) else None
+    if request is not None:
+        _began(span, request)
+
+
+def _began(span: TaskRun, request: Any) -> None:
+    if request.time_start:
+        span.begun = min(span.begun, span.template.pipeline.clock.reading(int(request.time_start * 1e9)))

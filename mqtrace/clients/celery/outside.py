@@ -1,0 +1,105 @@
+"""Tasks that never ran, or whose end Celery tells from outside of them: each gets the one span that says so.
+
+- A task that expired or was revoked before it ran: ``task_revoked``; one that was terminated while it ran is told of by
+  the same signal, in the worker's main process.
+- A message that is no task, or an invalid one: ``task_rejected``. A task that the worker does not know:
+  ``task_unknown``.
+- What fails outside of a task's body, before it began (a request that cannot be run): ``task_internal_error``. After it
+  began, ``task_postrun`` has told of it already.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.exceptions import NotRegistered  # type: ignore[import-untyped]  # Celery ships no types
+
+from . import lost, run
+from .alone import finish, lone
+from .spans import ATTEMPT
+from .tasks import for_app
+
+__all__ = ["internal_error", "rejected", "revoked", "unknown"]
+
+
+def revoked(
+    sender: Any = None,
+    request: Any = None,
+    terminated: Any = None,
+    signum: Any = None,
+    expired: Any = None,
+    signal: Any = None,
+    **_: Any,
+) -> None:
+    """``task_revoked``."""
+    tasks = for_app(sender.app)
+    if tasks is None:
+        return
+    own = vars(request)
+    if terminated and ATTEMPT not in own:
+        return  # it ran in this process, where its own span has ended with what terminated it
+    span = lone(tasks, sender.app, sender.name, own)
+    if span is None:
+        return
+    if terminated:
+        lost.began(span, own.get("id"))
+    reason = "expired" if expired else "terminated" if terminated else "revoked"
+    finish(span, "REVOKED", reason, None if reason == "revoked" else f"the task was {reason}")
+
+
+def rejected(sender: Any = None, message: Any = None, exc: Any = None, signal: Any = None, **_: Any) -> None:
+    """``task_rejected``."""
+    _not_run(sender.app, message, None, "REJECTED", exc, "the message is no task")
+
+
+def unknown(
+    sender: Any = None, message: Any = None, exc: Any = None, name: Any = None, signal: Any = None, **_: Any
+) -> None:
+    """``task_unknown``."""
+    _not_run(sender.app, message, name, "FAILURE", NotRegistered(name), "")
+
+
+def internal_error(
+    sender: Any = None,
+    task_id: Any = None,
+    request: Any = None,
+    exception: Any = None,
+    signal: Any = None,
+    **_: Any,
+) -> None:
+    """``task_internal_error``."""
+    tasks = for_app(sender.app)
+    if tasks is None:
+        return
+    if run.told.get() == id(exception):
+        run.told.set(0)
+        return
+    span = lone(tasks, sender.app, sender.name, request if isinstance(request, dict) else {"id": task_id})
+    if span is not None:
+        span.state_name = "FAILURE"
+        span.fail(exception)
+        span.end()
+
+
+def _not_run(app: Any, message: Any, name: Any, state: str, error: BaseException | None, text: str) -> None:
+    tasks = for_app(app)
+    if tasks is None:
+        return
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    # protocol 1 has them in the body, which may be anything
+    body = message.payload if "id" not in headers and isinstance(message.payload, dict) else headers
+    info = message.delivery_info or {}
+    own = {**headers, "headers": headers, "delivery_info": info}
+    for key in ("id", "root_id", "retries", "eta"):
+        own[key] = body.get(key)
+    name = name or body.get("task")
+    span = lone(tasks, app, name if isinstance(name, str) else "unknown", own)
+    if span is None:
+        return
+    span.state_name = state
+    if error is not None:
+        span.fail(error)
+    else:
+        span.set_attribute("error.type", "not_a_task")
+        span.set_status("error", text)
+    span.end()
