@@ -10,10 +10,13 @@ from mqtrace.propagation import tracestate
 from mqtrace.send_time import UNKNOWN, stamp, take
 
 _states = st.lists(
-    st.tuples(st.from_regex(r"[a-z][a-z0-9_\-*/@]{0,20}", fullmatch=True), st.from_regex(r"[!-+\--<>-~]{1,20}", fullmatch=True)),
+    st.tuples(
+        st.from_regex(r"[a-z][a-z0-9_\-*/@]{0,20}", fullmatch=True),
+        st.from_regex(r"[!-+\--<>-~]{1,20}", fullmatch=True),
+    ),
     max_size=8,
     unique_by=lambda member: member[0],
-).map(lambda members: ",".join(f"{key}={value}" for key, value in members if key != "mqtrace") or None)  # fmt: skip
+).map(lambda members: ",".join(f"{key}={value}" for key, value in members if key != "mqtrace") or None)
 
 
 @given(_states, st.integers(1, 10**15 - 1))

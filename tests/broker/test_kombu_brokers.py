@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kombu
 import pytest
-from kombu.pools import producers
 
 import mqtrace
 from mqtrace.testing import Spans, record
+
+# kombu says that it is typed, and most of it is not.
+kombu: Any = importlib.import_module("kombu")
+producers: Any = importlib.import_module("kombu.pools").producers
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any
 
 import pytest
@@ -183,3 +185,52 @@ def test_so_does_the_callback_of_basic_get(raw: Any, channel: Any, spans: Spans)
 def test_confirm_select_is_asked_for_once(channel: Any, connection: Connection) -> None:
     confirming(channel, connection)
     assert [type(method) for method, _ in connection.written] == [Confirm.Select]
+
+
+def test_tasks_that_callbacks_start_keep_their_own_context(raw: Any, channel: Any, spans: Spans) -> None:
+    """FAULTS 11."""
+
+    async def work(number: int) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+            seen.append((number, mqtrace.current_span().trace_id))
+        channel.basic_publish("", "next", b"", BasicProperties(correlation_id=str(number)))
+
+    async def main() -> None:
+        def handle(given: Any, method: Any, properties: Any, body: Any) -> None:
+            tasks.append(asyncio.ensure_future(work(method.delivery_tag)))
+
+        tag = channel.basic_consume("orders", handle)
+        for number in (1, 2):
+            headers = {"traceparent": f"00-{number:032x}-{PARENT}-03"}
+            header = frame.Header(1, 4, BasicProperties(headers=headers))
+            raw._on_deliver(frame.Method(1, Basic.Deliver(tag, number, False, "", "orders")), header, b"")
+        assert mqtrace.current_span().trace_id == "0" * 32
+        await asyncio.gather(*tasks)
+
+    seen: list[tuple[int, str]] = []
+    tasks: list[Any] = []
+    asyncio.run(main())
+    assert set(seen) == {(1, f"{1:032x}"), (2, f"{2:032x}")}
+    sent = {span.attributes["messaging.message.conversation_id"]: span.trace_id for span in spans.named("send next")}
+    assert sent == {"1": f"{1:032x}", "2": f"{2:032x}"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_forked_child_makes_ids_of_its_own(channel: Any, connection: Connection, spans: Spans) -> None:
+    """FAULTS 15, as far as a client can be to blame for it."""
+    channel.basic_publish("", "orders", b"")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            channel.basic_publish("", "orders", b"")
+            os.write(writing, connection.written[-1][1][0].headers["traceparent"].encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 100).decode()
+    channel.basic_publish("", "orders", b"")
+    assert len(theirs) == 55
+    assert theirs != connection.written[-1][1][0].headers["traceparent"]
+    assert len(spans) == 2
