@@ -90,7 +90,7 @@ def start_send(template: Template, parent: Frame | None, make: type[SendSpan]) -
     """The slow half of :func:`mqtrace.core.message.start_send`."""
     started = start(template, parent, make)
     if isinstance(started, NoopSpan):
-        return None if started is NOOP else started
+        return None if started.identity is None and started.baggage is None else started
     started.partition = started.offset = -1
     started.callback = None
     return started

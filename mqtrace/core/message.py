@@ -153,6 +153,8 @@ def start_send(template: Template) -> SendSpan | bytes | NoopSpan | None:
     """
     parent = _current()
     if not template.plain:
+        if template.passing and parent is None:
+            return None
         return decide.start_send(template, parent, SendSpan)
     if parent is None or (above := parent.identity) is None:
         threshold = template.threshold
@@ -227,6 +229,8 @@ def start_process(
         span.timestamp = timestamp
         span.begun = template.now()
         return span
+    if template.passing and outer is None and origin is not None:
+        return NoopSpan(origin, state, baggage)
     return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
 
 

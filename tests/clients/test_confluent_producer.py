@@ -588,3 +588,17 @@ def test_a_producer_made_before_configure_ends_its_spans_at_the_shutdown_of_a_la
     assert len(spans) == 1
     producer.purge()
     producer.flush(5)
+
+
+def test_without_a_trace_no_header_is_made_up(configuration: dict[str, Any], topic: str, read: Any) -> None:
+    with record("shop", rules={"*": "ignore"}):
+        producer = mqtrace.wrap(Producer(configuration))
+        producer.produce(topic, b"1", partition=0, headers=[("a", b"1")])
+        with mqtrace.use(mqtrace.Context()):
+            producer.produce(topic, b"2", partition=0, headers=[("a", b"1")])
+        with mqtrace.use(mqtrace.Context().with_baggage(k="v")):
+            producer.produce(topic, b"3", partition=0, headers=[("a", b"1")])
+        producer.flush(10)
+    first, second, third = read(topic, 3)
+    assert first.headers() == second.headers() == [("a", b"1")]
+    assert third.headers() == [("a", b"1"), ("baggage", b"k=v")]

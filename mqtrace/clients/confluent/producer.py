@@ -183,7 +183,7 @@ class TracedProducer(Proxy):
     def _headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
         """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
         operation = self._operation
-        if operation.direct and headers and span.baggage is None:
+        if operation.direct and headers and span.baggage is None and span.identity is not None:
             with_context = headers_with(span, headers)
             if with_context is not None:
                 return with_context

@@ -1,0 +1,1 @@
+"""Side by side with the bare client and with OpenTelemetry, in one run: ``make bench``."""
