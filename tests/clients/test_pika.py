@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1 import trace_pb2
 from pika import exceptions  # type: ignore[import-untyped]  # pika ships no types
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # pika ships no types
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 import mqtrace
+from mqtrace.core import encode_span
 from mqtrace.testing import FakeClock, Spans, record
 
 TRACE = "a1" * 16
@@ -775,3 +777,19 @@ def test_bytes_are_text(raw: Channel, channel: Any, spans: Spans) -> None:
     channel.basic_consume("orders", lambda *_: None)
     raw.deliver("orders", BasicProperties(headers={"traceparent": TRACEPARENT.encode()}))
     assert spans[0].parent_id == PARENT
+
+
+def test_what_is_exported_is_what_is_read(raw: Channel, channel: Any, spans: Spans) -> None:
+    """The short way of the encoder, against protobuf's own reader."""
+    channel.basic_consume("orders", lambda given, method, *_: given.basic_ack(method.delivery_tag))
+    headers = {"traceparent": TRACEPARENT, "tracestate": "mqtrace=t:1700000000000"}
+    for tag in (1, 2047, 2048, 1 << 40):
+        raw.deliver("orders", BasicProperties(headers=headers, message_id="é", correlation_id="c" * 200), tag=tag)
+    raw.deliver("orders", BasicProperties(headers={**headers, "x-delivery-count": 1}), redelivered=True)
+    for span in spans:
+        read = trace_pb2.Span.FromString(encode_span(span))
+        values = {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in read.attributes}
+        assert values == pytest.approx(dict(span.attributes))
+        assert len(read.attributes) == len(values)
+        assert read.parent_span_id.hex() == PARENT
+        assert [link.span_id.hex() for link in read.links] == [PARENT]

@@ -133,7 +133,6 @@ class TracedChannel(Proxy):
     def _traced(self, callback: Any, queue: Any, auto_ack: bool) -> Any:
         if not callable(callback):
             return callback  # the channel will refuse it in its own words
-        self._deliveries.settled_later = self._settles()
         return TracedCallback(
             self, self._deliveries, self._process, callback, queue if isinstance(queue, str) else "", auto_ack
         )

@@ -69,7 +69,7 @@ class TracedCallback:
     def _forget(self, tag: int, span: Any) -> None:
         """The handler is done; its message may be settled later, by another thread for one."""
         deliveries = self.deliveries
-        if deliveries.settled_later and not self.auto_ack:
+        if not self.auto_ack and self.operation.tracer.settings.settle_spans:
             deliveries.begin(tag, span)
         elif deliveries.open.get(tag) is span:
             deliveries.open.pop(tag, None)

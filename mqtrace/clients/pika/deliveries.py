@@ -24,7 +24,7 @@ _HANDED: Final = 4096
 class Deliveries:
     """Of one wrapped channel. Used in its connection's thread, and looked into from others."""
 
-    __slots__ = ("__weakref__", "address", "consumers", "facts", "handed", "open", "settled_later")
+    __slots__ = ("__weakref__", "address", "consumers", "facts", "handed", "open")
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
@@ -36,8 +36,6 @@ class Deliveries:
         self.handed: dict[int, tuple[Any, str, bool]] = {}
         #: Process spans of messages that are not settled: tag -> span.
         self.open: dict[int, Span | NoopSpan] = {}
-        #: Whether spans are kept after their handler has ended: an acknowledgement gets a span of its own.
-        self.settled_later = False
         _all.add(self)
 
     def hand(self, method: Any, queue: str, auto_ack: bool) -> None:
