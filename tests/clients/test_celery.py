@@ -623,7 +623,7 @@ def test_another_tracer_may_make_the_spans(app: Celery, spans: Spans) -> None:
 
 
 def test_a_wrong_argument_says_what_to_write() -> None:
-    with pytest.raises(mqtrace.ConfigurationError, match="write flush_timeout=2.0"):
+    with pytest.raises(mqtrace.ConfigurationError, match="write flush_timeout="):
         mqtrace.instrument_celery(flush=1)
     with pytest.raises(mqtrace.ConfigurationError, match="write seconds"):
         mqtrace.instrument_celery(flush_timeout="soon")

@@ -1,0 +1,375 @@
+"""Real Celery workers in processes of their own: every pool, every way in which a worker or its child can end.
+
+The spans of all processes land in one file. Workers are stopped by their pids; each test has a queue of its own.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mqtrace
+
+_APP = """
+import os, signal, time
+import mqtrace
+from celery import Celery
+
+mqtrace.configure(os.environ["SERVICE"], exporter="file://" + os.environ["SPANS"])
+mqtrace.instrument_celery(flush_timeout=5.0)
+app = Celery("shop", broker=os.environ["BROKER"], set_as_current=True)
+app.conf.update(
+    task_default_queue=os.environ["QUEUE"],
+    task_ignore_result=True,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options=eval(os.environ.get("TRANSPORT_OPTIONS", "{}")),
+    worker_prefetch_multiplier=4,
+    beat_schedule={"tick": {"task": "shop.add", "schedule": 0.2, "args": (1, 2)}} if os.environ.get("BEAT") else {},
+    beat_schedule_filename=os.environ.get("BEAT", "celerybeat-schedule"),
+)
+
+@app.task(name="shop.add")
+def add(*numbers):
+    return sum(numbers)
+
+@app.task(name="shop.late", acks_late=True)
+def late(number):
+    time.sleep(0.002)
+
+@app.task(name="shop.slow", time_limit=1)
+def slow():
+    with mqtrace.Tracer.start_span(TRACER, "inside"):
+        pass
+    time.sleep(60)
+
+@app.task(name="shop.sleep")
+def sleep(seconds):
+    time.sleep(seconds)
+
+@app.task(name="shop.die")
+def die():
+    add.delay(1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+@app.task(name="shop.die_once", acks_late=True, reject_on_worker_lost=True)
+def die_once(path):
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@app.task(name="shop.leave")
+def leave():
+    raise SystemExit(3)
+
+@app.task(name="shop.outer")
+def outer():
+    time.sleep(0.02)
+    inner.delay(mqtrace.current_span().span_id)
+
+@app.task(name="shop.inner")
+def inner(caller):
+    mqtrace.current_span().set_attribute("caller", caller)
+
+from mqtrace.tracer import default
+TRACER = default()
+"""
+
+
+class Shop:
+    """One queue on one broker, its workers and publishers, and the spans of all of them."""
+
+    def __init__(self, place: Path, broker: str, options: str = "{}") -> None:
+        self.place = place
+        (place / "shop.py").write_text(_APP, encoding="utf-8")
+        self.file = place / "spans.jsonl"
+        self.environment = {
+            **os.environ,
+            "BROKER": broker,
+            "TRANSPORT_OPTIONS": options,
+            "QUEUE": f"shop-{uuid.uuid4().hex[:8]}",
+            "SPANS": str(self.file),
+            "PYTHONPATH": os.pathsep.join([str(place), str(Path(mqtrace.__file__).parents[1])]),
+        }
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def worker(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker, and wait until it takes tasks."""
+        log = self.place / f"worker-{len(self.workers)}.log"
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "celery", "-A", "shop", "worker", "-l", "INFO", f"--logfile={log}"),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat", *arguments),
+            ],
+            cwd=self.place,
+            env={**self.environment, "SERVICE": "worker", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.workers.append(process)
+        self.until(lambda: log.exists() and " ready." in log.read_text(encoding="utf-8"), "the worker is ready")
+        return process
+
+    def publish(self, code: str) -> None:
+        """Run code that sends tasks, in a process of its own."""
+        done = subprocess.run(
+            [sys.executable, "-c", f"import shop\n{code}"],
+            cwd=self.place,
+            env={**self.environment, "SERVICE": "client"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    def spans(self) -> list[dict[str, Any]]:
+        """Every span that has arrived, with its attributes as a dict."""
+        found = []
+        lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
+        for line in lines:
+            for resource in json.loads(line)["resourceSpans"]:
+                for scope in resource["scopeSpans"]:
+                    for span in scope["spans"]:
+                        span["attributes"] = {
+                            each["key"]: next(iter(each["value"].values())) for each in span.get("attributes", ())
+                        }
+                        found.append(span)
+        return found
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [span for span in self.spans() if span["name"] == name]
+
+    def until(self, condition: Callable[[], object], what: str, timeout: float = 60.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not in {timeout} s: {what}"
+            time.sleep(0.05)
+
+    def stop(self, process: subprocess.Popen[bytes], how: int = signal.SIGTERM, timeout: float = 60.0) -> int:
+        process.send_signal(how)
+        return process.wait(timeout)
+
+    def children(self, process: subprocess.Popen[bytes]) -> list[int]:
+        import psutil
+
+        return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+
+    def close(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+
+
+@pytest.fixture
+def make_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(broker: str, options: str = "{}") -> Shop:
+            shop = Shop(tmp_path, broker, options)
+            stack.callback(shop.close)
+            return shop
+
+        yield make
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop], redis_url: str) -> Shop:
+    return make_shop(redis_url)
+
+
+def _ids(spans: list[dict[str, Any]]) -> list[str]:
+    return [span["attributes"]["messaging.message.id"] for span in spans]
+
+
+def _each_once(spans: list[dict[str, Any]]) -> None:
+    counts = collections.Counter(span["spanId"] for span in spans)
+    assert max(counts.values()) == 1, "a span was exported twice"
+
+
+# ---------------------------------------------------------------------- brokers and pools
+
+
+@pytest.mark.parametrize("system", ["redis", "rabbitmq", "filesystem"])
+def test_a_trace_crosses_each_broker(
+    make_shop: Callable[..., Shop], request: pytest.FixtureRequest, tmp_path: Path, system: str
+) -> None:
+    if system == "filesystem":
+        (tmp_path / "messages").mkdir()
+        folder = str(tmp_path / "messages")
+        shop = make_shop("filesystem://", repr({"data_folder_in": folder, "data_folder_out": folder}))
+    else:
+        shop = make_shop(request.getfixturevalue(f"{system}_url"))
+    worker = shop.worker("-P", "solo")
+    shop.publish("shop.add.delay(1, 2)")
+    shop.stop(worker)
+    shop.until(lambda: shop.named("process shop.add"), "the task ran", 5)
+    (send,), (run,) = shop.named("send shop.add"), shop.named("process shop.add")
+    assert (run["traceId"], run["parentSpanId"]) == (send["traceId"], send["spanId"])
+    for span in (send, run):
+        assert span["attributes"]["messaging.system"] == system
+        assert span["attributes"]["messaging.destination.name"] == shop.environment["QUEUE"]
+        assert ("server.port" in span["attributes"]) == (system != "filesystem")
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent", "eventlet"])
+def test_contexts_do_not_mix_in_any_pool(shop: Shop, pool: str) -> None:
+    if pool in ("gevent", "eventlet") and importlib.util.find_spec(pool) is None:
+        pytest.skip(f"{pool} is not installed")
+    worker = shop.worker("-P", pool, "-c", "4")
+    shop.publish("[shop.outer.delay() for _ in range(20)]")
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") == 40, "the tasks ran")
+    assert shop.stop(worker) == 0
+    spans = {span["spanId"]: span for span in shop.spans()}
+    inner = shop.named("process shop.inner")
+    assert len(spans) == 80
+    assert len(inner) == 20
+    for run in inner:
+        assert spans[run["parentSpanId"]]["parentSpanId"] == run["attributes"]["caller"]
+
+
+def test_beat_sends_roots_and_loses_none(shop: Shop) -> None:
+    worker = shop.worker("-P", "prefork", "-c", "1", "-B", BEAT=str(shop.place / "schedule"))
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") >= 5, "beat has ticked")
+    shop.stop(worker)
+    sends = {span["spanId"]: span for span in shop.named("send shop.add")}
+    runs = shop.named("process shop.add")
+    assert len(runs) >= 5
+    assert not any(span.get("parentSpanId") for span in sends.values())
+    assert {run["parentSpanId"] for run in runs} <= sends.keys()
+
+
+# ---------------------------------------------------------------------- children that are killed
+
+
+def test_a_hard_time_limit_and_a_killed_child_show_as_failed_tasks_once(shop: Shop) -> None:
+    worker = shop.worker("-c", "2")
+    shop.publish("shop.slow.delay(); shop.die.delay(); shop.leave.delay()")
+    log = shop.place / "worker-0.log"
+    # die's own call of add went to the broker before it died
+    shop.until(lambda: "succeeded" in log.read_text(encoding="utf-8"), "add ran")
+    shop.until(lambda: "Hard time limit" in log.read_text(encoding="utf-8"), "slow was killed")
+    time.sleep(1)
+    shop.stop(worker)
+    _each_once(shop.spans())
+    found = {
+        name: [span["attributes"]["error.type"] for span in shop.named(f"process shop.{name}")]
+        for name in ("slow", "die", "leave")
+    }
+    assert found == {
+        "slow": ["billiard.exceptions.TimeLimitExceeded"],
+        "die": ["billiard.exceptions.WorkerLostError"],
+        "leave": ["SystemExit"],
+    }
+    (die,) = shop.named("process shop.die")
+    assert die["attributes"]["celery.state"] == "FAILURE"
+    assert die["status"]["code"] == 2
+    (slow,) = shop.named("process shop.slow")
+    assert int(slow["endTimeUnixNano"]) - int(slow["startTimeUnixNano"]) > 0.9e9
+
+
+def test_a_task_whose_child_was_killed_and_that_is_redelivered_has_a_span_for_each_attempt(shop: Shop) -> None:
+    worker = shop.worker("-c", "1")
+    shop.publish(f"shop.die_once.delay({str(shop.place / 'once')!r})")
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: "succeeded" in log.read_text(encoding="utf-8"), "the second attempt ran")
+    shop.stop(worker)
+    runs = sorted(shop.named("process shop.die_once"), key=lambda span: int(span["startTimeUnixNano"]))
+    assert [run["attributes"]["celery.state"] for run in runs] == ["FAILURE", "SUCCESS"]
+    assert len({run["parentSpanId"] for run in runs}) == 1
+    assert runs[1]["attributes"]["mqtrace.redelivered"] is True
+
+
+def test_a_terminated_task_is_told_of_once_and_from_when_it_began(shop: Shop) -> None:
+    worker = shop.worker("-c", "1")
+    shop.publish(
+        "import time\nresult = shop.sleep.delay(60)\ntime.sleep(2)\n"
+        "shop.app.control.revoke(result.id, terminate=True)\ntime.sleep(1)"
+    )
+    shop.stop(worker)
+    (run,) = shop.named("process shop.sleep")
+    assert run["attributes"]["celery.state"] == "REVOKED"
+    assert run["attributes"]["mqtrace.revoked"] == "terminated"
+    assert int(run["endTimeUnixNano"]) - int(run["startTimeUnixNano"]) > 1e9
+
+
+def test_a_cold_shutdown_loses_no_span_and_tells_of_what_it_cancelled(shop: Shop) -> None:
+    worker = shop.worker("-c", "2")
+    shop.publish("[shop.add.delay(n) for n in range(50)]; shop.sleep.delay(60)")
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") == 50, "the tasks ran")
+    time.sleep(0.5)
+    shop.stop(worker, signal.SIGQUIT)
+    _each_once(shop.spans())
+    assert len(shop.named("process shop.add")) == 50
+    (run,) = shop.named("process shop.sleep")
+    assert run["attributes"]["error.type"] == "cancelled"
+
+
+# ---------------------------------------------------------------------- nothing is lost
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_ten_thousand_tasks_lose_no_span_when_a_worker_is_stopped_in_the_middle(shop: Shop) -> None:
+    first = shop.worker("-c", "2")
+    shop.publish("[shop.add.delay(n) for n in range(10_000)]")
+    shop.until(lambda: len(shop.named("process shop.add")) > 2000, "some have run")
+    second = shop.worker("-c", "2")
+    assert shop.stop(first) == 0
+    shop.until(lambda: len(shop.named("process shop.add")) >= 9500, "most have run", 100)
+    time.sleep(2)
+    assert shop.stop(second) == 0
+    sends, runs = shop.named("send shop.add"), shop.named("process shop.add")
+    _each_once(sends + runs)
+    assert len(set(_ids(sends))) == 10_000
+    assert sorted(_ids(runs)) == sorted(_ids(sends))
+    assert {run["parentSpanId"] for run in runs} == {send["spanId"] for send in sends}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_two_hundred_recycled_children_lose_no_span(shop: Shop) -> None:
+    worker = shop.worker("-c", "8", "--max-tasks-per-child=1")
+    shop.publish("[shop.add.delay(n) for n in range(200)]")
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") == 200, "the tasks ran", 120)
+    assert shop.stop(worker) == 0
+    runs = shop.named("process shop.add")
+    _each_once(runs)
+    assert sorted(_ids(runs)) == sorted(_ids(shop.named("send shop.add")))
+    assert len(runs) == 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_killed_child_loses_at_most_what_it_had_queued(shop: Shop) -> None:
+    worker = shop.worker("-c", "2", OTEL_BSP_SCHEDULE_DELAY="200")
+    shop.publish("[shop.late.delay(n) for n in range(1500)]")
+    log = shop.place / "worker-0.log"
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") >= 500, "some have run")
+    os.kill(shop.children(worker)[0], signal.SIGKILL)
+    before = len(shop.named("process shop.late"))
+    shop.until(lambda: log.read_text(encoding="utf-8").count("succeeded") >= 1498, "the others took over")
+    assert shop.stop(worker) == 0
+    runs = shop.named("process shop.late")
+    _each_once(runs)
+    missing = 1500 - len(set(_ids(runs)))
+    assert before > 0
+    assert 0 <= missing <= 100, "two tenths of a second of one child, at a hundred spans a batch at most"
