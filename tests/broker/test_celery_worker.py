@@ -164,7 +164,7 @@ class Shop:
         return process.wait(timeout)
 
     def children(self, process: subprocess.Popen[bytes]) -> list[int]:
-        import psutil
+        import psutil  # type: ignore[import-untyped]  # it ships no types
 
         return [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
 

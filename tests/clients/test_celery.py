@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
-import celery.contrib.testing.tasks  # noqa: F401  # the worker under test wants its ping task
+import celery.contrib.testing.tasks  # type: ignore[import-untyped]  # noqa: F401  # its worker wants the ping task
 import pytest
 from celery import Celery, chain, chord, group, signals
-from celery.contrib.testing.worker import start_worker
-from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.contrib.testing.worker import start_worker  # type: ignore[import-untyped]  # Celery ships no types
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded  # type: ignore[import-untyped]  # as above
 from kombu.exceptions import OperationalError
 
 import mqtrace
@@ -366,7 +367,7 @@ def test_an_expired_task_has_a_span_that_says_so(app: Celery, await_spans: Calla
 
 
 def test_a_revoked_task_has_a_span_that_says_so(app: Celery, await_spans: Callable[[int], Spans]) -> None:
-    from celery.worker import state
+    from celery.worker import state  # type: ignore[import-untyped]  # as above
 
     state.revoked.add("known-id")
     try:
@@ -416,7 +417,7 @@ def test_retries_are_siblings_below_the_first_send_each_linked_to_the_attempt_be
     assert [run.attributes["celery.retries"] for run in runs] == [0, 1, 2, 3]
     assert [run.attributes.get("messaging.message.retry.count") for run in runs] == [None, 1, 2, 3]
     assert [run.attributes["celery.state"] for run in runs] == ["RETRY"] * 3 + ["SUCCESS"]
-    for before, run in zip(runs, runs[1:], strict=False):
+    for before, run in itertools.pairwise(runs):
         assert [link.context.span_id for link in run.links] == [first.span_id, before.span_id]
     # each was sent by the attempt before, and carries the first one's context
     assert [send.parent_id for send in resent] == [run.span_id for run in runs[:3]]

@@ -26,7 +26,7 @@ from .tasks import instrumented
 __all__ = ["child_began", "embedded_beat_began", "flush", "uid", "worker_is_set_up"]
 
 
-def uid(name: str) -> str:
+def uid(name: str | None) -> str:
     """By which name a receiver of ours is connected, so that twice is once."""
     return f"mqtrace.{name}"
 

@@ -4,8 +4,8 @@
   ``Request.on_failure`` with WorkerLostError or TimeLimitExceeded. ``task_failure`` is sent too, but not where the
   message goes back to the queue (``acks_late`` with ``reject_on_worker_lost``), and not with the request.
 - A worker that shuts down cold cancels what runs (``Request.cancel``); for tasks with ``acks_late`` no signal says so.
-- Both methods are made to be overridden ("Custom requests" in Celery's guide), and are called within a frame of ours: what
-  they send, errbacks and retries, is below the failed attempt.
+- Both methods are made to be overridden ("Custom requests" in Celery's guide), and are called within a frame of ours:
+  what they send, errbacks and retries, is below the failed attempt.
 - So that what it caused has its parent, an attempt is named before it is handed to the pool: ``task_received`` puts
   a span id into the request that travels to the child. The child's span takes it, or else the one made here.
 """
@@ -87,7 +87,7 @@ def hook() -> None:
 def unhook() -> None:
     """Put both back, unless somebody else has put theirs over it: then ours only pass on."""
     global _on_failure, _cancel
-    if _on_failure is None:
+    if _on_failure is None or _cancel is None:
         return
     if getattr(Request.on_failure, "__wrapped__", None) is _on_failure:
         Request.on_failure = _on_failure

@@ -119,7 +119,7 @@ def postrun(
             span.state_name = state
             if state != "SUCCESS":
                 conclude(span, state, retval)
-                if state == "RETRY" and request.is_eager:
+                if state == "RETRY" and span.kind == "internal":  # an eager one
                     _repeat(span)
         span.ambient = None
     finally:
