@@ -198,7 +198,8 @@ class SpanTracer:
         try:
             for link in links:
                 if isinstance(link, tuple) and len(link) == 2:
-                    span.add_link(*link)
+                    context, attributes = link
+                    span.add_link(context, attributes)
                 else:
                     span.add_link(link)
         except TypeError:  # no iterable

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Final
 
-__all__ = ["LENGTH", "fresh", "is_valid", "new_span_id", "reset", "use_randomness"]
+__all__ = ["LENGTH", "fresh", "is_canonical", "is_valid", "new_span_id", "reset", "use_randomness"]
 
 LENGTH: Final = 55
 _BLOCK: Final = 256
@@ -23,19 +23,25 @@ _spans: list[bytes] = []
 # Every lowercase hex digit becomes "0", so that one comparison checks length, dashes and alphabet at once.
 _TO_SHAPE: Final = bytes.maketrans(b"0123456789abcdef", b"0" * 16)
 _SHAPE: Final = b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00"
+_FLAGS: Final = frozenset((b"00", b"01", b"02", b"03"))
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _ROOTS: Final = " ".join(["00-%s-%s-03"] * _BLOCK)
 
 
 def is_valid(value: bytes) -> bool:
-    """Whether this is a version 00 ``traceparent``, to the letter. What else may be one, the parser decides."""
+    """Whether this is a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides."""
     return (
         value.translate(_TO_SHAPE) == _SHAPE
         and value[:2] == b"00"
         and value[3:35] != b"00000000000000000000000000000000"
         and value[36:52] != b"0000000000000000"
     )
+
+
+def is_canonical(value: bytes) -> bool:
+    """Whether this is an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5)."""
+    return is_valid(value) and value[53:] in _FLAGS
 
 
 def fresh() -> bytes:

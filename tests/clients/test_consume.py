@@ -357,6 +357,19 @@ def test_a_malformed_context_is_counted(message: Make, spans: Spans) -> None:
     assert mqtrace.stats()["contexts_malformed"] == 1
 
 
+@pytest.mark.parametrize(("flags", "sampled", "kept"), [("ff", True, "03"), ("0a", False, "02"), ("fd", True, "01")])
+def test_flags_that_level_2_does_not_define_are_left_out(
+    message: Make, spans: Spans, flags: str, sampled: bool, kept: str
+) -> None:
+    """Trace Context level 2, 3.2.2.5."""
+    with mqtrace.process(message(headers=[("traceparent", f"00-{TRACE}-{PARENT}-{flags}".encode())])) as span:
+        carrier: dict[str, str] = {}
+        spans.tracer.inject(carrier)
+    assert span.is_recording() is False
+    assert bool(spans) is sampled
+    assert carrier["traceparent"].endswith(kept)
+
+
 def test_the_last_traceparent_wins(message: Make, spans: Spans) -> None:
     """FAULTS 7."""
     with mqtrace.process(message(headers=[*other(5), *HEADERS])) as span:

@@ -53,6 +53,14 @@ def test_what_is_not_a_traceparent_is_told(value: bytes) -> None:
     assert not identity.is_valid(value)
 
 
+@pytest.mark.parametrize(
+    ("flags", "known"), [(b"00", True), (b"03", True), (b"04", False), (b"ff", False), (b"0a", False)]
+)
+def test_an_identity_has_only_flags_that_level_2_defines(flags: bytes, known: bool) -> None:
+    assert identity.is_valid(GOOD[:-2] + flags)
+    assert identity.is_canonical(GOOD[:-2] + flags) is known
+
+
 @given(st.binary(min_size=50, max_size=60))
 def test_no_bytes_raise(value: bytes) -> None:
     identity.is_valid(value)

@@ -19,7 +19,7 @@ from mqtrace.core import (
     Origin,
     ProcessSpan,
     Template,
-    is_valid,
+    is_canonical,
     start_process,
     start_process_in,
 )
@@ -55,7 +55,7 @@ class KafkaMessages:
         if headers:
             if operation.direct and len(headers) == 1 and headers[0][0] == "traceparent":
                 origin = headers[0][1]
-                if origin is not None and not is_valid(origin):
+                if origin is not None and not is_canonical(origin):
                     origin = _extract(operation, headers).identity
             elif operation.direct and (found := _plain(headers)) is not None:
                 origin, state = found
@@ -91,7 +91,7 @@ class KafkaMessages:
             headers = message.headers()
             if not headers:
                 continue
-            if direct and len(headers) == 1 and headers[0][0] == "traceparent" and is_valid(headers[0][1] or b""):
+            if direct and len(headers) == 1 and headers[0][0] == "traceparent" and is_canonical(headers[0][1] or b""):
                 origin = headers[0][1]
             else:
                 plain = _plain(headers) if direct else None
@@ -134,7 +134,7 @@ def _plain(headers: Any) -> tuple[bytes | None, str | None] | None:
     if origin is None:
         # none at all, which is plain; or a null, which is counted
         return None if "traceparent" in found else (None, None)
-    if type(origin) is not bytes or not is_valid(origin):
+    if type(origin) is not bytes or not is_canonical(origin):
         return None
     state = found.get("tracestate")
     if state is None:
