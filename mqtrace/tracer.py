@@ -197,11 +197,8 @@ class SpanTracer:
     def _link(self, span: Span, links: Iterable[Any]) -> None:
         try:
             for link in links:
-                if isinstance(link, tuple) and len(link) == 2:
-                    context, attributes = link
-                    span.add_link(context, attributes)
-                else:
-                    span.add_link(link)
+                pair: Any = link if isinstance(link, tuple) and len(link) == 2 else (link, None)
+                span.add_link(pair[0], pair[1])
         except TypeError:  # no iterable
             self.mistakes.calls_ignored += 1
 
