@@ -15,6 +15,7 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any, Final
 
+from billiard import common as billiard_common  # type: ignore[import-untyped]  # billiard ships no types
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
@@ -49,6 +50,9 @@ in_pool_child = False
 
 # What billiard's handler of SIGTERM ends a child with (billiard.common._shutdown_cleanup).
 _TERMINATED: Final = -(256 - 15)
+
+# Until billiard 4.3 a task that raises SystemExit is, to the main process, a child that was lost.
+_LEAVING_IS_LOSS: Final = not hasattr(billiard_common, "terminate_handler_fired")
 
 #: The exception outside a task's body that was told last: ``task_internal_error`` tells it again.
 told: ContextVar[int] = ContextVar("mqtrace_celery_told", default=0)
@@ -109,8 +113,8 @@ def postrun(
     try:
         error = sys.exc_info()[1]
         if error is not None and error is not span.ambient:
-            if in_pool_child and isinstance(error, SystemExit) and error.code == _TERMINATED:
-                span = None  # the main process had this child terminated, and tells of it
+            if in_pool_child and _is_told_elsewhere(error):
+                span = None
                 return
             span.state_name = "FAILURE"
             span.fail(error)
@@ -125,6 +129,13 @@ def postrun(
     finally:
         if span is not None:
             span.end()
+
+
+def _is_told_elsewhere(error: BaseException) -> bool:
+    """Whether the main process tells of an attempt that ends like this."""
+    if isinstance(error, SystemExit) and error.code == _TERMINATED:  # it had the child terminated
+        return True
+    return _LEAVING_IS_LOSS and isinstance(error, (SystemExit, KeyboardInterrupt))
 
 
 def _passed(tasks: Tasks, own: dict[str, Any], task_id: object) -> PassedRun | None:
