@@ -1,0 +1,84 @@
+"""The pages tell the truth: their code runs, their links lead somewhere, their variables exist."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import confluent_kafka
+import pytest
+
+import mqtrace
+
+ROOT = Path(__file__).parent.parent.parent
+#: Run by tests of their own, which give them what stands for a server.
+TESTED_ELSEWHERE = {"pika.md", "kombu.md", "celery.md"}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_CODE = [page for page in PAGES if page.name not in TESTED_ELSEWHERE and "```python" in page.read_text()]
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> Iterator[str]:
+    holder = confluent_kafka.Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 0})
+    broker = next(iter(holder.list_topics(timeout=10).brokers.values()))
+    yield f"{broker.host}:{broker.port}"
+    del holder
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
+def test_the_code_of_a_page_runs_from_top_to_bottom(page: Path, bootstrap: str) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.S)).replace("localhost:9092", bootstrap)
+    if page.name == "README.md":
+        # its loop ends when a poll gives nothing; the first one waits for the group, and finds the message of before
+        code = code.replace('"group.id": "kitchen"', '"group.id": "kitchen", "auto.offset.reset": "earliest"')
+        code = code.replace("consumer.poll(10.0)", "consumer.poll(4.0)").replace(
+            "@mqtrace.consumer", "producer.flush(10)\n@mqtrace.consumer"
+        )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    if page.name == "README.md":
+        assert "one pizza" in done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_every_variable_is_documented_and_every_documented_one_exists() -> None:
+    pattern = re.compile(r"\b(?:OTEL|MQTRACE)_[A-Z_]+[A-Z]\b")
+    code = {
+        name
+        for path in (ROOT / "mqtrace").rglob("*.py")
+        for name in re.findall(r"\"((?:OTEL|MQTRACE)_[A-Z_]+)\"", path.read_text())
+    }
+    said = set(pattern.findall((ROOT / "docs" / "configuration.md").read_text()))
+    assert code == said
+
+
+def test_every_argument_and_every_count_is_documented() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    for name in inspect.signature(mqtrace.configure).parameters:
+        assert f"`{name}`" in page, name
+    counts = mqtrace.stats()
+    for name in (*counts, *counts["spans_dropped"]):
+        assert f"`{name}`" in page, name
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"\$ make (\w+)", readme):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+    shown = subprocess.run(
+        [sys.executable, "-m", "mqtrace.cli", "--help"], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    for command in re.findall(r"`mqtrace (\w+)", readme):
+        assert command in shown, command
+    assert os.access(ROOT / "compose" / "up", os.X_OK)
