@@ -20,6 +20,8 @@ def test_the_blocks_run_one_after_another() -> None:
             # the page's own tracer exports nothing
             exec(block.replace('mqtrace.configure("order-service", exporter="none:")', ""), names)
         assert [span.attributes.get("order") for span in spans if span.kind == "consumer"] == [42, 43, None]
-        assert [span.name for span in spans if span.kind == "producer"] == ["send shop:new"] * 2 + ["send letters:letters"]
+        assert [span.name for span in spans if span.kind == "producer"] == ["send shop:new"] * 2 + [
+            "send letters:letters"
+        ]
         assert len({span.trace_id for span in spans}) == 3
     assert tracers.default() is before
