@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +26,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """The markers of tests/broker, said here because --strict-markers reads them before that folder is entered."""
     config.addinivalue_line("markers", "real_only(reason): a broker test that the embedded broker cannot serve")
     config.addinivalue_line("markers", "embedded_only(reason): a broker test that a real broker cannot serve")
+
+
+_ROOT_LEVEL = logging.getLogger().level
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> None:
+    """A Celery worker in a test's process sets the root logger's level, which must not silence the next test's."""
+    logging.getLogger().setLevel(_ROOT_LEVEL)
 
 
 def pytest_report_header() -> str:
