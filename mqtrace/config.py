@@ -77,11 +77,13 @@ def read(
     attributes = _resource(service, resource, environment)
     name = str(attributes["service.name"])
     disabled = environment.flag("OTEL_SDK_DISABLED")
+    # a wrong one is told also where nothing will leave
+    sent_to = _exporter(exporter, environment) if exporter is not None or not disabled else None
     return Settings(
         service=name,
         resource=attributes,
         sampler=_sampler(sampler, environment),
-        exporter=None if disabled else _exporter(exporter, environment),
+        exporter=None if disabled else sent_to,
         propagator=_propagator(propagators, environment),
         relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
         rules=sampling.rules.from_argument(rules),
@@ -120,9 +122,10 @@ class _Environment:
         value = self.text(name)
         if value is None:
             return default
-        if value.isascii() and value.isdigit() and int(value) >= least:
+        # beyond eighteen digits nothing is meant, and int() itself refuses thousands of them
+        if value.isascii() and value.isdigit() and len(value) <= 18 and int(value) >= least:
             return int(value)
-        self.warn(f"{name}={value!r} is not a whole number of at least {least}: {default} is used")
+        self.warn(f"{name}={value[:40]!r} is not a whole number of at least {least}: {default} is used")
         return default
 
     @staticmethod

@@ -163,7 +163,7 @@ class SpanTracer:
         *,
         kind: Kind = "internal",
         parent: Frame | _Current | None = CURRENT,
-        links: Iterable[Frame] = (),
+        links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = (),
         attributes: Mapping[str, object] | None = None,
         start_time: int | None = None,
     ) -> Span | NoopSpan:

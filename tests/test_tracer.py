@@ -177,7 +177,8 @@ def test_a_span_may_have_the_users_times_links_and_parent() -> None:
 
 def test_inject_and_extract_are_each_others_inverse() -> None:
     with record() as spans, spans.tracer.start_span("root") as span:
-        for carrier in ({}, [], [("Content-Type", b"x")], mqtrace.carriers.HttpHeaders({})):
+        carriers: list[Any] = [{}, [], [("Content-Type", b"x")], mqtrace.carriers.HttpHeaders({})]
+        for carrier in carriers:
             spans.tracer.inject(carrier)
             assert spans.tracer.extract(carrier).span_id == span.span_id
     assert not spans.tracer.extract(None).is_valid
