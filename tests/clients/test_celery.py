@@ -409,6 +409,7 @@ def test_what_fails_outside_of_the_body_has_one_span_with_the_error(app: Celery,
 def test_retries_are_siblings_below_the_first_send_each_linked_to_the_attempt_before(
     app: Celery, await_spans: Callable[[int], Spans]
 ) -> None:
+    """FAULTS 13."""
     assert app.tasks["shop.again"].delay(3).get(timeout=10) == "done"
     spans = await_spans(8)
     runs = sorted(_runs(spans), key=lambda span: span.start_time)

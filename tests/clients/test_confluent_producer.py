@@ -607,3 +607,27 @@ def test_without_a_trace_no_header_is_made_up(configuration: dict[str, Any], top
     first, second, third = read(topic, 3)
     assert first.headers() == second.headers() == [("a", b"1")]
     assert third.headers() == [("a", b"1"), ("baggage", b"k=v")]
+
+
+def test_the_broker_is_asked_nothing_on_the_way(configuration: dict[str, Any], topic: str, spans: Spans) -> None:
+    """FAULTS 6."""
+    asked: list[str] = []
+
+    class Watched(Producer):
+        def list_topics(self, *arguments: Any, **named: Any) -> Any:
+            asked.append("list_topics")
+            return super().list_topics(*arguments, **named)
+
+        def cluster_id(self, *arguments: Any, **named: Any) -> Any:
+            asked.append("cluster_id")
+            return super().cluster_id(*arguments, **named)
+
+    # nobody answers there: whoever asks, waits
+    producer = mqtrace.wrap(Watched)({**configuration, "bootstrap.servers": "127.0.0.1:1"})
+    began = time.monotonic()
+    for _ in range(100):
+        producer.produce(topic, b"v")
+    assert time.monotonic() - began < 0.5
+    assert asked == []
+    producer.purge()
+    producer.flush(5)
