@@ -1,0 +1,167 @@
+"""The surface: the names that programs rely on, and what they promise."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import mqtrace
+from mqtrace import tracer as tracers
+from mqtrace.export.memory import MemoryExporter
+from mqtrace.testing import record
+
+
+@pytest.fixture
+def default_tracer_restored() -> Iterator[None]:
+    before = tracers.set_default(None)
+    yield
+    mqtrace.shutdown()
+    tracers.set_default(before)
+
+
+def test_every_name_is_there() -> None:
+    names = (
+        "configure Tracer wrap unwrap consumer process each batch instrument_celery uninstrument_celery current_span "
+        "use flush shutdown stats ConfigurationError carriers sampling propagation __version__"
+    )
+    for name in names.split():
+        assert hasattr(mqtrace, name), name
+    for name in ("KafkaHeaders", "AmqpTable", "Mapping", "HttpHeaders"):
+        assert hasattr(mqtrace.carriers, name), name
+    for name in ("Probability", "RateLimit", "Adaptive", "ParentBased", "Always", "Never"):
+        assert hasattr(mqtrace.sampling, name), name
+    for name in [
+        "wrap",
+        "unwrap",
+        "consumer",
+        "process",
+        "each",
+        "batch",
+        "current_span",
+        "use",
+        "flush",
+        "shutdown",
+        "stats",
+        "start_span",
+        "inject",
+    ]:
+        assert callable(getattr(mqtrace.Tracer, name)), name
+
+
+@pytest.mark.parametrize(
+    ("call", "parameters"),
+    [
+        (mqtrace.configure, "service sampler exporter propagators resource relation rules"),
+        (mqtrace.Tracer, "service sampler exporter propagators resource relation rules"),
+        (mqtrace.process, "message relation name"),
+        (mqtrace.each, "messages"),
+        (mqtrace.batch, "messages name"),
+        (mqtrace.flush, "timeout"),
+        (mqtrace.shutdown, "timeout"),
+        (mqtrace.wrap, "client tracer"),
+        (mqtrace.Tracer.start_span, "self name kind parent links attributes start_time"),
+        (mqtrace.Tracer.inject, "self carrier context"),
+        (mqtrace.Span.add_event, "self name attributes timestamp"),
+        (mqtrace.Span.add_link, "self context attributes"),
+        (mqtrace.Span.set_status, "self status description"),
+        (mqtrace.Span.end, "self end_time"),
+    ],
+)
+def test_arguments_have_their_names_and_order(call: Any, parameters: str) -> None:
+    found = [name for name in inspect.signature(call).parameters if name in parameters.split()]
+    assert found == parameters.split()
+
+
+def test_a_finished_span_can_be_read_whole() -> None:
+    with record("shop", sampler=1.0) as spans:
+        with spans.tracer.start_span("charge card", kind="client", attributes={"amount": 12}) as span:
+            span.add_event("retried", {"times": 2})
+            span.set_status("error", "declined")
+    (found,) = spans
+    assert found is span
+    assert (found.name, found.kind, found.service) == ("charge card", "client", "shop")
+    assert found.attributes == {"amount": 12}
+    assert [(event.name, event.attributes) for event in found.events] == [("retried", {"times": 2})]
+    assert (found.status, found.status_description) == ("error", "declined")
+    assert (len(found.trace_id), len(found.span_id), found.parent_id) == (32, 16, None)
+    assert found.end_time is not None
+    assert found.end_time >= found.start_time > 1_700_000_000_000_000_000
+    assert found.trace_state == ""
+    assert tuple(found.links) == ()
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_configure_again_ships_what_the_old_one_has() -> None:
+    first, second = MemoryExporter(), MemoryExporter()
+    one = mqtrace.configure("one", exporter=first)
+    one.start_span("a").end()
+    assert mqtrace.stats()["spans_queued"] == 1
+    two = mqtrace.configure("two", exporter=second)
+    assert [span.name for span in first.spans] == ["a"]
+    assert tracers.default() is two
+    two.start_span("b").end()
+    assert mqtrace.flush(5)
+    assert [span.name for span in second.spans] == ["b"]
+    assert one.stats()["spans_ended"] == 1
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_the_counts_add_up_at_every_moment() -> None:
+    class Slow:
+        def export(self, spans: Any) -> None:
+            if len(spans) % 2:
+                raise ConnectionError
+
+        def shutdown(self, timeout: float) -> None: ...
+
+    tracer = mqtrace.configure("counted", exporter=Slow())
+    done = threading.Event()
+    off: list[dict[str, Any]] = []
+
+    def watch() -> None:
+        while not done.is_set():
+            stats = mqtrace.stats()
+            held = stats["spans_exported"] + stats["spans_queued"] + stats["spans_in_flight"]
+            if stats["spans_ended"] != held + sum(stats["spans_dropped"].values()):
+                off.append(stats)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for _ in range(20_001):
+        tracer.start_span("work").end()
+    mqtrace.flush(10)
+    done.set()
+    watcher.join()
+    mqtrace.shutdown(5)
+    tracer.start_span("late").end()
+    stats = mqtrace.stats()
+    assert not off
+    assert stats["spans_ended"] == 20_002
+    assert stats["spans_queued"] == stats["spans_in_flight"] == 0
+    assert stats["spans_dropped"]["shutdown"] == 1
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_before_configure_everything_works_and_nothing_is_made() -> None:
+    assert not mqtrace.current_span().is_recording()
+    with mqtrace.process(None), mqtrace.batch([]), mqtrace.use(None):
+        pass
+    assert list(mqtrace.each([1, 2])) == [1, 2]
+    assert mqtrace.flush()
+    assert mqtrace.stats()["spans_ended"] == 0
+
+
+def test_asyncio_clients_are_refused_in_a_sentence() -> None:
+    from confluent_kafka.aio import AIOProducer
+
+    with pytest.raises(TypeError, match="takes confluent_kafka Producer"):
+        mqtrace.wrap(AIOProducer)
+
+
+def test_the_fixture_records(record: Any) -> None:
+    record.tracer.start_span("seen").end()
+    assert [span.name for span in record] == ["seen"]
