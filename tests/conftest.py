@@ -33,8 +33,12 @@ _ROOT_LEVEL = logging.getLogger().level
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> None:
-    """A Celery worker in a test's process sets the root logger's level, which must not silence the next test's."""
-    logging.getLogger().setLevel(_ROOT_LEVEL)
+    """A Celery worker in a test's process sets the root logger's level and adds a handler: not for the next test."""
+    root = logging.getLogger()
+    root.setLevel(_ROOT_LEVEL)
+    for handler in list(root.handlers):
+        if type(handler.formatter).__module__.partition(".")[0] == "celery":
+            root.removeHandler(handler)
 
 
 def pytest_report_header() -> str:
