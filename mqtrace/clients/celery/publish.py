@@ -22,7 +22,7 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
-from mqtrace.core import EMPTY, Context, NoopSpan, SendSpan, Span, Template, current, is_valid, start, start_send
+from mqtrace.core import EMPTY, Context, NoopSpan, SendSpan, Span, Template, current, is_canonical, start, start_send
 from mqtrace.messaging import carry
 
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend
@@ -261,6 +261,6 @@ def previous(headers: Any) -> Context | None:
     text = headers.get(PREVIOUS)
     if type(text) is str and text.isascii():
         identity = text.encode("ascii")
-        if is_valid(identity):
+        if is_canonical(identity):
             return Context(identity)
     return None

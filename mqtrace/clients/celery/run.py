@@ -27,7 +27,7 @@ from mqtrace.core import (
     NoopSpan,
     Template,
     current,
-    is_valid,
+    is_canonical,
     restore,
     start_process_below,
 )
@@ -144,7 +144,7 @@ def _passed(tasks: Tasks, own: dict[str, Any], task_id: object) -> PassedRun | N
     if type(text) is not str or text[-1:] not in ("0", "2") or "tracestate" in own or "baggage" in own:
         return None
     identity = text.encode("ascii", "replace")
-    if tasks.uniform is None or not is_valid(identity) or own.get("is_eager"):
+    if tasks.uniform is None or not is_canonical(identity) or own.get("is_eager"):
         return None
     span = PassedRun(identity)
     span.task_id = task_id
@@ -190,7 +190,7 @@ def _read(operation: Operation, headers: Any) -> tuple[Context, int]:
         state = headers.get("tracestate")
         if type(text) is str and type(state) is str and text[-2:] in _FLAGS:
             identity = text.encode("ascii", "replace")
-            if is_valid(identity):
+            if is_canonical(identity):
                 rest, sent = send_time.take(state)
                 if rest is None:
                     return Context(identity), sent
