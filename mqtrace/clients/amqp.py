@@ -29,7 +29,7 @@ from mqtrace.core import (
     Span,
     Template,
     current,
-    is_valid,
+    is_canonical,
     start,
     start_process,
     start_process_in,
@@ -46,6 +46,7 @@ __all__ = [
     "destination",
     "operation_in",
     "read_context",
+    "start_below",
     "start_delivery",
     "start_settle",
     "with_context",
@@ -63,9 +64,6 @@ DELIVERY_COUNT: Final = "mqtrace.delivery_count"
 DEATHS: Final = "mqtrace.dead_letter.count"
 DEATH_REASON: Final = "mqtrace.dead_letter.reason"
 DEATH_QUEUE: Final = "mqtrace.dead_letter.queue"
-
-# is_valid takes any two digits; a flag that is not known to us goes on as zero, which the parser sees to.
-_KNOWN_FLAGS: Final = frozenset((b"00", b"01", b"02", b"03"))
 
 
 def destination(exchange: str, routing_key: str, queue: str | None = None) -> str:
@@ -168,15 +166,13 @@ class DeliverySpan(ProcessSpan):
         return own
 
 
+P = TypeVar("P", bound=ProcessSpan)
 D = TypeVar("D", bound=DeliverySpan)
 
 
 def start_delivery(operation: Operation, template: Template, make: type[D], headers: Any) -> D | NoopSpan:
     """Start the process span of a message with these headers. It is not current yet; the caller says the rest of it."""
-    if not headers:
-        span = start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
-    else:
-        span = _start_below(operation, template, make, headers)
+    span = start_below(operation, template, make, headers)
     if isinstance(span, DeliverySpan):
         span.outcome = None
         sent = span.timestamp
@@ -189,16 +185,19 @@ def start_delivery(operation: Operation, template: Template, make: type[D], head
     return span
 
 
-def _start_below(operation: Operation, template: Template, make: type[D], headers: Any) -> D | NoopSpan:
+def start_below(operation: Operation, template: Template, make: type[P], headers: Any) -> P | NoopSpan:
+    """Start a process span of class ``make`` below the context in a header table, with its send time."""
+    if not headers:
+        return start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
     # flat, because nearly every message is like this: a good traceparent and a send time
     if operation.direct and type(headers) is dict and "baggage" not in headers:
         text = headers.get("traceparent")
         if type(text) is str and len(text) == 55:
             origin = text.encode("utf-8", "replace")
-            if is_valid(origin) and origin[53:] in _KNOWN_FLAGS:
+            if is_canonical(origin):
                 state = headers.get("tracestate")
                 if state is None and "tracestate" not in headers:
-                    return start_process(template, origin, None, None, -1, -1, -1, make)
+                    return start_process(template, origin, None, None, -1, -1, send_time.UNKNOWN, make)
                 if type(state) is str:
                     rest, sent = send_time.take(state)
                     if rest is None:

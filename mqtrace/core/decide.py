@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "start_process_below", "start_send", "undelivered"]
 
 S = TypeVar("S", bound=Span)
+M = TypeVar("M", bound="SendSpan")
 
 
 def start(
@@ -86,7 +87,7 @@ def start(
     return span
 
 
-def start_send(template: Template, parent: Frame | None, make: type[SendSpan]) -> SendSpan | NoopSpan | None:
+def start_send(template: Template, parent: Frame | None, make: type[M]) -> M | NoopSpan | None:
     """The slow half of :func:`mqtrace.core.message.start_send`."""
     started = start(template, parent, make)
     if isinstance(started, NoopSpan):

@@ -44,8 +44,8 @@ _LATENCY: Final = struct.Struct(f"<{len(_LATENCY_KEY)}sd")
 _OFFSET_KEY: Final = proto.text(0x0A, OFFSET)
 _CACHED: Final = 4096
 _partitions: dict[int, bytes] = {}
-_int_keys: dict[str, bytes] = {}
-_texts: dict[tuple[str, Attribute], bytes] = {}
+# Keys of what clients' own classes of span have: a handful.
+_names: dict[str, bytes] = {}
 _tails: dict[int, bytes] = {}
 _MORE: Final = tuple(bytes((digit | 0x80,)) for digit in range(128))
 _offset_heads: Final = tuple(
@@ -89,26 +89,28 @@ def encode_span(span: Span) -> bytes:
                 return _process(span)  # type: ignore[arg-type]  # as above
         elif kind is SendSpan:
             return _send(span)  # type: ignore[arg-type]  # a SendSpan, by the line above
-        elif isinstance(span, ProcessSpan) and span.parent is span.origin and span.parent is not None:
-            return _process(span) + b"".join([_further(key, value) for key, value in span.further().items()])
+        elif isinstance(span, ProcessSpan):
+            if span.parent is span.origin and span.parent is not None:
+                return _process(span) + b"".join([_further(key, value) for key, value in span.further().items()])
+        elif isinstance(span, SendSpan):
+            return _send(span) + b"".join([_further(key, value) for key, value in span.further().items()])
     return _any(span, details)
 
 
 def _further(key: str, value: Attribute) -> bytes:
-    """An attribute that a client's own class of span has. Of texts the same few come again and again, or never."""
-    if type(value) is int:
+    """An attribute that a client's own class of span has: a short text or a small number, nearly always."""
+    named = _names.get(key)
+    if named is None:
+        named = _names[key] = proto.text(0x0A, key)
+    if type(value) is str:
+        text = value.encode("utf-8", "replace")
+        size = len(text)
+        if size + len(named) < 124:  # so every length is one byte
+            return bytes((0x4A, len(named) + 4 + size)) + named + bytes((0x12, 2 + size, 0x0A, size)) + text
+    elif type(value) is int:
         digits = VARINTS[value] if 0 <= value < 2048 else varint(value)
-        named = _int_keys.get(key)
-        if named is None:
-            named = _int_keys[key] = proto.text(0x0A, key)
         return bytes((0x4A, len(named) + 3 + len(digits))) + named + bytes((0x12, 1 + len(digits), 0x18)) + digits
-    kept = _texts.get((key, value))
-    if kept is None:
-        kept = proto.attribute(0x4A, key, value)
-        if len(_texts) >= _CACHED:
-            _texts.clear()
-        _texts[key, value] = kept
-    return kept
+    return proto.attribute(0x4A, key, value)
 
 
 def _send(span: SendSpan) -> bytes:

@@ -2,11 +2,13 @@
 
 W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
 read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
+A pattern checks one in 0.15 us, without a Python call; translating it to a shape and comparing takes twice as long.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from itertools import chain
 from typing import Final
@@ -20,28 +22,16 @@ _randomness: Callable[[int], bytes] = os.urandom
 _roots: list[bytes] = []
 _spans: list[bytes] = []
 
-# Every lowercase hex digit becomes "0", so that one comparison checks length, dashes and alphabet at once.
-_TO_SHAPE: Final = bytes.maketrans(b"0123456789abcdef", b"0" * 16)
-_SHAPE: Final = b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00"
-_FLAGS: Final = frozenset((b"00", b"01", b"02", b"03"))
+# Ids of zeros are invalid (sections 3.2.2.3 and 3.2.2.4).
+_IDS: Final = rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-"
+#: Whether bytes are a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides.
+is_valid: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"[0-9a-f]{2}").fullmatch
+#: Whether they are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5).
+is_canonical: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"0[0-3]").fullmatch
+
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _ROOTS: Final = " ".join(["00-%s-%s-03"] * _BLOCK)
-
-
-def is_valid(value: bytes) -> bool:
-    """Whether this is a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides."""
-    return (
-        value.translate(_TO_SHAPE) == _SHAPE
-        and value[:2] == b"00"
-        and value[3:35] != b"00000000000000000000000000000000"
-        and value[36:52] != b"0000000000000000"
-    )
-
-
-def is_canonical(value: bytes) -> bool:
-    """Whether this is an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5)."""
-    return is_valid(value) and value[53:] in _FLAGS
 
 
 def fresh() -> bytes:

@@ -9,7 +9,7 @@ line that can tell. This is the seam below which a compiled core may slide in; t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 from . import decide, identity
 from .attributes import Attribute
@@ -47,7 +47,12 @@ class MessageSpan(Span):
             own[PARTITION] = str(self.partition)
         if self.offset >= 0:
             own[OFFSET] = self.offset
+        own.update(self.further())
         return own
+
+    def further(self) -> Mapping[str, Attribute]:
+        """What a client's own class of span has to say beyond that."""
+        return {}
 
 
 class SendSpan(MessageSpan):
@@ -106,12 +111,7 @@ class ProcessSpan(MessageSpan):
         latency = self.latency()
         if latency is not None:
             own[LATENCY] = latency
-        own.update(self.further())
         return own
-
-    def further(self) -> Mapping[str, Attribute]:
-        """What a client's own class of span has to say beyond that."""
-        return {}
 
     def own_links(self) -> Iterator[Link]:
         """The message's own context."""
@@ -119,6 +119,7 @@ class ProcessSpan(MessageSpan):
             yield Link(Context(self.origin), {})
 
 
+S = TypeVar("S", bound=SendSpan)
 P = TypeVar("P", bound=ProcessSpan)
 
 #: A message of a batch: its identity, partition, offset, and its destination where the batch has several.
@@ -145,28 +146,33 @@ class BatchSpan(Span):
             yield Link(Context(origin), own)
 
 
-def start_send(template: Template) -> SendSpan | bytes | NoopSpan | None:
+@overload
+def start_send(template: Template) -> SendSpan | bytes | NoopSpan | None: ...
+@overload
+def start_send(template: Template, make: type[S]) -> S | bytes | NoopSpan | None: ...
+def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan | bytes | NoopSpan | None:
     """Start the span of a message that is about to be sent, below what is current.
 
     Where the trace is not sampled its context still goes into the message: the traceparent, or a no-op span where there
-    is more to the context than that. None where there is nothing to put into it.
+    is more to the context than that. None where there is nothing to put into it. ``make``: its class; what that has
+    more, the caller sets.
     """
     parent = _current()
     if not template.plain:
         if template.passing and parent is None:
             return None
-        return decide.start_send(template, parent, SendSpan)
+        return decide.start_send(template, parent, make)
     if parent is None or (above := parent.identity) is None:
         threshold = template.threshold
         if threshold is None or parent is not None:
-            return decide.start_send(template, parent, SendSpan)
+            return decide.start_send(template, parent, make)
         try:
             own = _pop_root()
         except IndexError:
             own = _refill_roots()
         if own[21:35] < threshold:
             return own[:53] + b"02"
-        span = SendSpan()
+        span = make()
         span.parent = None
         span.state = template.root_state
         span.baggage = None
@@ -179,7 +185,7 @@ def start_send(template: Template) -> SendSpan | bytes | NoopSpan | None:
             own = above[:36] + _pop_span() + above[52:]
         except IndexError:
             own = above[:36] + _refill_spans() + above[52:]
-        span = SendSpan()
+        span = make()
         span.parent = above
         span.state = parent.state
         span.baggage = parent.baggage

@@ -13,7 +13,7 @@ from celery import Celery, signals  # type: ignore[import-untyped]  # Celery shi
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
-from . import lifecycle, lost, outside, publish, run, tasks
+from . import dispatch, lifecycle, lost, outside, publish, run, tasks
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -34,6 +34,8 @@ _RECEIVERS: Final = (
     (signals.worker_shutdown, lifecycle.flush),
     (signals.beat_embedded_init, lifecycle.embedded_beat_began),
 )
+# Sent for each task that succeeds.
+_EVERY_TASK: Final = (signals.before_task_publish, signals.task_received, signals.task_prerun, signals.task_postrun)
 
 
 def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any) -> None:
@@ -59,14 +61,17 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
     publish.hook()
     lost.hook()
     for signal, receiver in _RECEIVERS:
-        signal.connect(receiver, weak=False, dispatch_uid=lifecycle.uid(signal.name))
+        dispatch.connect(signal, receiver)
+    for signal in _EVERY_TASK:
+        dispatch.keep_receivers(signal)
 
 
 def uninstrument() -> None:
     """Take all of it away, for every app. Spans that have begun end as they would have."""
     for signal, _receiver in _RECEIVERS:
-        signal.disconnect(dispatch_uid=lifecycle.uid(signal.name))
-    signals.task_received.disconnect(dispatch_uid=lifecycle.uid("task_received"))
+        dispatch.disconnect(signal)
+    dispatch.disconnect(signals.task_received)
+    dispatch.look_for_receivers()
     publish.unhook()
     lost.unhook()
     tasks.forget()

@@ -7,7 +7,7 @@ from typing import Any
 from mqtrace.core import NoopSpan
 
 from . import run
-from .spans import ATTEMPT, TaskRun
+from .spans import TaskRun
 from .tasks import Tasks
 
 __all__ = ["finish", "lone"]
@@ -18,12 +18,10 @@ def lone(tasks: Tasks, app: Any, name: object, own: Any) -> TaskRun | None:
     try:
         delivery = own.get("delivery_info") or {}
         template = tasks.run_template(app, name, delivery.get("exchange"), delivery.get("routing_key"))
-        span, context = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), app)
+        span = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), app)
         if isinstance(span, NoopSpan):
             return None
-        attempt = own.get(ATTEMPT)
-        if type(attempt) is str and context.identity is not None:
-            run.name_attempt(span, attempt)
+        run.name_attempt(span, own)
         span.ambient = None
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
         tasks.runs.tracer.complain("a task that did not run could not be traced")

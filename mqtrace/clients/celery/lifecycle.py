@@ -20,22 +20,17 @@ from celery import signals  # type: ignore[import-untyped]  # Celery ships no ty
 
 from mqtrace.export.lifecycle import processors
 
-from . import lost, run
+from . import dispatch, lost, run
 from .tasks import instrumented
 
-__all__ = ["child_began", "embedded_beat_began", "flush", "uid", "worker_is_set_up"]
-
-
-def uid(name: str | None) -> str:
-    """By which name a receiver of ours is connected, so that twice is once."""
-    return f"mqtrace.{name}"
+__all__ = ["child_began", "embedded_beat_began", "flush", "worker_is_set_up"]
 
 
 def worker_is_set_up(sender: Any = None, instance: Any = None, signal: Any = None, **_: Any) -> None:
     """``celeryd_after_setup``: attempts need a name where children run them."""
     pool = getattr(instance, "pool_cls", None)
     if getattr(pool, "__module__", "") == "celery.concurrency.prefork":
-        signals.task_received.connect(lost.received, weak=False, dispatch_uid=uid("task_received"))
+        dispatch.connect(signals.task_received, lost.received)
 
 
 def child_began(sender: Any = None, signal: Any = None, **_: Any) -> None:

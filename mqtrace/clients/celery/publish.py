@@ -22,8 +22,8 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
-from mqtrace.core import EMPTY, Context, NoopSpan, SendSpan, Span, Template, current, is_canonical, start, start_send
-from mqtrace.messaging import carry
+from mqtrace.core import EMPTY, Context, NoopSpan, Template, current, is_canonical, start_send
+from mqtrace.messaging import Operation, carry
 
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend
 from .tasks import Tasks, for_app
@@ -31,18 +31,11 @@ from .tasks import Tasks, for_app
 __all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
 
 
-class Sending:
-    """One call of ``send_task``."""
-
-    __slots__ = ("app", "span")
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.span: Span | None = None
-
-
-_sending: ContextVar[Sending | None] = ContextVar("mqtrace_celery_sending", default=None)
+# Within send_task: the app that publishes, and then the span of its message, where one is recorded.
+_sending: ContextVar[Any] = ContextVar("mqtrace_celery_sending", default=None)
 _get_sending = _sending.get
+_set_sending = _sending.set
+_reset_sending = _sending.reset
 
 
 # ---------------------------------------------------------------------- the hook
@@ -61,19 +54,20 @@ def hook() -> None:
     def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _original is not original:  # taken away, but somebody holds on to it
             return original(self, *args, **kwargs)
-        sending = Sending(self)
-        token = _sending.set(sending)
+        token = _set_sending(self)
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            _sending.reset(token)
-            if sending.span is not None:
-                sending.span.fail(error)
-                sending.span.end()
+            span = _get_sending()
+            _reset_sending(token)
+            if type(span) is TaskSend:
+                span.fail(error)
+                span.end()
             raise
-        _sending.reset(token)
-        if sending.span is not None:
-            sending.span.end()
+        span = _get_sending()
+        _reset_sending(token)
+        if type(span) is TaskSend:
+            span.end()
         return result
 
     Celery.send_task = send_task
@@ -105,66 +99,63 @@ def before_publish(
     **_: Any,
 ) -> None:
     """``before_task_publish``: start the span, put its context into the headers."""
-    sending = _get_sending()
-    tasks = for_app(None if sending is None else sending.app)
+    app = _get_sending()
+    if type(app) is TaskSend:  # somebody else's receiver sends a message of its own, past send_task
+        app = None
+    tasks = for_app(app)
     if tasks is None:
         return
     try:
-        span = _begin(tasks, sending, sender, body, exchange, routing_key, headers)
+        # protocol 2 says all of this in the headers, protocol 1 in the body
+        facts = headers if "id" in headers or type(body) is not dict else body
+        if ATTEMPT in headers:
+            del headers[ATTEMPT]
+        if PREVIOUS in headers:
+            del headers[PREVIOUS]
+        attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
+        if attempt is not None:
+            span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt, app)
+        else:
+            uniform = tasks.uniform
+            frame = start_send(uniform or tasks.send_template(app, sender, exchange, routing_key), TaskSend)
+            if type(frame) is not TaskSend:
+                if frame is not None:
+                    _pass_on(tasks.sends, frame, headers)
+                return
+            span = frame
+            if uniform is not None:
+                span.template = tasks.send_template(app, sender, exchange, routing_key)
+            _describe(span, facts, app)
+            _inject(tasks.sends, span, headers)
         if span is not None:
-            if sending is None:  # a caller of send_task_message: nobody would tell of its end
+            if app is None:  # a caller of send_task_message: nobody would tell of its end
                 span.end()
             else:
-                sending.span = span
+                _set_sending(span)
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         tasks.sends.tracer.complain("a task could not be traced when it was sent")
 
 
-def _begin(
-    tasks: Tasks,
-    sending: Sending | None,
-    name: Any,
-    body: Any,
-    exchange: Any,
-    routing_key: Any,
-    headers: dict[str, Any],
-) -> Span | None:
-    operation = tasks.sends
-    app = None if sending is None else sending.app
-    # protocol 2 says all of this in the headers, protocol 1 in the body
-    facts = headers if "id" in headers or type(body) is not dict else body
-    headers.pop(ATTEMPT, None)
-    headers.pop(PREVIOUS, None)
-    if facts.get("retries"):
-        attempt = _attempt(app, facts.get("id"))
-        if attempt is not None:
-            template = tasks.send_template(app, name, exchange, routing_key)
-            return _retry(tasks, template, facts, headers, attempt, app)
-    frame = start_send(tasks.uniform or tasks.send_template(app, name, exchange, routing_key))
-    if frame is None:
-        return None
-    fresh = operation.direct and "traceparent" not in headers and "baggage" not in headers
+def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
+    """Put the context of a trace that is not recorded into a message's headers."""
     if type(frame) is bytes:
-        if fresh:
+        if operation.direct and "traceparent" not in headers and "baggage" not in headers:
             headers["traceparent"] = frame.decode("ascii")
-        else:
-            _forget_ours(headers)
-            carry(operation.tracer, NoopSpan(frame), MappingCarrier(headers))
-        return None
-    if not isinstance(frame, SendSpan):
-        _forget_ours(headers)
-        carry(operation.tracer, frame, MappingCarrier(headers))  # type: ignore[arg-type]  # a NoopSpan
-        return None
-    span = TaskSend.of(frame, tasks.send_template(app, name, exchange, routing_key))
-    _describe(span, facts, app)
-    if fresh and span.baggage is None:
+            return
+        frame = NoopSpan(frame)
+    _forget_ours(headers)
+    carry(operation.tracer, frame, MappingCarrier(headers))
+
+
+def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> None:
+    """Put the context of a send span into a message's headers, with the send time."""
+    if operation.direct and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
         headers["traceparent"] = span.identity.decode("ascii")
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
-        return span
+        return
     _forget_ours(headers)
     if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
-    return span
 
 
 def _forget_ours(headers: dict[str, Any]) -> None:
@@ -206,7 +197,7 @@ def delay(eta: object, app: Any, sent: float) -> float | None:
     return None if when is None else max(0.0, round(when - sent, 2))
 
 
-def _now(span: Span) -> int:
+def _now(span: TaskSend) -> int:
     """The start of a span, ms since the epoch."""
     return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
 
@@ -246,8 +237,8 @@ def _retry(
         ours = True
     else:
         ours = send_time.take(first.state)[1] != send_time.UNKNOWN
-    frame = start(template.as_client(), current.get(), TaskSend)
-    if isinstance(frame, NoopSpan):
+    frame = start_send(template.as_client(), TaskSend)
+    if type(frame) is not TaskSend:
         return None
     frame.add_link(first)
     _describe(frame, facts, app)

@@ -19,9 +19,8 @@ from billiard import common as billiard_common  # type: ignore[import-untyped]  
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
-from mqtrace.clients.amqp import history, read_context
+from mqtrace.clients.amqp import history, start_below
 from mqtrace.core import (
-    EMPTY,
     NOOP,
     Context,
     NoopSpan,
@@ -29,7 +28,6 @@ from mqtrace.core import (
     current,
     is_canonical,
     restore,
-    start_process_below,
 )
 from mqtrace.messaging import Operation
 
@@ -39,8 +37,8 @@ from .tasks import Tasks, for_app
 
 __all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_attempt", "postrun", "prerun", "told"]
 
-# A flag that is not known goes on as zero, which the parser sees to.
-_FLAGS: Final = frozenset(("00", "01", "02", "03"))
+# Flags without the sampled bit that level 2 defines, as the two last characters of a traceparent: its 55th follows.
+_NOT_SAMPLED: Final = ("0", "2")
 
 _current = current.get
 _set = current.set
@@ -77,12 +75,26 @@ def prerun(
     if tasks is None:
         return
     try:
-        request = task.request_stack.top
-        own = request.__dict__
-        span = _passed(tasks, own, task_id) or _begin(tasks, task, own)
+        own = task.request_stack.top.__dict__
+        text = own.get("traceparent")
+        if (
+            type(text) is str
+            and text[54:] in _NOT_SAMPLED
+            and tasks.uniform is not None
+            and "tracestate" not in own
+            and "baggage" not in own
+            and not own.get("is_eager")
+            and is_canonical(identity := text.encode("ascii", "replace"))
+        ):
+            # The common case of a trace that is not sampled: nothing but its context is wanted.
+            passed = PassedRun(identity)
+            passed.task_id = task_id
+            passed.token = _set(passed)
+            return
+        span = _begin(tasks, task, own)
         if span is not NOOP:
-            span.token = _set(span)
             own[KEPT] = span
+            span.token = _set(span)
     except Exception:  # noqa: BLE001  # tracing must not cost the task, whatever went wrong
         tasks.runs.tracer.complain("a task could not be traced when it was run")
 
@@ -99,16 +111,16 @@ def postrun(
     **_: Any,
 ) -> None:
     """``task_postrun``: end it, and make current again what was before."""
-    span = _current()
-    if type(span) is PassedRun and span.task_id == task_id:
-        restore(span)
-        return
-    request = task.request_stack.top
-    span = None if request is None else request.__dict__.pop(KEPT, None)
-    if span is None:
-        return
+    span: Any = _current()
+    kind = type(span)
+    if (kind is not TaskRun and kind is not PassedRun) or span.task_id != task_id:
+        # nothing was started, or the task left a span of its own current
+        request = task.request_stack.top
+        span = None if request is None else request.__dict__.get(KEPT)
+        if span is None:
+            return
     restore(span)
-    if isinstance(span, NoopSpan):
+    if type(span) is not TaskRun:
         return
     try:
         error = sys.exc_info()[1]
@@ -138,39 +150,23 @@ def _is_told_elsewhere(error: BaseException) -> bool:
     return _LEAVING_IS_LOSS and isinstance(error, (SystemExit, KeyboardInterrupt))
 
 
-def _passed(tasks: Tasks, own: dict[str, Any], task_id: object) -> PassedRun | None:
-    """The common case of a trace that is not sampled, without a template: nothing but its context is wanted."""
-    text = own.get("traceparent")
-    if type(text) is not str or text[-1:] not in ("0", "2") or "tracestate" in own or "baggage" in own:
-        return None
-    identity = text.encode("ascii", "replace")
-    if tasks.uniform is None or not is_canonical(identity) or own.get("is_eager"):
-        return None
-    span = PassedRun(identity)
-    span.task_id = task_id
-    return span
-
-
 def _begin(tasks: Tasks, task: Any, own: dict[str, Any]) -> TaskRun | NoopSpan:
-    operation = tasks.runs
     headers = headers_of(own)
     if own.get("is_eager"):
         return _begin_eager(tasks, task, own, headers)
     delivery = own.get("delivery_info") or {}
     template = tasks.run_template(task.app, task.name, delivery.get("exchange"), delivery.get("routing_key"))
-    span, context = begin_attempt(operation, template, own, headers, task.app)
-    if isinstance(span, NoopSpan):
-        return span
-    if in_pool_child and context.identity is not None:
-        attempt = own.get(ATTEMPT)
-        if type(attempt) is str:
-            name_attempt(span, attempt)
+    span = begin_attempt(tasks.runs, template, own, headers, task.app)
+    if in_pool_child and type(span) is TaskRun:
+        name_attempt(span, own)
     return span
 
 
-def name_attempt(span: TaskRun, attempt: str) -> None:
-    """Give a span the id that the main process chose."""
-    span.identity = span.identity[:36] + attempt.encode("ascii") + span.identity[52:]
+def name_attempt(span: TaskRun, request: Any) -> None:
+    """Give a span the id that the main process chose, where it did and the message brought a trace."""
+    attempt = request.get(ATTEMPT)
+    if type(attempt) is str and span.origin is not None:
+        span.identity = span.identity[:36] + attempt.encode("ascii") + span.identity[52:]
 
 
 def headers_of(request: Any) -> Any:
@@ -181,55 +177,31 @@ def headers_of(request: Any) -> Any:
     return headers if isinstance(headers, dict) else request
 
 
-def _read(operation: Operation, headers: Any) -> tuple[Context, int]:
-    """The context and the send time (ms; -1: unknown) in a message's headers; what our own sender writes, at once."""
-    if not headers:
-        return EMPTY, send_time.UNKNOWN
-    if operation.direct and type(headers) is dict and "baggage" not in headers:
-        text = headers.get("traceparent")
-        state = headers.get("tracestate")
-        if type(text) is str and type(state) is str and text[-2:] in _FLAGS:
-            identity = text.encode("ascii", "replace")
-            if is_canonical(identity):
-                rest, sent = send_time.take(state)
-                if rest is None:
-                    return Context(identity), sent
-        elif text is None and state is None and "traceparent" not in headers:
-            return EMPTY, send_time.UNKNOWN
-    return read_context(operation, headers)
-
-
-def begin_attempt(
-    operation: Operation, template: Template, request: Any, headers: Any, app: Any
-) -> tuple[TaskRun | NoopSpan, Context]:
+def begin_attempt(operation: Operation, template: Template, request: Any, headers: Any, app: Any) -> TaskRun | NoopSpan:
     """The span of an attempt at the task of ``request`` (a dict as Celery keeps it), below its message's context."""
-    context, sent = _read(operation, headers)
-    outer = _current()
-    identity = context.identity
-    span = start_process_below(template, outer, context, TaskRun)
-    if isinstance(span, NoopSpan):
-        return span, context
-    run = span
-    run.origin = identity
-    run.partition = run.offset = -1
-    run.task_id = request.get("id")
-    run.root_id = request.get("root_id") or run.task_id
-    run.retries = request.get("retries")
+    run = start_below(operation, template, TaskRun, headers)
+    if type(run) is not TaskRun:
+        return run
+    get = request.get
+    run.task_id = get("id")
+    run.root_id = get("root_id") or run.task_id
+    run.retries = get("retries")
     run.state_name = None
     run.ambient = sys.exc_info()[1]
     run.delay = None
-    delivery = request.get("delivery_info")
+    delivery = get("delivery_info")
     run.redelivered = bool(delivery and delivery.get("redelivered"))
-    eta = request.get("eta")
-    if eta is not None:
-        # What was asked for is no time in the queue: waiting begins when the task is due.
-        when = due(eta, app)
-        if when is not None and sent >= 0:
-            run.delay = delay(eta, app, sent / 1e3)
-            sent = max(sent, int(when * 1000))
-    run.timestamp = sent
+    sent = run.timestamp
     if sent >= 0:
-        send_time.note_skew(run, sent)
+        eta = get("eta")
+        if eta is not None:
+            # What was asked for is no time in the queue: waiting begins when the task is due.
+            when = due(eta, app)
+            if when is not None:
+                run.delay = delay(eta, app, sent / 1e3)
+                run.timestamp = sent = max(sent, int(when * 1000))
+        if sent * 1_000_000 > run.begun + template.pipeline.clock.offset:
+            send_time.note_skew(run, sent)
     if headers:
         if PREVIOUS in headers:
             before = previous(headers)
@@ -237,7 +209,7 @@ def begin_attempt(
                 run.add_link(before, _number(run.retries))
         if "x-death" in headers or "x-delivery-count" in headers:
             run.set_attributes(history(headers))
-    return run, context
+    return run
 
 
 def _number(retries: object) -> dict[str, object]:
@@ -246,8 +218,8 @@ def _number(retries: object) -> dict[str, object]:
 
 def _begin_eager(tasks: Tasks, task: Any, request: Any, headers: Any) -> TaskRun | NoopSpan:
     template = tasks.eager_template(task.name)
-    span, _ = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task.app)
-    if not isinstance(span, NoopSpan) and request.get("retries"):
+    span = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task.app)
+    if type(span) is TaskRun and request.get("retries"):
         before = _repeated.pop(request.get("id"), None)
         if before is not None:
             span.add_link(before, _number(request.get("retries")))

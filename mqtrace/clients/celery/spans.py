@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan, Span, Template
+from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan
 
 __all__ = ["ATTEMPT", "KEPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend"]
 
@@ -29,7 +29,7 @@ DELAY: Final = "mqtrace.delay"
 REDELIVERED: Final = "mqtrace.redelivered"
 
 
-class TaskSend(Span):
+class TaskSend(SendSpan):
     """The span of a task's message on its way to the broker."""
 
     __slots__ = ("delay", "retries", "root_id", "task_id")
@@ -40,23 +40,7 @@ class TaskSend(Span):
     #: Seconds asked for by countdown or eta; None without.
     delay: float | None
 
-    @classmethod
-    def of(cls, made: SendSpan, template: Template) -> TaskSend:
-        """The span that the core has started, as a task's."""
-        span = cls()
-        span.template = template
-        span.identity = made.identity
-        span.parent = made.parent
-        span.remote = made.remote
-        span.state = made.state
-        span.baggage = made.baggage
-        span.details = made.details
-        span.begun = made.begun
-        span.ended = 0
-        span.token = None
-        return span
-
-    def own_attributes(self) -> Mapping[str, Attribute]:
+    def further(self) -> Mapping[str, Attribute]:
         """The task's id, its root's, the number of the attempt and the delay."""
         return _common(self)
 
@@ -76,12 +60,9 @@ class TaskRun(ProcessSpan):
     #: The exception that was being handled when the task began (eager tasks in an except block): not the task's.
     ambient: BaseException | None
 
-    def own_attributes(self) -> Mapping[str, Attribute]:
-        """Those of the message, the time in the queue, and how it ended."""
+    def further(self) -> Mapping[str, Attribute]:
+        """Those of the message, and how it ended."""
         own = _common(self)
-        latency = self.latency()
-        if latency is not None:
-            own["messaging.message.receive.latency"] = latency
         if self.redelivered:
             own[REDELIVERED] = True
         if self.state_name is not None:

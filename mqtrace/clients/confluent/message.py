@@ -55,7 +55,7 @@ class KafkaMessages:
         if headers:
             if operation.direct and len(headers) == 1 and headers[0][0] == "traceparent":
                 origin = headers[0][1]
-                if origin is not None and not is_canonical(origin):
+                if origin is not None and (type(origin) is not bytes or not is_canonical(origin)):
                     origin = _extract(operation, headers).identity
             elif operation.direct and (found := _plain(headers)) is not None:
                 origin, state = found
@@ -91,9 +91,8 @@ class KafkaMessages:
             headers = message.headers()
             if not headers:
                 continue
-            if direct and len(headers) == 1 and headers[0][0] == "traceparent" and is_canonical(headers[0][1] or b""):
-                origin = headers[0][1]
-            else:
+            origin = headers[0][1] if direct and len(headers) == 1 and headers[0][0] == "traceparent" else None
+            if type(origin) is not bytes or not is_canonical(origin):
                 plain = _plain(headers) if direct else None
                 origin = _extract(operation, headers).identity if plain is None else plain[0]
                 if origin is None:
