@@ -15,9 +15,10 @@ from celery import Celery, chain, chord, group, signals
 from celery.contrib.testing.worker import start_worker  # type: ignore[import-untyped]  # Celery ships no types
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded  # type: ignore[import-untyped]  # as above
 from kombu.exceptions import OperationalError
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
-from mqtrace.core import Span
+from mqtrace.core import Span, encode_span
 from mqtrace.testing import Spans
 
 FOREIGN = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
@@ -575,6 +576,19 @@ def test_a_failed_publish_ends_its_span_with_the_error_and_nothing_stays_current
     assert send.attributes["error.type"] == "kombu.exceptions.OperationalError", "what the caller was given"
     assert send.attributes["server.port"] == 1
     assert spans.tracer.start_span("later").parent_id is None
+
+
+def test_a_tasks_spans_are_encoded_as_they_read(app: Celery, await_spans: Callable[[int], Spans]) -> None:
+    """The short way of the encoder, against protobuf's own reader."""
+    app.tasks["shop.add"].apply_async((1,), countdown=0.01)
+    app.tasks["shop.add"].apply_async((1,), task_id="straße " + "x" * 200)
+    for span in await_spans(4):
+        read = trace_pb2.Span.FromString(encode_span(span))
+        values = {one.key: getattr(one.value, str(one.value.WhichOneof("value"))) for one in read.attributes}
+        assert values == pytest.approx(dict(span.attributes))
+        assert len(read.attributes) == len(values)
+        assert read.parent_span_id.hex() == (span.parent_id or "")
+        assert [link.span_id.hex() for link in read.links] == [link.context.span_id for link in span.links]
 
 
 # ---------------------------------------------------------------------- instrument and uninstrument
