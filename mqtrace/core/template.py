@@ -61,6 +61,7 @@ class Template:
         "kind",
         "name",
         "now",
+        "partitions",
         "passing",
         "pipeline",
         "plain",
@@ -102,6 +103,8 @@ class Template:
             + bytes((0x30, KINDS[kind]))
             + b"".join(proto.attribute(0x4A, key, value) for key, value in attributes.items())
         )
+        #: The same with a partition behind it, by its number; filled by the encoder.
+        self.partitions: dict[int, bytes] = {}
         #: The same operation on a message without a value, made when the first one is seen.
         self.tombstone: Template | None = None
         #: The same operation with kind CLIENT: the message carries a context that is not the send span's.

@@ -42,6 +42,7 @@ _NOT_SAMPLED: Final = ("0", "2")
 
 _current = current.get
 _set = current.set
+_new = object.__new__
 
 #: Whether this process is a child of a prefork pool, whose attempts the main process has named.
 in_pool_child = False
@@ -87,7 +88,9 @@ def prerun(
             and is_canonical(identity := text.encode("ascii", "replace"))
         ):
             # The common case of a trace that is not sampled: nothing but its context is wanted.
-            passed = PassedRun(identity)
+            passed = _new(PassedRun)
+            passed.identity = identity
+            passed.state = passed.baggage = None
             passed.task_id = task_id
             passed.token = _set(passed)
             return
@@ -112,8 +115,7 @@ def postrun(
 ) -> None:
     """``task_postrun``: end it, and make current again what was before."""
     span: Any = _current()
-    kind = type(span)
-    if (kind is not TaskRun and kind is not PassedRun) or span.task_id != task_id:
+    if (type(span) is not PassedRun and type(span) is not TaskRun) or span.task_id != task_id:
         # nothing was started, or the task left a span of its own current
         request = task.request_stack.top
         span = None if request is None else request.__dict__.get(KEPT)

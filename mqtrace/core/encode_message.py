@@ -1,0 +1,196 @@
+"""The spans of messages to OTLP bytes: the short way, for nearly all of them.
+
+What a template knows is copied; what a message adds is two or three conversions from hex and one Struct. Fields may
+stand in any order, so what is constant stands side by side. A span comes as four pieces, which whoever makes the batch
+joins once for all of them. What has more to say (attributes of its own, events, an error) is no matter of this file.
+"""
+
+from __future__ import annotations
+
+import struct
+from binascii import unhexlify
+from functools import lru_cache
+from typing import Final
+
+from . import proto
+from .attributes import Attribute
+from .message import LATENCY, OFFSET, PARTITION, ProcessSpan, SendSpan
+from .proto import VARINTS, varint
+from .span import Span
+from .template import Template
+
+__all__ = ["LOCAL", "REMOTE", "Pieces", "offset", "partition", "pieces"]
+
+#: The bytes of a Span message, in order.
+Pieces = tuple[bytes, bytes, bytes, bytes]
+
+# SpanFlags. Bit 8: bit 9 says something; bit 9: the parent is remote.
+LOCAL: Final = 0x100
+REMOTE: Final = 0x300
+# How much of what was encoded is kept: partitions of a topic, and stretches of offsets.
+_PARTITIONS: Final = 512
+_OFFSETS: Final = 4096
+
+# Span: 1 trace_id, 2 span_id, 4 parent_span_id, 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags. By the trace's
+# two flags: what stands between and behind the fields that differ from span to span.
+_ROOT: Final = struct.Struct("<2s16s2s8sBQBQ6s")
+_CHILD: Final = struct.Struct("<2s16s2s8s2s8sBQBQ6s")
+_FLAGS_LOCAL: Final = tuple(struct.pack("<2sI", b"\x85\x01", LOCAL | flags) for flags in range(4))
+_FLAGS_REMOTE: Final = tuple(struct.pack("<2sI", b"\x85\x01", REMOTE | flags) for flags in range(4))
+# The same with a Link (13) of 33 bytes to the parent: 1 trace_id, 2 span_id, 6 flags.
+_LINKED: Final = struct.Struct("<2s16s2s8s2s8sBQBQ10s16s2s8s5s")
+_FLAGS_AND_LINK: Final = tuple(flags + b"\x6a\x21\x0a\x10" for flags in _FLAGS_REMOTE)
+_LINK_FLAGS: Final = tuple(struct.pack("<BI", 0x35, REMOTE | flags) for flags in range(4))
+# And with the time in the queue: a double is always eight bytes, so the rest of it is one constant.
+_LATENCY_KEY: Final = proto.attribute(0x4A, LATENCY, 0.0)[:-8]
+_WAITED: Final = struct.Struct(f"{_LINKED.format}{len(_LATENCY_KEY)}sd")
+
+
+def pieces(span: Span) -> Pieces | None:
+    """A finished span of a message; None for one that goes the long way."""
+    if span.details is None and span.state is None:
+        kind = type(span)
+        if kind is SendSpan:
+            return _sent(span)  # type: ignore[arg-type]  # a SendSpan, by the line above
+        if kind is ProcessSpan:
+            if span.parent is span.origin and span.parent is not None:  # type: ignore[attr-defined]  # a ProcessSpan
+                return _processed(span)  # type: ignore[arg-type]  # as above
+        elif isinstance(span, ProcessSpan):
+            if span.parent is span.origin and span.parent is not None:
+                return _with_further(span, _processed(span))
+        elif isinstance(span, SendSpan):
+            return _with_further(span, _sent(span))
+    return None
+
+
+def _sent(span: SendSpan) -> Pieces:
+    """A message that was sent."""
+    template = span.template
+    own = span.identity
+    parent = span.parent
+    clock = template.pipeline.clock.offset
+    flags = (_FLAGS_REMOTE if span.remote else _FLAGS_LOCAL)[own[54] & 3]
+    if parent is None:
+        head = _ROOT.pack(
+            b"\x0a\x10", unhexlify(own[3:35]), b"\x12\x08", unhexlify(own[36:52]),
+            0x39, span.begun + clock, 0x41, span.ended + clock, flags,
+        )  # fmt: skip
+    else:
+        head = _CHILD.pack(
+            b"\x0a\x10", unhexlify(own[3:35]), b"\x12\x08", unhexlify(own[36:52]),
+            b"\x22\x08", unhexlify(parent[36:52]),
+            0x39, span.begun + clock, 0x41, span.ended + clock, flags,
+        )  # fmt: skip
+    known = template.partitions.get(span.partition) or _known(template, span.partition)
+    number = span.offset
+    if number < 0:
+        return head, known, b"", b""
+    low, high = _offsets.get(number >> 7) or _offset(number)
+    return head, known, low[number & 127], high
+
+
+def _processed(span: ProcessSpan) -> Pieces:
+    """The handler of one message, the child of the message's context and linked to it."""
+    own = span.identity
+    parent = span.parent
+    assert parent is not None, "the caller has looked"
+    template = span.template
+    clock = template.pipeline.clock.offset
+    trace = unhexlify(own[3:35])
+    above = unhexlify(parent[36:52])
+    begun = span.begun + clock
+    sent = span.timestamp
+    if sent >= 0:
+        waited = begun / 1e6 - sent
+        head = _WAITED.pack(
+            b"\x0a\x10", trace, b"\x12\x08", unhexlify(own[36:52]), b"\x22\x08", above,
+            0x39, begun, 0x41, span.ended + clock, _FLAGS_AND_LINK[own[54] & 3],
+            trace, b"\x12\x08", above, _LINK_FLAGS[parent[54] & 3],
+            _LATENCY_KEY, waited if waited > 0.0 else 0.0,
+        )  # fmt: skip
+    else:
+        head = _LINKED.pack(
+            b"\x0a\x10", trace, b"\x12\x08", unhexlify(own[36:52]), b"\x22\x08", above,
+            0x39, begun, 0x41, span.ended + clock, _FLAGS_AND_LINK[own[54] & 3],
+            trace, b"\x12\x08", above, _LINK_FLAGS[parent[54] & 3],
+        )  # fmt: skip
+    known = template.partitions.get(span.partition) or _known(template, span.partition)
+    number = span.offset
+    if number < 0:
+        return head, known, b"", b""
+    low, high = _offsets.get(number >> 7) or _offset(number)
+    return head, known, low[number & 127], high
+
+
+# ---------------------------------------------------------------------- partition and offset
+
+
+def _known(template: Template, number: int) -> bytes:
+    """What a template says, and the partition, -1 for none: kept with the template."""
+    if len(template.partitions) >= _PARTITIONS:
+        template.partitions.clear()
+    known = template.partitions[number] = template.encoded + (partition(number) if number >= 0 else b"")
+    return known
+
+
+@lru_cache(_OFFSETS)
+def partition(number: int, tag: int = 0x4A) -> bytes:
+    """The attribute that says a partition. ``tag``: the field it is in, a span's attributes."""
+    return proto.attribute(tag, PARTITION, str(number))
+
+
+# Offsets of a partition count up, and a varint begins with the lowest seven bits: the rest of it is the same for 128
+# messages. What stands before the rest (the attribute's tag, its length, its key, the AnyValue's tag and length, and
+# those seven bits) is made ahead, for each length that the varint may have.
+_OFFSET_KEY: Final = proto.text(0x0A, OFFSET)
+_OFFSET_HEADS: Final = tuple(
+    tuple(
+        b"\x4a" + varint(len(_OFFSET_KEY) + 3 + size) + _OFFSET_KEY
+        + bytes((0x12, 1 + size, 0x18, low | 0x80 if size > 1 else low))
+        for low in range(128)
+    )
+    for size in range(10)
+)  # fmt: skip
+_offsets: dict[int, tuple[tuple[bytes, ...], bytes]] = {}
+
+
+def _offset(number: int) -> tuple[tuple[bytes, ...], bytes]:
+    digits = varint(number)
+    if len(_offsets) >= _OFFSETS:
+        _offsets.clear()
+    made = _offsets[number >> 7] = (_OFFSET_HEADS[len(digits)], digits[1:])
+    return made
+
+
+def offset(number: int) -> bytes:
+    """The attribute that says an offset."""
+    low, high = _offsets.get(number >> 7) or _offset(number)
+    return low[number & 127] + high
+
+
+# ---------------------------------------------------------------------- what a client's own class of span has
+
+
+def _with_further(span: SendSpan | ProcessSpan, made: Pieces) -> Pieces:
+    head, known, low, high = made
+    return head, known, low, high + b"".join([_further(key, value) for key, value in span.further().items()])
+
+
+# Keys of what clients' own classes of span have: a handful.
+_names: dict[str, bytes] = {}
+
+
+def _further(key: str, value: Attribute) -> bytes:
+    """An attribute: a short text or a small number, nearly always."""
+    named = _names.get(key)
+    if named is None:
+        named = _names[key] = proto.text(0x0A, key)
+    if type(value) is str:
+        text = value.encode("utf-8", "replace")
+        size = len(text)
+        if size + len(named) < 124:  # so every length is one byte
+            return bytes((0x4A, len(named) + 4 + size)) + named + bytes((0x12, 2 + size, 0x0A, size)) + text
+    elif type(value) is int:
+        digits = VARINTS[value] if 0 <= value < 2048 else varint(value)
+        return bytes((0x4A, len(named) + 3 + len(digits))) + named + bytes((0x12, 1 + len(digits), 0x18)) + digits
+    return proto.attribute(0x4A, key, value)
