@@ -12,7 +12,7 @@ from .context import EMPTY, Context, Decision, Frame, current
 from .decide import start, start_process_below
 from .details import Event, Link, Status
 from .encode import encode_span, request, wrap
-from .identity import is_canonical, is_valid, use_randomness
+from .identity import is_canonical, is_valid, new_span_id, use_randomness
 from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
@@ -51,6 +51,7 @@ __all__ = [
     "encode_span",
     "is_canonical",
     "is_valid",
+    "new_span_id",
     "request",
     "restore",
     "start",

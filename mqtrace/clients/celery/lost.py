@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -21,7 +20,7 @@ from weakref import WeakValueDictionary
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
 
-from mqtrace.core import current, restore
+from mqtrace.core import current, new_span_id, restore
 
 from .alone import finish, lone
 from .spans import ATTEMPT, TaskRun
@@ -40,7 +39,7 @@ _requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
 def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_received``, in the main process of a prefork pool: name the attempt."""
     if for_app(request.app) is not None:
-        request.request_dict[ATTEMPT] = os.urandom(8).hex()
+        request.request_dict[ATTEMPT] = new_span_id().decode("ascii")
         _requests[request.id] = request
 
 
