@@ -40,10 +40,11 @@ def take(state: str | None) -> tuple[str | None, int]:
     """
     if state is None:
         return None, UNKNOWN
-    if len(state) == _ALONE and state.startswith(_START):
-        digits = state[len(_START) :]
-        if digits.isascii() and digits.isdigit():
-            return None, int(digits)
+    if len(state) == _ALONE and state[:10] == _START:
+        try:
+            return None, sent if (sent := int(state[10:])) > 0 else UNKNOWN
+        except ValueError:
+            pass  # another member follows
     value = get_member(state, _KEY)
     if value is None:
         return state, UNKNOWN

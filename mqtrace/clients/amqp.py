@@ -192,16 +192,14 @@ def start_below(operation: Operation, template: Template, make: type[P], headers
     # flat, because nearly every message is like this: a good traceparent and a send time
     if operation.direct and type(headers) is dict and "baggage" not in headers:
         text = headers.get("traceparent")
-        if type(text) is str and len(text) == 55:
-            origin = text.encode("utf-8", "replace")
-            if is_canonical(origin):
-                state = headers.get("tracestate")
-                if state is None and "tracestate" not in headers:
-                    return start_process(template, origin, None, None, -1, -1, send_time.UNKNOWN, make)
-                if type(state) is str:
-                    rest, sent = send_time.take(state)
-                    if rest is None:
-                        return start_process(template, origin, None, None, -1, -1, sent, make)
+        if type(text) is str and is_canonical(origin := text.encode("utf-8", "replace")):
+            state = headers.get("tracestate")
+            if type(state) is str:
+                rest, sent = send_time.take(state)
+                if rest is None:
+                    return start_process(template, origin, None, None, -1, -1, sent, make)
+            elif state is None and "tracestate" not in headers:
+                return start_process(template, origin, None, None, -1, -1, send_time.UNKNOWN, make)
     context, sent = read_context(operation, headers)
     return start_process_in(template, context, -1, -1, sent, make)
 

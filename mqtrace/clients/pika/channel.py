@@ -37,7 +37,10 @@ from .deliveries import Deliveries
 __all__ = ["TracedBlockingChannel", "TracedChannel"]
 
 _new: Final = BasicProperties.__new__
-_BLANK: Final = dict(BasicProperties().__dict__)
+
+
+#: Properties of which only the headers are set: what else there is stands in the class, so that one is made at once.
+_ContextProperties: Final[Any] = type("BasicProperties", (BasicProperties,), vars(BasicProperties()))
 
 
 class TracedChannel(Proxy):
@@ -78,21 +81,30 @@ class TracedChannel(Proxy):
         if template is None:
             template = self._template(exchange, routing_key)
         span = start_send(template)
-        if span is not None:
+        if type(span) is not SendSpan:
+            if span is not None:
+                properties = with_properties(operation, span, properties)
+            span = None
+        elif properties is None and operation.direct and span.state is None and span.baggage is None:
+            made = properties = _new(_ContextProperties)
+            made.headers = {
+                "traceparent": span.identity.decode("ascii"),
+                "tracestate": f"mqtrace=t:{(span.begun + template.pipeline.clock.offset) // 1_000_000}",
+            }
+        else:
             properties = with_properties(operation, span, properties)
-        recorded = span if type(span) is SendSpan else None
         try:
             result = self._publish(exchange, routing_key, body, properties, mandatory)
         except BaseException as error:
-            if recorded is not None:
-                recorded.fail(error)
-                recorded.end()
+            if span is not None:
+                span.fail(error)
+                span.end()
             raise
         confirms = self._confirms
         if confirms is not None:
-            confirms.sent(recorded)
-        elif recorded is not None:
-            recorded.end()
+            confirms.sent(span)
+        elif span is not None:
+            span.end()
         return result
 
     def _template(self, exchange: Any, routing_key: Any) -> Template:
@@ -307,8 +319,8 @@ def with_properties(operation: Operation, span: SendSpan | NoopSpan | bytes, pro
         headers = with_context(operation, span, None)
         if headers is None:
             return properties
-        made = _new(BasicProperties)
-        made.__dict__ = {**_BLANK, "headers": headers}
+        made = _new(_ContextProperties)
+        made.headers = headers
         return made
     if not isinstance(properties, BasicProperties):
         return properties  # the channel will say what is wrong with them

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.amqp import operation_in
-from mqtrace.core import NoopSpan, current
+from mqtrace.clients.amqp import DeliverySpan, operation_in
+from mqtrace.core import current
 from mqtrace.messaging import Operation, close
 
 from .deliveries import Deliveries
@@ -46,8 +46,8 @@ class TracedCallback:
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             self.operation.tracer.complain("a message could not be traced")
             return self.function(self.channel, method, properties, body)
-        if self.auto_ack and type(span) is not NoopSpan:
-            span.outcome = "auto"  # type: ignore[union-attr]  # a DeliverySpan, by the line above
+        if self.auto_ack and type(span) is DeliverySpan:
+            span.outcome = "auto"
         opened = self.deliveries.open
         opened[tag] = span
         token = _set(span)
