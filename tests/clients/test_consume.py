@@ -448,12 +448,19 @@ def test_a_batch_is_one_span_with_a_link_to_every_message(message: Make, spans: 
 
 
 def test_a_batch_of_several_topics_says_them_on_its_links(message: Make, spans: Spans) -> None:
-    messages = [message(topic=topic, headers=HEADERS) for topic in ("a", "b", "a")]
+    messages = [message(topic=topic, headers=HEADERS) for topic in ("a", "a", "b", "a")]
     with mqtrace.batch(messages) as span:
         pass
     assert span.name == "process"
     assert "messaging.destination.name" not in span.attributes
-    assert [link.attributes["messaging.destination.name"] for link in span.links] == ["a", "b", "a"]
+    assert [link.attributes["messaging.destination.name"] for link in span.links] == ["a", "a", "b", "a"]
+
+
+def test_a_batch_of_messages_that_do_not_say_their_topic_is_traced_too(message: Make, spans: Spans) -> None:
+    with mqtrace.batch([message(topic=None, headers=HEADERS), message(topic=None)]) as span:
+        pass
+    assert span.name == "process"
+    assert (span.attributes["messaging.batch.message_count"], len(span.links)) == (2, 1)
 
 
 def test_a_batch_counts_messages_without_a_context_and_no_events(message: Make, spans: Spans) -> None:

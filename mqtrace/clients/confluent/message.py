@@ -34,6 +34,7 @@ __all__ = ["ADAPTER", "context_of"]
 
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
+_NONE_YET: Final = object()
 NO_TIMESTAMP: Final = confluent_kafka.TIMESTAMP_NOT_AVAILABLE
 
 
@@ -74,20 +75,24 @@ class KafkaMessages:
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
         origins: list[Origin] = []
-        topics: dict[str, None] = {}
+        topics: dict[Any, None] = {}
         count = 0
         direct = operation.direct
         first: Any = None
-        single: str | None = None
+        topic: Any = _NONE_YET
+        name: str | None = None
         for message in messages:
             if message is None or message.error() is not None:
                 continue
-            topic = message.topic()
-            if topic != single:
-                single = topic
-                topics[topic] = None
-                first = first or message
             count += 1
+            if message.topic() != topic:
+                before, topic = topic, message.topic()
+                first = first or message
+                topics[topic] = None
+                if len(topics) > 1:
+                    if name is None:  # so far all were of one, which need not be said again and again
+                        origins = [(origin, partition, offset, before) for origin, partition, offset, _ in origins]
+                    name = topic
             headers = message.headers()
             if not headers:
                 continue
@@ -97,14 +102,11 @@ class KafkaMessages:
                 origin = _extract(operation, headers).identity if plain is None else plain[0]
                 if origin is None:
                     continue
-            origins.append((origin, message.partition(), message.offset(), topic))
+            origins.append((origin, message.partition(), message.offset(), name))
         if not count:
             return None
-        facts = sources.facts_of(first, next(iter(topics)))
-        if len(topics) == 1:
-            origins = [(origin, partition, offset, None) for origin, partition, offset, _ in origins]
-            return Batch(SYSTEM, next(iter(topics)), count, origins, facts, {})
-        return Batch(SYSTEM, None, count, origins, facts, {})
+        single = next(iter(topics))
+        return Batch(SYSTEM, single if len(topics) == 1 else None, count, origins, sources.facts_of(first, single), {})
 
 
 def context_of(operation: Operation, message: Any) -> Context:
