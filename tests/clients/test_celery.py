@@ -591,6 +591,61 @@ def test_a_tasks_spans_are_encoded_as_they_read(app: Celery, await_spans: Callab
         assert [link.span_id.hex() for link in read.links] == [link.context.span_id for link in span.links]
 
 
+def _down(broker: str, **settings: Any) -> Celery:
+    """An app whose broker is not there, and that does not wait for it."""
+    app = Celery("down", broker=broker, set_as_current=False, **settings)
+    app.conf.broker_transport_options = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
+    return app
+
+
+@pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
+def test_so_does_one_whose_broker_is_not_there(spans: Spans, broker: str) -> None:
+    down = _down(broker)
+    with spans.tracer.start_span("web") as web:
+        with pytest.raises(OperationalError):
+            down.send_task("shop.add", retry=False)
+        assert mqtrace.current_span() is web
+    (send, _) = spans
+    assert (send.name, send.status, send.parent_id) == ("send shop.add", "error", web.span_id)
+    assert send.attributes["error.type"] == "kombu.exceptions.OperationalError"
+
+
+def test_a_publish_that_fails_before_there_is_a_message_has_a_span_too(spans: Spans) -> None:
+    down = _down("amqp://127.0.0.1:1//", backend="rpc://")
+    with spans.tracer.start_span("web") as web:
+        with pytest.raises(OperationalError):  # the result queue is declared first
+            down.send_task("shop.add", task_id="known-id")
+        assert mqtrace.current_span() is web
+    (send, _) = spans
+    assert (send.name, send.status, send.parent_id) == ("send shop.add", "error", web.span_id)
+    assert send.attributes["error.type"] == "kombu.exceptions.OperationalError"
+    assert send.attributes["messaging.system"] == "rabbitmq"
+    assert send.attributes["messaging.message.id"] == "known-id"
+    assert "messaging.destination.name" not in send.attributes
+
+
+def test_a_publish_of_a_trace_that_is_not_sampled_fails_without_a_span(spans: Spans) -> None:
+    down = _down("amqp://127.0.0.1:1//")
+    never = _down("amqp://127.0.0.1:1//", backend="rpc://")
+    with mqtrace.use(mqtrace.Context(b"00-" + b"11" * 16 + b"-" + b"22" * 8 + b"-00")):
+        for app in (down, never):
+            with pytest.raises(OperationalError):
+                app.send_task("shop.add", retry=False)
+    assert spans == []
+
+
+def test_a_message_that_is_sent_past_send_task_is_traced(
+    app: Celery, spans: Spans, await_spans: Callable[[int], Spans]
+) -> None:
+    app.set_current()
+    with app.producer_pool.acquire() as producer:
+        message = app.amqp.create_task_message("known-id", "shop.add", (1,))
+        app.amqp.send_task_message(producer, "shop.add", message)
+    (send,), (run,) = _sends(await_spans(2)), _runs(spans)
+    assert run.parent_id == send.span_id
+    assert send.attributes["messaging.system"] == "memory"
+
+
 # ---------------------------------------------------------------------- instrument and uninstrument
 
 

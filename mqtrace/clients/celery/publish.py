@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from celery import Celery  # type: ignore[import-untyped]  # Celery ships no types
+from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
@@ -60,7 +60,9 @@ def hook() -> None:
         except BaseException as error:
             span = _get_sending()
             _reset_sending(token)
-            if type(span) is TaskSend:
+            if type(span) is not TaskSend:
+                span = _never_made(self, error, args, kwargs)
+            if span is not None:
                 span.fail(error)
                 span.end()
             raise
@@ -83,6 +85,33 @@ def unhook() -> None:
     _original = None
 
 
+def _never_made(app: Any, error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskSend | None:
+    """The span of a publish that failed before there was a message, so before any signal: no result store, no route.
+
+    It begins when it fails. None where the signal was sent: then what there is to tell has been decided.
+    """
+    frames = error.__traceback__
+    while frames is not None:
+        if frames.tb_frame.f_code.co_name == "send_task_message":
+            return None
+        frames = frames.tb_next
+    tasks = for_app(app)
+    if tasks is None:
+        return None
+    try:
+        frame = start_send(tasks.unsent_template(app, args[0] if args else kwargs.get("name")), TaskSend)
+        if type(frame) is not TaskSend:
+            return None
+        frame.task_id = kwargs.get("task_id")
+        frame.root_id = kwargs.get("root_id") or frame.task_id
+        frame.retries = kwargs.get("retries")
+        frame.delay = None
+    except Exception:  # noqa: BLE001  # the caller is to get the error of the publish, not ours
+        tasks.sends.tracer.complain("a publish that failed could not be traced")
+        return None
+    return frame
+
+
 # ---------------------------------------------------------------------- the signals
 
 
@@ -100,8 +129,11 @@ def before_publish(
 ) -> None:
     """``before_task_publish``: start the span, put its context into the headers."""
     app = _get_sending()
-    if type(app) is TaskSend:  # somebody else's receiver sends a message of its own, past send_task
-        app = None
+    past_the_hook = app is None or type(app) is TaskSend
+    if past_the_hook:
+        # A caller of send_task_message, or a send_task that was on its way when the configuration, read by it, called
+        # instrument_celery. Nobody says which app it is.
+        app = current_app._get_current_object()
     tasks = for_app(app)
     if tasks is None:
         return
@@ -128,7 +160,7 @@ def before_publish(
             _describe(span, facts, app)
             _inject(tasks.sends, span, headers)
         if span is not None:
-            if app is None:  # a caller of send_task_message: nobody would tell of its end
+            if past_the_hook:  # nobody would tell of its end
                 span.end()
             else:
                 _set_sending(span)

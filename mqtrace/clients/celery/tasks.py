@@ -64,6 +64,15 @@ class Tasks:
             template = self._make(self.sends, key, "producer", name, where, system, facts, routing_key)
         return template
 
+    def unsent_template(self, app: Any, name: object) -> Template:
+        """Of a message that was never made, so that nobody knows where it would have gone."""
+        key = (app, name)
+        template = self.sends.templates.get(key)
+        if template is None:
+            system, facts = _broker(app, write=True)
+            template = self._make(self.sends, key, "producer", name, None, system, facts, None)
+        return template
+
     def run_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
         """Of an attempt at a task that came from this exchange with this routing key."""
         key = (app, name, exchange, routing_key)

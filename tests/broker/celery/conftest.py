@@ -155,13 +155,15 @@ class Shop:
         return done.stdout
 
     def spans(self) -> list[dict[str, Any]]:
-        """Every span that has arrived, with its attributes as a dict."""
+        """Every span that has arrived, with its attributes as a dict, and the name of its service."""
         found = []
         lines = self.file.read_text(encoding="utf-8").splitlines() if self.file.exists() else []
         for line in lines:
             for resource in json.loads(line)["resourceSpans"]:
+                said = {each["key"]: each["value"] for each in resource["resource"]["attributes"]}
                 for scope in resource["scopeSpans"]:
                     for span in scope["spans"]:
+                        span["service"] = said["service.name"]["stringValue"]
                         span["attributes"] = {
                             each["key"]: next(iter(each["value"].values())) for each in span.get("attributes", ())
                         }
