@@ -7,21 +7,25 @@ from typing import Any
 from mqtrace.core import NoopSpan
 
 from . import run
-from .spans import TaskRun
+from .spans import ATTEMPT, TaskRun
 from .tasks import Tasks
 
 __all__ = ["finish", "lone"]
 
 
-def lone(tasks: Tasks, app: Any, name: object, own: Any) -> TaskRun | None:
-    """The span of an attempt that is told of from outside; None where its trace is not recorded."""
+def lone(tasks: Tasks, app: Any, name: object, own: Any, attempt: str | None) -> TaskRun | None:
+    """The span of an attempt that is told of from outside; None where its trace is not recorded.
+
+    ``attempt``: the span id that this worker gave it. What the message itself says there is a stranger's.
+    """
     try:
         delivery = own.get("delivery_info") or {}
         template = tasks.run_template(app, name, delivery.get("exchange"), delivery.get("routing_key"))
         span = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), app)
         if isinstance(span, NoopSpan):
             return None
-        run.name_attempt(span, own)
+        if attempt is not None:
+            run.name_attempt(span, {ATTEMPT: attempt})
         span.ambient = None
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
         tasks.runs.tracer.complain("a task that did not run could not be traced")

@@ -34,13 +34,17 @@ def worker_is_set_up(sender: Any = None, instance: Any = None, signal: Any = Non
 
 
 def child_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
-    """``worker_process_init``, in a child of a pool."""
-    run.in_pool_child = True
+    """``worker_process_init``: in a child of a pool, and in the main process where the pool is solo."""
+    run.in_pool_child = _is_child()
+
+
+def _is_child() -> bool:
+    return bool(current_process()._name != "MainProcess")
 
 
 def embedded_beat_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
     """``beat_embedded_init``: in a thread of the worker, or in a process of its own."""
-    if current_process()._name != "MainProcess":
+    if _is_child():
         Finalize(None, flush, exitpriority=10)
 
 

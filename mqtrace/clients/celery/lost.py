@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
@@ -26,21 +26,30 @@ from .alone import finish, lone
 from .spans import ATTEMPT, TaskRun
 from .tasks import for_app
 
-__all__ = ["began", "hook", "received", "unhook"]
+__all__ = ["attempt_at", "began", "hook", "received", "unhook"]
 
 _on_failure: Callable[..., Any] | None = None
 _cancel: Callable[..., Any] | None = None
 
 
-#: Requests that the pool has, by the task's id: ``task_revoked`` does not say when a task began.
+#: Requests whose attempts were named here, by the task's id: ``task_revoked`` does not give the request.
 _requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
+#: The attribute in which such a request keeps the name, until the attempt has been told of. A name that stands among
+#: the headers alone came with the message, and means nothing.
+_NAME: Final = "mqtrace_attempt"
 
 
 def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_received``, in the main process of a prefork pool: name the attempt."""
     if for_app(request.app) is not None:
-        request.request_dict[ATTEMPT] = new_span_id().decode("ascii")
+        request.request_dict[ATTEMPT] = request.mqtrace_attempt = new_span_id().decode("ascii")
         _requests[request.id] = request
+
+
+def attempt_at(task_id: object) -> str | None:
+    """The span id that an attempt at this task was given here; None where it was given none, or was told of."""
+    request = _requests.get(task_id) if isinstance(task_id, str) else None
+    return None if request is None else vars(request).get(_NAME)
 
 
 def hook() -> None:
@@ -98,12 +107,11 @@ def unhook() -> None:
 def _lost(request: Any) -> TaskRun | None:
     """The span of an attempt that nobody else will tell of; None where somebody does or has."""
     try:
-        own = request.request_dict
         tasks = for_app(request.app)
-        if tasks is None or ATTEMPT not in own:
+        attempt = vars(request).pop(_NAME, None)
+        if tasks is None or attempt is None:
             return None
-        span = lone(tasks, request.app, request.task.name, own)
-        del own[ATTEMPT]
+        span = lone(tasks, request.app, request.task.name, request.request_dict, attempt)
         if span is not None:
             _began(span, request)
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong

@@ -36,9 +36,10 @@ def revoked(
     if tasks is None:
         return
     own = vars(request)
-    if terminated and ATTEMPT not in own:
+    attempt = lost.attempt_at(own.get("id"))
+    if terminated and attempt is None:
         return  # it ran in this process, where its own span has ended with what terminated it
-    span = lone(tasks, sender.app, sender.name, own)
+    span = lone(tasks, sender.app, sender.name, own, attempt)
     if span is None:
         return
     if terminated:
@@ -74,7 +75,8 @@ def internal_error(
     if run.told.get() == id(exception):
         run.told.set(0)
         return
-    span = lone(tasks, sender.app, sender.name, request if isinstance(request, dict) else {"id": task_id})
+    own: Any = request if isinstance(request, dict) else {"id": task_id}
+    span = lone(tasks, sender.app, sender.name, own, own.get(ATTEMPT) if run.in_pool_child else None)
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)
@@ -93,7 +95,7 @@ def _not_run(app: Any, message: Any, name: Any, state: str, error: BaseException
     for key in ("id", "root_id", "retries", "eta"):
         own[key] = body.get(key)
     name = name or body.get("task")
-    span = lone(tasks, app, name if isinstance(name, str) else "unknown", own)
+    span = lone(tasks, app, name if isinstance(name, str) else "unknown", own, None)
     if span is None:
         return
     span.state_name = state
