@@ -1,0 +1,148 @@
+"""Properties of pika's messages of whatever make: tracing copies them, or lets them be, and never stands in the way."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # pika ships no types
+from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
+
+import mqtrace
+from mqtrace.testing import Spans
+
+
+class Channel(BlockingChannel):  # type: ignore[misc]  # pika ships no types
+    """A blocking channel whose broker is a list."""
+
+    connection = None
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def basic_publish(self, exchange: str, routing_key: str, body: Any, properties: Any = None, m: Any = False) -> None:
+        self.sent.append(properties)
+
+    def basic_consume(self, queue: str, on_message_callback: Any, auto_ack: bool = False) -> str:
+        self.callback = on_message_callback
+        return "tag"
+
+
+@pytest.fixture
+def raw() -> Channel:
+    return Channel()
+
+
+@pytest.fixture
+def channel(raw: Channel) -> Any:
+    return mqtrace.wrap(raw)
+
+
+class Slotted(BasicProperties):  # type: ignore[misc]  # as above
+    """Has an attribute of its own and a constructor that wants it."""
+
+    __slots__ = ("tenant",)
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(headers={"tenant": tenant})
+        self.tenant = tenant
+
+
+class Frozen(BasicProperties):  # type: ignore[misc]  # as above
+    """Cannot be changed once it is made, nor copied."""
+
+    def __init__(self) -> None:
+        super().__init__(type="order")
+        self.__dict__["frozen"] = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("frozen"):
+            raise AttributeError(f"{name} is frozen")
+        super().__setattr__(name, value)
+
+    def __copy__(self) -> Frozen:
+        return self
+
+
+class Uncopied(BasicProperties):  # type: ignore[misc]  # as above
+    def __copy__(self) -> Any:
+        raise TypeError("not to be copied")
+
+
+class Lazy(BasicProperties):  # type: ignore[misc]  # as above
+    """Its headers are made when somebody asks, which goes wrong."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("headers", "message_id"):
+            raise RuntimeError("not yet")
+        return super().__getattribute__(name)
+
+
+class Empty(BasicProperties):  # type: ignore[misc]  # as above
+    """False, as a container without anything in it is; pika takes it for no properties."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_subclass_with_a_constructor_and_slots_of_its_own_is_copied(raw: Channel, channel: Any, spans: Spans) -> None:
+    properties = Slotted("acme")
+    channel.basic_publish("", "orders", b"", properties)
+    (sent,) = raw.sent
+    assert type(sent) is Slotted
+    assert sent is not properties
+    assert sent.tenant == "acme"
+    assert sent.headers.keys() == {"tenant", "traceparent", "tracestate"}
+    assert properties.headers == {"tenant": "acme"}
+
+
+@pytest.mark.parametrize("make", [Frozen, Uncopied, Lazy])
+def test_what_cannot_be_copied_is_sent_as_it_is(
+    raw: Channel, channel: Any, spans: Spans, caplog: pytest.LogCaptureFixture, make: Any
+) -> None:
+    properties = make()
+    with caplog.at_level(logging.WARNING, "mqtrace"):
+        channel.basic_publish("", "orders", b"", properties)
+        channel.basic_publish("", "orders", b"", properties)
+    assert [sent is properties for sent in raw.sent] == [True, True]
+    assert [span.status for span in spans] == ["unset", "unset"]
+    assert len(caplog.records) == 1, "said once"
+
+
+def test_what_is_false_is_none_to_pika_and_none_here(raw: Channel, channel: Any, spans: Spans) -> None:
+    channel.basic_publish("", "orders", b"", Empty(headers={"lost": 1}))
+    assert raw.sent[0].headers.keys() == {"traceparent", "tracestate"}
+
+
+@pytest.mark.parametrize("headers", [[("a", 1)], "text", 7, object()])
+def test_headers_that_are_no_table_are_left_to_pika(raw: Channel, channel: Any, spans: Spans, headers: Any) -> None:
+    properties = BasicProperties(headers=headers)
+    channel.basic_publish("", "orders", b"", properties)
+    assert properties.headers is headers
+    assert len(spans) == 1
+
+
+def test_names_that_cannot_be_said_do_not_keep_a_message(raw: Channel, channel: Any, spans: Spans) -> None:
+    class Unsaid(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+        __hash__ = str.__hash__
+
+    channel.basic_publish(Unsaid("x"), Unsaid("k"), b"")
+    assert len(raw.sent) == 1
+
+
+def test_a_message_whose_properties_cannot_be_read_reaches_its_callback(
+    raw: Channel, channel: Any, spans: Spans
+) -> None:
+    """FAULTS 2."""
+    seen: list[Any] = []
+    channel.basic_consume("orders", lambda *arguments: seen.append(arguments))
+    properties = Lazy()
+    raw.callback(raw, Basic.Deliver("tag", 1, False, "", "orders"), properties, b"body")
+    assert seen[0][0] is channel
+    assert seen[0][2] is properties
