@@ -9,20 +9,22 @@ W3C Trace Context level 2, section 3.3: a member that is changed moves to the fr
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Final
 
 from .core import Span
 from .propagation.tracestate import get_member, remove_member, set_member
 
-__all__ = ["UNKNOWN", "note_skew", "stamp", "take"]
+__all__ = ["UNKNOWN", "alone", "note_skew", "stamp", "take"]
 
 #: Where there is no send time.
 UNKNOWN: Final = -1
 
 _KEY: Final = "mqtrace"
-_START: Final = "mqtrace=t:"
-# From 2001 to 2286 a time in milliseconds has thirteen digits: the member alone is the state of nearly every message.
-_ALONE: Final = len(_START) + 13
+#: The match of a tracestate that is nothing but a send time, as nearly every one is; its first group is the time. From
+#: 2001 to 2286 that has thirteen digits.
+alone: Final[Callable[[str], re.Match[str] | None]] = re.compile(r"mqtrace=t:([0-9]{13})").fullmatch
 _PLAUSIBLE: Final = 10**15
 
 
@@ -40,11 +42,9 @@ def take(state: str | None) -> tuple[str | None, int]:
     """
     if state is None:
         return None, UNKNOWN
-    if len(state) == _ALONE and state[:10] == _START:
-        try:
-            return None, sent if (sent := int(state[10:])) > 0 else UNKNOWN
-        except ValueError:
-            pass  # another member follows
+    only = alone(state)
+    if only is not None:
+        return None, int(only[1])
     value = get_member(state, _KEY)
     if value is None:
         return state, UNKNOWN

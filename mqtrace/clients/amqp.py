@@ -94,13 +94,14 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
         if type(span) is SendSpan:
             if span.baggage is None:
                 sent = (span.begun + span.template.pipeline.clock.offset) // 1_000_000
-                added = {
-                    "traceparent": span.identity.decode("ascii"),
-                    "tracestate": f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent),
-                }
-                return {**headers, **added} if headers else added
+                made = headers.copy() if headers else {}
+                made["traceparent"] = span.identity.decode()
+                made["tracestate"] = f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent)
+                return made
         elif type(span) is bytes:
-            return {**(headers or {}), "traceparent": span.decode("ascii")}
+            made = headers.copy() if headers else {}
+            made["traceparent"] = span.decode()
+            return made
     tracer = operation.tracer
     try:
         carrier = AmqpTable({} if headers is None else dict(headers))
@@ -176,10 +177,8 @@ def start_delivery(operation: Operation, template: Template, make: type[D], head
     if isinstance(span, DeliverySpan):
         span.outcome = None
         sent = span.timestamp
-        if sent >= 0:
-            pipeline = template.pipeline
-            if sent * 1_000_000 > span.begun + pipeline.clock.offset:
-                send_time.note_skew(span, sent)
+        if sent >= 0 and sent * 1_000_000 > span.begun + template.pipeline.clock.offset:
+            send_time.note_skew(span, sent)
         if headers and ("x-death" in headers or "x-delivery-count" in headers):
             span.set_attributes(history(headers))
     return span
@@ -195,9 +194,9 @@ def start_below(operation: Operation, template: Template, make: type[P], headers
         if type(text) is str and is_canonical(origin := text.encode("utf-8", "replace")):
             state = headers.get("tracestate")
             if type(state) is str:
-                rest, sent = send_time.take(state)
-                if rest is None:
-                    return start_process(template, origin, None, None, -1, -1, sent, make)
+                alone = send_time.alone(state)
+                if alone is not None:
+                    return start_process(template, origin, None, None, -1, -1, int(alone[1]), make)
             elif state is None and "tracestate" not in headers:
                 return start_process(template, origin, None, None, -1, -1, send_time.UNKNOWN, make)
     context, sent = read_context(operation, headers)

@@ -61,7 +61,10 @@ class TracedCallback:
             raise
         _reset(token)
         if tag in opened:
-            self._forget(tag, span)
+            if self.auto_ack:
+                opened.pop(tag, None)
+            else:
+                self._forget(tag, span)
         if not span.ended:
             span.end()
         return result
