@@ -10,52 +10,38 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
+
+from .rows import SECTIONS, Row
 
 __all__ = ["as_markdown", "facts", "write"]
 
 Figures = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-class Row(NamedTuple):
-    """A line of the table. ``most``: the goal; ``added``: over the bare client of the same run."""
-
-    title: str
-    figure: str
-    ours: str
-    most: str
-    unit: str = "us"
-    added: bool = True
-
-
-ROWS: Final = (
-    Row("produce + its delivery report, sampled", "produce", "mqtrace", "3"),
-    Row("produce, unsampled", "produce", "mqtrace unsampled", "1.3"),
-    Row("produce, not configured", "produce", "mqtrace off", ""),
-    Row("poll + decorated handler, sampled", "poll", "mqtrace", "3.5"),
-    Row("poll + decorated handler, unsampled", "poll", "mqtrace unsampled", "2"),
-    Row("poll + decorated handler, not configured", "poll", "mqtrace off", ""),
-    Row("consume(100) + `batch`, a message", "batch", "mqtrace", "1"),
-    Row("start and end a span", "span", "mqtrace", "", added=False),
-    Row("start and end a span, unsampled", "span", "mqtrace unsampled", "", added=False),
-    Row("inject into a dict", "inject", "mqtrace", "", added=False),
-    Row("extract from a dict", "extract", "mqtrace", "", added=False),
-    Row("dequeue and encode a span", "encode", "mqtrace", "1.5", added=False),
-    Row("whole process, export beside, wall: produce", "whole produce", "mqtrace", "1/15"),
-    Row("whole process, export beside, wall: consume", "whole consume", "mqtrace", "1/15"),
-    Row("everything, CPU, from produce to both spans on the topic", "everything", "mqtrace", "14"),
-    Row("bytes a span, raw", "bytes raw", "mqtrace", "", "B", added=False),
-    Row("bytes a span, as sent (zstd)", "bytes sent", "mqtrace", "60", "B", added=False),
-    Row("a span, allocated", "span allocated", "mqtrace", "", added=False),
-    Row("a span, from a pool", "span pooled", "mqtrace", "", added=False),
-)
 _BETWEEN: Final = re.compile(r"<!-- benchmark -->.*?<!-- /benchmark -->", re.S)
-# What a user wants to know first.
-SUMMARY: Final = (0, 1, 3, 4, 6, 14)
+# Everything with a version of its own that a figure depends on.
+_MEASURED: Final = (
+    "confluent-kafka",
+    "pika",
+    "kombu",
+    "celery",
+    "opentelemetry-sdk",
+    "opentelemetry-instrumentation-confluent-kafka",
+    "opentelemetry-instrumentation-pika",
+    "opentelemetry-instrumentation-celery",
+)
 
 
 def cell(figures: Figures, row: Row, variant: str) -> float | None:
-    """The median of the rounds; of what is added, round by round, where the row is about that."""
+    """The median of the rounds.
+
+    Of what is added, where the row is about that: round by round the difference to the bare process, unless the
+    process has compared itself to the bare client (alternate.py).
+    """
+    added = figures.get(variant, {}).get(f"{row.figure} added")
+    if row.added and added:
+        return median(added)
     found = figures.get(variant, {}).get(row.figure)
     if not found:
         return None
@@ -65,20 +51,27 @@ def cell(figures: Figures, row: Row, variant: str) -> float | None:
     return median(found)
 
 
-def as_markdown(figures: Figures, rows: Sequence[Row] = ROWS) -> str:
-    """The table."""
+def as_markdown(figures: Figures, *, summary: bool = False) -> str:
+    """The table: the rows that were measured, or of those the most important ones."""
     lines = ["| added to the bare client, us | bare | mqtrace | goal | OpenTelemetry |", "|---|---|---|---|---|"]
-    for row in rows:
-        bare = figures["bare"].get(row.figure)
-        shown = [
-            row.title + (f", {row.unit}" if row.unit != "us" else ""),
-            number(median(bare)) if bare and row.added else "",
-            number(cell(figures, row, row.ours)),
-            row.most and f"{'' if '/' in row.most else '<= '}{row.most}{' of it' if '/' in row.most else ''}",
-            number(cell(figures, row, "opentelemetry")) if row.ours == "mqtrace" else "",
-        ]
-        lines.append(f"| {' | '.join(shown)} |")
+    for section, rows in SECTIONS.items():
+        shown = [row for row in rows if (row.summary or not summary) and row.figure in figures.get(row.ours, ())]
+        if shown:
+            lines += [f"| **{section}** | | | | |", *(line(figures, row) for row in shown)]
     return "\n".join(lines)
+
+
+def line(figures: Figures, row: Row) -> str:
+    """A row with its figures."""
+    bare = figures["bare"].get(row.figure)
+    shown = [
+        row.title + (f", {row.unit}" if row.unit != "us" else ""),
+        number(median(bare)) if bare and row.added else "",
+        number(cell(figures, row, row.ours)),
+        row.most and f"{'' if '/' in row.most else '<= '}{row.most}{' of it' if '/' in row.most else ''}",
+        number(cell(figures, row, "opentelemetry")) if row.ours == "mqtrace" else "",
+    ]
+    return f"| {' | '.join(shown)} |"
 
 
 def number(value: float | None) -> str:
@@ -88,25 +81,24 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 20 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def facts(rounds: int) -> str:
-    """The machine and the versions."""
+def facts(rounds: int, missing: Sequence[str] = ()) -> str:
+    """The machine and the versions, and which brokers were ``missing``."""
     model = "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
         match = re.search(r"model name\s*: (.+)", info.read_text())
         model = match[1].strip() if match else model
-    names = ("confluent-kafka", "opentelemetry-sdk", "opentelemetry-instrumentation-confluent-kafka")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
+    versions = ", ".join(f"{name} {version(name)}" for name in _MEASURED)
+    left_out = "".join(f" No {broker} was running: its rows are left out." for broker in missing)
     return (
         f"{date.today()}, {platform.system()}, {os.cpu_count()} cores ({model}), "
-        f"Python {platform.python_version()}, {versions}; medians of {rounds} rounds, variants in turn."
+        f"Python {platform.python_version()}, {versions}; medians of {rounds} rounds, variants in turn.{left_out}"
     )
 
 
-def write(root: Path, figures: Figures, rounds: int) -> None:
-    """Put the table where it is read: between the markers of both pages."""
-    said = facts(rounds)
-    for name, rows in (("docs/benchmarks.md", ROWS), ("README.md", [ROWS[number] for number in SUMMARY])):
+def write(root: Path, figures: Figures, said: str) -> None:
+    """Put the table where it is read: between the markers of both pages. ``said``: the line below it."""
+    for name, summary in (("docs/benchmarks.md", False), ("README.md", True)):
         page = root / name
-        text = f"<!-- benchmark -->\n{as_markdown(figures, rows)}\n\n{said}\n<!-- /benchmark -->"
+        text = f"<!-- benchmark -->\n{as_markdown(figures, summary=summary)}\n\n{said}\n<!-- /benchmark -->"
         page.write_text(_BETWEEN.sub(text.replace("\\", r"\\"), page.read_text()))

@@ -11,9 +11,7 @@ from typing import Any, Protocol
 
 import confluent_kafka
 
-__all__ = ["NAMES", "Variant", "make"]
-
-NAMES = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opentelemetry")
+__all__ = ["Variant", "make"]
 
 
 class Variant(Protocol):

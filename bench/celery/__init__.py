@@ -1,0 +1,1 @@
+"""Celery: a task is published, and a worker runs it."""

@@ -1,0 +1,103 @@
+"""What a call costs the thread that makes it; the spans are made and queued, and thrown away by the worker.
+
+CPU is that of the calling thread (``time.thread_time``). Times are microseconds a message or call.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .client import configuration, fill, ignore, send, subscribed
+from .variants import Variant, make
+
+__all__ = ["figures"]
+
+SAMPLED = f"00-{'a1' * 16}-{'b2' * 8}-03".encode()
+
+
+def figures(name: str, bootstrap: str, count: int) -> dict[str, float]:
+    """CPU of every call."""
+    client = configuration(bootstrap)
+    variant = make(name, None)
+    unsampled = name == "mqtrace unsampled"
+    found = {
+        "produce": produce(variant, client, count),
+        "poll": poll(variant, client, count, unsampled),
+        "batch": batch(variant, client, count, unsampled),
+        "span": calls(variant.span, count),
+        "inject": calls(lambda: variant.inject({}), count),
+        "extract": calls(lambda: variant.extract({"traceparent": SAMPLED.decode()}), count),
+    }
+    if name == "mqtrace":
+        from . import mqtrace_only
+
+        found |= mqtrace_only.figures(bootstrap, count)
+    elif name == "opentelemetry":
+        from . import opentelemetry_only
+
+        found |= opentelemetry_only.figures(count)
+    return found
+
+
+def calls(call: Callable[[], None], count: int) -> float:
+    """CPU of one call."""
+    for _ in range(count // 10):
+        call()
+    began = time.thread_time()
+    for _ in range(count):
+        call()
+    return (time.thread_time() - began) / count * 1e6
+
+
+def produce(variant: Variant, client: dict[str, Any], count: int) -> float:
+    """CPU of produce and its delivery report."""
+    producer = variant.producer(client)
+    send(producer, "warm", count // 10)
+    began = time.thread_time()
+    send(producer, "produce", count)
+    return (time.thread_time() - began) / count * 1e6
+
+
+def poll(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) -> float:
+    """CPU of a poll that gives a message, and its decorated handler."""
+    topic = f"poll-{os.getpid()}"
+    fill(client, topic, count, unsampled)
+    consumer = subscribed(variant, client, topic)
+    handle = variant.handler(ignore)
+    while consumer.poll(1.0) is None:
+        pass
+    time.sleep(1.0)  # the client has fetched ahead: what is measured is the call, not the wait
+    seen = 1
+    began = time.thread_time()
+    while seen < count:
+        message = consumer.poll(1.0)
+        if message is not None:
+            handle(message)
+            seen += 1
+    took = time.thread_time() - began
+    consumer.close()
+    return took / count * 1e6
+
+
+def batch(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) -> float:
+    """CPU of consume(100) and the batch's span, a message."""
+    topic = f"batch-{os.getpid()}"
+    fill(client, topic, count, unsampled)
+    consumer = subscribed(variant, client, topic)
+    seen = 0
+    while not (first := consumer.consume(1, 1.0)):
+        pass
+    time.sleep(1.0)
+    seen += len(first)
+    began = time.thread_time()
+    while seen < count:
+        messages = consumer.consume(100, 1.0)
+        if messages:
+            variant.batch(messages)
+            seen += len(messages)
+    took = time.thread_time() - began
+    consumer.close()
+    return took / count * 1e6

@@ -1,0 +1,48 @@
+"""The whole process: from produce to both spans on the topic, the export running beside.
+
+CPU is everything the process used: librdkafka's threads and the export. Times are microseconds a message.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .client import configuration, ignore, send, subscribed
+from .variants import make
+
+__all__ = ["figures"]
+
+
+def figures(name: str, bootstrap: str, count: int) -> dict[str, float]:
+    """Wall and CPU of the whole process."""
+    variant = make(name, bootstrap)
+    client = configuration(bootstrap)
+    topic = f"whole-{os.getpid()}"
+    producer = variant.producer({**client, "queue.buffering.max.messages": 1_000_000})
+    send(producer, f"warm-{topic}", count // 10)
+    variant.flush()
+    cpu, wall = time.process_time(), time.perf_counter()
+    send(producer, topic, count)
+    produced = time.perf_counter() - wall
+    consumer = subscribed(variant, client, topic)
+    handle = variant.handler(ignore)
+    wall = 0.0
+    seen = 0
+    while seen < count:
+        message = consumer.poll(1.0)
+        if message is not None:
+            wall = wall or time.perf_counter()
+            handle(message)
+            seen += 1
+    consumed = time.perf_counter() - wall
+    stats = variant.flush()
+    cpu = time.process_time() - cpu
+    consumer.close()
+    return {
+        "whole produce": produced / count * 1e6,
+        "whole consume": consumed / count * 1e6,
+        "everything": cpu / count * 1e6,
+        "spans": stats.get("spans_exported", 0),
+        "lost": sum(stats.get("spans_dropped", {}).values()),
+    }

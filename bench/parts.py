@@ -1,0 +1,25 @@
+"""What is measured: every part in a process of its own, for every variant."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+__all__ = ["FAMILIES", "PARTS", "VARIANTS", "Part"]
+
+
+class Part(NamedTuple):
+    """``module``: has ``figures(variant, address, count)``. ``broker``: whose address it gets, see brokers.py."""
+
+    family: str
+    module: str
+    broker: str
+
+
+VARIANTS: Final = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opentelemetry")
+PARTS: Final = (
+    Part("kafka", "bench.kafka.calls", "kafka"),
+    Part("kafka", "bench.kafka.whole", "kafka"),
+    Part("celery", "bench.celery.calls", "memory"),
+    Part("celery", "bench.celery.calls", "redis"),
+)
+FAMILIES: Final = tuple(dict.fromkeys(part.family for part in PARTS))

@@ -1,0 +1,59 @@
+"""The rows of the table, by client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+__all__ = ["SECTIONS", "Row"]
+
+
+class Row(NamedTuple):
+    """A line of the table.
+
+    ``ours``: the variant it shows. ``most``: the goal. ``added``: over the bare client of the same run.
+    ``summary``: what a user wants to know first, so it stands in the README, too.
+    """
+
+    title: str
+    figure: str
+    ours: str
+    most: str = ""
+    unit: str = "us"
+    added: bool = True
+    summary: bool = False
+
+
+_KAFKA: Final = (
+    Row("produce + its delivery report, sampled", "produce", "mqtrace", "3", summary=True),
+    Row("produce, unsampled", "produce", "mqtrace unsampled", "1.3", summary=True),
+    Row("produce, not configured", "produce", "mqtrace off"),
+    Row("poll + decorated handler, sampled", "poll", "mqtrace", "3.5", summary=True),
+    Row("poll + decorated handler, unsampled", "poll", "mqtrace unsampled", "2", summary=True),
+    Row("poll + decorated handler, not configured", "poll", "mqtrace off"),
+    Row("consume(100) + `batch`, a message", "batch", "mqtrace", "1", summary=True),
+    Row("start and end a span", "span", "mqtrace", added=False),
+    Row("start and end a span, unsampled", "span", "mqtrace unsampled", added=False),
+    Row("inject into a dict", "inject", "mqtrace", added=False),
+    Row("extract from a dict", "extract", "mqtrace", added=False),
+    Row("dequeue and encode a span", "encode", "mqtrace", "1.5", added=False),
+    Row("whole process, export beside, wall: produce", "whole produce", "mqtrace", "1/15"),
+    Row("whole process, export beside, wall: consume", "whole consume", "mqtrace", "1/15"),
+    Row("everything, CPU, from produce to both spans on the topic", "everything", "mqtrace", "14", summary=True),
+    Row("bytes a span, raw", "bytes raw", "mqtrace", unit="B", added=False),
+    Row("bytes a span, as sent (zstd)", "bytes sent", "mqtrace", "60", "B", added=False),
+    Row("a span, allocated", "span allocated", "mqtrace", added=False),
+    Row("a span, from a pool", "span pooled", "mqtrace", added=False),
+)
+_CELERY: Final = (
+    Row("publish a task", "celery memory publish", "mqtrace"),
+    Row("run a task", "celery memory run", "mqtrace"),
+    Row("publish and run, sampled", "celery memory both", "mqtrace", "25", summary=True),
+    Row("publish and run, unsampled", "celery memory both", "mqtrace unsampled", "5", summary=True),
+    Row("publish and run, not configured", "celery memory both", "mqtrace off"),
+    Row("Redis: publish a task", "celery redis publish", "mqtrace"),
+    Row("Redis: run a task", "celery redis run", "mqtrace"),
+    Row("Redis: publish and run, sampled", "celery redis both", "mqtrace", "25"),
+    Row("Redis: publish and run, unsampled", "celery redis both", "mqtrace unsampled", "5"),
+)
+SECTIONS: Final[Mapping[str, Sequence[Row]]] = {"Kafka, confluent-kafka": _KAFKA, "Celery": _CELERY}
