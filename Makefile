@@ -26,7 +26,7 @@ help:
 test: $(STAMPS)/test
 	$(PYTEST) $(ARGS)
 
-demo: $(STAMPS)/cli
+demo: $(STAMPS)/demo
 	$(BIN)/mqtrace demo $(ARGS)
 
 bench: $(STAMPS)/bench

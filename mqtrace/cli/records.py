@@ -84,6 +84,17 @@ class SpanRecord:
         return float(found) if 0 <= found < float("inf") else None
 
     @property
+    def retries(self) -> int:
+        """How many attempts at its message there were before; 0 of the first, and of what is no attempt."""
+        count = self.attributes.get("messaging.message.retry.count")
+        return count if isinstance(count, int) and self.kind == "consumer" else 0
+
+    @property
+    def is_dead_letter(self) -> bool:
+        """Whether its message came back through a dead-letter exchange."""
+        return "mqtrace.dead_letter.count" in self.attributes
+
+    @property
     def is_tombstone(self) -> bool:
         """Whether the message had no value."""
         return self.attributes.get("messaging.kafka.message.tombstone") is True

@@ -234,6 +234,10 @@ class _Columns:
             text.append(" (tombstone)", "yellow")
         if span.batch_count is not None:
             text.append(f" (batch of {span.batch_count})", "yellow")
+        if span.retries:
+            text.append(f" (retry {span.retries})", "yellow")
+        if span.is_dead_letter:
+            text.append(" (dead letter)", "yellow")
         if row.guest:
             text.stylize("italic")
         return text

@@ -7,21 +7,50 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pika  # type: ignore[import-untyped]  # pika ships no types
+import pytest
 from confluent_kafka.admin import AdminClient
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_demo_runs_on_a_real_broker_and_cleans_up(kafka_bootstrap: str) -> None:
+def demo(*arguments: str) -> list[dict[str, Any]]:
+    """The lines of a run that went well: a trace each, and the summary."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "MQTRACE_"))}
-    command = [sys.executable, "-m", "mqtrace.cli", "demo", "--bootstrap", kafka_bootstrap, "--orders", "20", "--json"]
+    command = [sys.executable, "-m", "mqtrace.cli", "demo", "--orders", "20", "--json", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=kept, cwd=ROOT, timeout=100, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_demo_runs_on_a_real_broker_and_cleans_up(kafka_bootstrap: str) -> None:
+    summary = demo("--bootstrap", kafka_bootstrap)[-1]["summary"]
     assert summary["traces"] == summary["traces_whole"] > 20
-    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 16
+    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 16 + 16
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     assert not [name for name in admin.list_topics(timeout=10).topics if name.startswith("demo-")]
     groups = admin.list_consumer_groups(request_timeout=10).result().valid
     assert not [group.group_id for group in groups if group.group_id.startswith("demo-")]
+
+
+def test_a_trace_goes_on_through_rabbitmq_and_comes_back_as_a_dead_letter(rabbitmq_url: str) -> None:
+    *traces, last = demo("--amqp", rabbitmq_url)
+    assert last["summary"]["messages_sent"] == last["summary"]["messages_processed"] == 20 + 3 * 16
+    mailed = [trace for trace in traces if "mail" in trace["services"]]
+    assert len(mailed) == 16
+    dead = [
+        trace for trace in mailed if any("mqtrace.dead_letter.count" in one["attributes"] for one in trace["spans"])
+    ]
+    assert len(dead) == 2
+    for trace in dead:
+        assert trace["services"] == ["front", "payments", "receipts", "mail"]
+        first, second = (one for one in trace["spans"] if one["service"] == "mail")
+        assert first["parent_id"] == second["parent_id"]
+        assert first["attributes"]["mqtrace.outcome"] == "reject"
+        assert second["attributes"]["mqtrace.dead_letter.reason"] == "rejected"
+        assert second["attributes"]["mqtrace.dead_letter.queue"] == first["destination"]
+    channel = pika.BlockingConnection(pika.URLParameters(rabbitmq_url)).channel()
+    with pytest.raises(pika.exceptions.ChannelClosedByBroker):  # its queues are gone
+        channel.queue_declare(dead[0]["spans"][-1]["destination"], passive=True)

@@ -56,6 +56,7 @@ def test_ends_by_itself_with_waterfalls_and_a_summary() -> None:
         "✗ PaymentRefused: 990 is over the card's limit",
         "(tombstone)",
         "(batch of ",
+        "(retry 1)",
         "↪ partition",
         "in queue",
         "0 spans",
@@ -70,8 +71,8 @@ def test_ends_by_itself_with_waterfalls_and_a_summary() -> None:
 def test_the_summary_counts_every_message_and_span(as_json: list[dict[str, Any]]) -> None:
     summary = as_json[-1]["summary"]
     traces = as_json[:-1]
-    # 40 orders; of ten, one is withdrawn and one is refused
-    assert summary["messages_sent"] == summary["messages_processed"] == 40 + 32
+    # 40 orders; of ten, one is withdrawn and one is refused. What was paid is shipped, and has a receipt
+    assert summary["messages_sent"] == summary["messages_processed"] == 40 + 32 + 32
     assert summary["traces"] == summary["traces_whole"] == len(traces)
     assert summary["spans"] == summary["spans_exported"] == sum(len(trace["spans"]) for trace in traces)
     assert summary["spans_dropped"] == 0
@@ -91,11 +92,30 @@ def test_a_payment_is_in_its_order_s_trace_and_the_batch_links_to_it(as_json: li
             "process orders",
             "charge card",
             "send payments",
+            "send shop.receipt",
+            "process shop.receipt",
+            *(["send shop.receipt", "process shop.receipt"] if _is_retried(trace) else []),
+            "render receipt",
         ]
         (batch,) = trace["linked_spans"]
         assert batch["service"] == "shipping"
         assert trace["trace_id"] in {link["trace_id"] for link in batch["links"]}
         assert trace["spans"][2]["queue_ms"] is not None
+
+
+def _is_retried(trace: dict[str, Any]) -> bool:
+    return any(span["attributes"].get("celery.retries") for span in trace["spans"])
+
+
+def test_a_receipt_is_sent_by_celery_in_the_same_trace_and_a_retry_is_a_sibling(as_json: list[dict[str, Any]]) -> None:
+    retried = [trace for trace in as_json[:-1] if _is_retried(trace)]
+    assert len(retried) == 4, "every tenth order that was paid"
+    for trace in retried:
+        assert "receipts" in trace["services"]
+        first, second = (span for span in trace["spans"] if span["name"] == "process shop.receipt")
+        assert first["parent_id"] == second["parent_id"]
+        assert first["span_id"] in {link["span_id"] for link in second["links"]}
+        assert first["attributes"]["messaging.system"] == "filesystem"
 
 
 def test_refused_and_withdrawn_orders_are_seen(as_json: list[dict[str, Any]]) -> None:
@@ -123,7 +143,7 @@ def test_no_traces_at_all_are_a_failure_too() -> None:
     done = demo("--orders", "10", "--json", OTEL_SDK_DISABLED="true")
     assert done.returncode == 1
     problems = json.loads(done.stdout.splitlines()[-1])["summary"]["problems"]
-    assert problems == ["18 messages were sent, and 0 spans on the span topic say so"]
+    assert problems == ["26 messages were sent, and 0 spans on the span topic say so"]
 
 
 def test_runs_on_a_broker_that_is_there(embedded: Any) -> None:
@@ -132,7 +152,49 @@ def test_runs_on_a_broker_that_is_there(embedded: Any) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     traces = [json.loads(line) for line in done.stdout.splitlines()][:-1]
     destinations = {name for trace in traces for name in trace["destinations"]}
-    assert all(name.startswith("demo-") for name in destinations), "nobody else's topics are touched"
+    assert all(name.startswith("demo-") for name in destinations - {"receipts"}), "nobody else's topics are touched"
+
+
+def test_a_worker_that_loses_the_context_breaks_the_traces(tmp_path: Path) -> None:
+    """The demo checks Celery's part too: here, its signals are taken away from the worker."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if any('demo.receipts' in argument for argument in sys.orig_argv):\n"
+        "    import mqtrace.api\n"
+        "    mqtrace.api.instrument_celery.__code__ = (lambda app=None, *, tracer=None, **options: None).__code__\n"
+    )
+    done = demo("--orders", "10", "--json", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1, done.stdout[-2000:] + done.stderr
+    problems = json.loads(done.stdout.splitlines()[-1])["summary"]["problems"]
+    assert any("'send shop.receipt'" in one and "nobody who processed the message" in one for one in problems)
+
+
+def test_without_celery_its_part_is_left_out_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *rest: None if name == 'celery' else found(name, *rest)\n"
+    )
+    done = demo("--orders", "10", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "the receipts are left out, Celery is not installed: pip install 'mqtrace[demo]'" in done.stdout
+    assert "shop.receipt" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("rabbit", "--amqp takes a URL: write amqp://guest:guest@localhost:5672/"),
+        ("http://127.0.0.1/", "--amqp takes a URL: write amqp://guest:guest@localhost:5672/"),
+        ("amqp://shop:secret@127.0.0.1:1/", "no RabbitMQ serves this user at 127.0.0.1:1"),
+    ],
+)
+def test_a_rabbitmq_that_is_none_is_one_sentence(url: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--amqp", url, "--json"]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert "secret" not in error
+    assert error.count("\n") == 1
 
 
 def test_no_broker_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,21 +210,26 @@ def test_too_little_time_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_is_left_behind(how: signal.Signals) -> None:
+def test_no_process_and_no_file_is_left_behind(how: signal.Signals, tmp_path: Path) -> None:
     running = subprocess.Popen(
-        [*COMMAND, "--orders", "5000"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
+        [*COMMAND, "--orders", "5000"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(TMPDIR=str(tmp_path)),
+        cwd=ROOT,
     )
     try:
         watched = psutil.Process(running.pid)
         deadline = time.monotonic() + 20
-        while len(children := watched.children(recursive=True)) < 4 and time.monotonic() < deadline:
+        while len(children := watched.children(recursive=True)) < 5 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(children) >= 4, "the broker, the measurement and the consumers"
+        assert len(children) >= 5, "the broker, the measurement, the consumers and the worker"
         time.sleep(0.5)
         running.send_signal(how)
         status = running.wait(20)
         assert status == (-how if how is signal.SIGKILL else 128 + how)
         assert psutil.wait_procs(children, timeout=15)[1] == []
+        assert not list(tmp_path.iterdir()), "the folder that was Celery's broker"
         assert running.stderr is not None
         assert b"Traceback" not in running.stderr.read()
     finally:

@@ -20,11 +20,13 @@ from mqtrace.cli.tail import write_json
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Runs a small shop as three processes: a front that takes orders, a worker that charges them, a consumer that ships in
-batches. Their traces cross Kafka, leave on a span topic, and are read back, checked and drawn here.
+Runs a small shop as processes: a front that takes orders, a worker that charges them, a consumer that ships in batches,
+and a Celery worker that sends receipts, where Celery is installed. Their traces cross Kafka and Celery, leave on a span
+topic, and are read back, checked and drawn here.
 
 Without --bootstrap it starts a broker of its own, in memory, which is gone afterwards. On a broker of yours it makes
-topics and groups named demo-..., and deletes them at the end.
+topics and groups named demo-..., and deletes them at the end. With --amqp the receipts go on through a RabbitMQ of
+yours, and some come back as dead letters; its queues named demo-... are deleted at the end.
 """
 _EPILOG = "exit status: 0, or 1 when a trace is broken or a span was lost, or 2 when the demo could not run"
 _ORDERS: Final = 100
@@ -41,6 +43,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--bootstrap", metavar="HOST:PORT", help="a Kafka broker that is running")
+    parser.add_argument("--amqp", metavar="URL", help="a RabbitMQ that is running: amqp://user:password@host:5672/")
     parser.add_argument(
         "--orders", type=terminal.whole, default=_ORDERS, metavar="N", help=f"orders to make ({_ORDERS})"
     )
@@ -56,11 +59,13 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 def run(options: argparse.Namespace) -> int:
     """The command; its exit status."""
     from . import check, sums
-    from .course import Course
+    from .course import SHOP, Course
+    from .further import further
 
     console = None if options.json else terminal.console()
-    with _ended_cleanly(), _progress(console) as progress:
-        outcome = Course(options.bootstrap, options.orders, options.timeout, progress).run()
+    with _ended_cleanly(), further(options.amqp) as more, _progress(console) as progress:
+        hops = (*SHOP, *more.hops)
+        outcome = Course(options.bootstrap, options.orders, options.timeout, progress, hops, more.options).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
     problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received)
@@ -71,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         from . import report  # draws with rich, which only the extra installs
 
-        report.draw(console, outcome, broken, problems)
+        report.draw(console, outcome, broken, problems, more.left_out)
     return 1 if broken or problems else 0
 
 

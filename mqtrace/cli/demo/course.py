@@ -1,6 +1,6 @@
 """The course of the demo: start the broker and the stages, read the span topic meanwhile, stop the stages in order.
 
-The stages are a chain: the first ends by itself, each other one when it has received all that the one before it sent.
+The first stage ends by itself, each other one when it has received all that the one which feeds it has sent to it.
 A hop more is a :class:`Hop` more.
 """
 
@@ -34,13 +34,13 @@ class Hop:
     """A stage: a role of a module that calls :func:`mqtrace.cli.demo.stage.work`."""
 
     role: str
+    #: The role of the stage that feeds it; empty for the first.
+    after: str = ""
     module: str = "mqtrace.cli.demo.shop"
-    #: What only this stage needs to know, the address of another broker for example; ``stage.options`` there.
-    options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 #: The first makes the orders.
-SHOP: Final = (Hop("front"), Hop("payments"), Hop("shipping"))
+SHOP: Final = (Hop("front"), Hop("payments", "front"), Hop("shipping", "payments"))
 _TOPICS: Final = ("orders", "payments", "otlp_spans")
 
 
@@ -59,7 +59,10 @@ class Outcome:
 
 
 class Course:
-    """One run. ``progress`` is called with what is going on, often. ``timeout``: seconds for all of it."""
+    """One run. ``progress`` is called with what is going on, often. ``timeout``: seconds for all of it.
+
+    ``options``: what the stages need to know beside the Kafka broker, ``stage.options`` there.
+    """
 
     def __init__(
         self,
@@ -68,11 +71,13 @@ class Course:
         timeout: float,
         progress: Callable[[str], None],
         hops: Sequence[Hop] = SHOP,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._orders = orders
         self._progress = progress
         self._hops = hops
+        self._options = dict(options or {})
         self._began = time.monotonic()
         self._timeout = timeout
         self._prefix = "" if bootstrap is None else f"demo-{uuid.uuid4().hex[:6]}."
@@ -98,7 +103,7 @@ class Course:
             stack.callback(topic.close)
             stages = self._stages(stack, outcome.bootstrap, topic, cost)
             for hop, stage in stages.items():
-                outcome.sent[hop.role] = stage.said.get("sent", 0)
+                outcome.sent[hop.role] = sum(stage.said.get("sent", {}).values())
                 outcome.received[hop.role] = stage.said.get("received", 0)
                 outcome.stats[hop.role] = stage.said["stats"]
             self._last_spans(topic, sum(stats["spans_exported"] for stats in outcome.stats.values()))
@@ -110,7 +115,7 @@ class Course:
         return outcome
 
     def _stages(self, stack: ExitStack, bootstrap: str, topic: SpanTopic, cost: DemoProcess) -> dict[Hop, DemoProcess]:
-        """Run the chain from its first stage to its last; each has ended afterwards."""
+        """Run the stages from the first to the last; each has ended afterwards."""
         stages: dict[Hop, DemoProcess] = {}
 
         def start(hop: Hop) -> None:
@@ -119,7 +124,7 @@ class Course:
                 "bootstrap": bootstrap,
                 "orders": self._orders,
                 "prefix": self._prefix,
-                "options": dict(hop.options),
+                "options": self._options,
             }
             stages[hop] = stack.enter_context(DemoProcess(hop.module, json.dumps(told)))
             stages[hop].name = hop.role
@@ -131,11 +136,11 @@ class Course:
         while not all("ready" in stage.said for stage in consumers):
             self._turn(topic, "waiting for the consumer groups", "the consumers did not get ready", *consumers)
         start(self._hops[0])
-        before: DemoProcess | None = None
+        roles = {hop.role: stage for hop, stage in stages.items()}
         for hop in self._hops:
             stage = stages[hop]
             while not stage.ended:
-                if before is not None and stage.said.get("received", 0) >= before.said.get("sent", 0):
+                if hop.after and stage.said.get("received", 0) >= _sent(roles[hop.after], hop):
                     stage.tell_to_stop()
                 told = ", ".join(f"{one.role} {_count(one, stages)}" for one in self._hops)
                 self._turn(
@@ -146,7 +151,6 @@ class Course:
                 )
             if "stats" not in stage.said:
                 raise CommandError(f"the demo's {hop.role} process ended: {stage.failure or 'it said nothing more'}")
-            before = stage
         return {hop: stages[hop] for hop in self._hops}
 
     def _turn(self, topic: SpanTopic, doing: str, late: str, *processes: DemoProcess) -> None:
@@ -178,7 +182,12 @@ class Course:
                 quiet_since, known = time.monotonic(), self._reader.spans
 
 
+def _sent(stage: DemoProcess, to: Hop) -> int:
+    """How many messages a stage has sent to another."""
+    return int(stage.said.get("sent", {}).get(to.role, 0))
+
+
 def _count(hop: Hop, stages: dict[Hop, DemoProcess]) -> int:
     """How far a stage has come: what it received, or for the first one what it sent."""
     said = stages[hop].said
-    return int(said.get("received") or said.get("sent") or 0)
+    return int(said.get("received") or sum(said.get("sent", {}).values()))

@@ -25,9 +25,11 @@ def selection(traces: Sequence[Trace], broken: Mapping[str, object]) -> list[tup
         ("a broken trace", lambda trace: trace.trace_id in broken),
         (
             "an order, from the front to the batch that shipped it",
-            lambda trace: bool(trace.guests) and not trace.errors,
+            lambda trace: bool(trace.guests) and not (trace.errors or _is_retried(trace) or _is_dead_letter(trace)),
         ),
         ("an order that was refused", lambda trace: bool(trace.errors)),
+        ("a receipt that was retried: attempts side by side, each linked to the one before", _is_retried),
+        ("mail that came back: a dead letter", _is_dead_letter),
         ("an order that was withdrawn: a message without a value", _has_tombstone),
         ("a batch, with a link to every message in it", lambda trace: trace.first.batch_count is not None),
     ]
@@ -44,8 +46,22 @@ def _has_tombstone(trace: Trace) -> bool:
     return any(span.is_tombstone for span in trace.spans.values())
 
 
-def draw(console: Console, outcome: Outcome, broken: Mapping[str, Sequence[str]], problems: Sequence[str]) -> None:
-    """The selection, the sums, what is wrong, and how to go on."""
+def _is_retried(trace: Trace) -> bool:
+    return any(span.retries for span in trace.spans.values())
+
+
+def _is_dead_letter(trace: Trace) -> bool:
+    return any(span.is_dead_letter for span in trace.spans.values())
+
+
+def draw(
+    console: Console,
+    outcome: Outcome,
+    broken: Mapping[str, Sequence[str]],
+    problems: Sequence[str],
+    left_out: str = "",
+) -> None:
+    """The selection, the sums, what is wrong, what was left out, and how to go on."""
     waterfall = Waterfall(console)
     console.print()
     for title, trace in selection(outcome.traces, broken):
@@ -77,6 +93,8 @@ def draw(console: Console, outcome: Outcome, broken: Mapping[str, Sequence[str]]
         console.print(Text(f"broken: {sentence}", "red"))
     if len(sums["problems"]) > len(shown):
         console.print(Text(f"and {len(sums['problems']) - len(shown)} more", "red"))
+    if left_out:
+        console.print(Text(left_out, "yellow"))
     if not shown:
         _go_on(console)
 

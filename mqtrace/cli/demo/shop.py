@@ -2,16 +2,18 @@
 
 Three services, each a process of its own. The front takes orders, payments charges them and says so on a second topic,
 shipping packs what was paid, many at a time. Some orders are refused, some are withdrawn, which on Kafka is a message
-without a value (a tombstone). ``stage`` is the demo's: addresses, and when to stop.
+without a value (a tombstone). Payments also has a Celery worker send a receipt, see receipts.py. ``stage`` is the
+demo's: addresses, and when to stop.
 
 One line makes the tracer, one wraps each client, one decorates a handler: the context of a trace then rides in the
-messages' headers from process to process, and the spans of all three leave on a Kafka topic.
+messages' headers from process to process, and the spans of all of them leave on a Kafka topic.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer
 
@@ -22,6 +24,17 @@ from .stage import Stage, work
 
 class PaymentRefused(Exception):
     """The bank said no."""
+
+
+def celery_app(stage: Stage) -> Any:
+    """The app whose worker sends the receipts (receipts.py); None where Celery is not installed."""
+    if "receipts" not in stage.options:
+        return None
+    from .receipts import make_app
+
+    app = make_app(stage.options["receipts"])
+    mqtrace.instrument_celery(app)
+    return app
 
 
 def front(stage: Stage) -> None:
@@ -36,7 +49,7 @@ def front(stage: Stage) -> None:
             amount = 990 if number % 10 == 3 else 20 + number % 50
             order = None if withdrawn else json.dumps({"order": number, "amount": amount})
             producer.produce(stage.topic("orders"), key=f"order-{number}", value=order)
-            stage.sent()
+            stage.sent("payments")
         next_order = time.monotonic() + min(0.01, 1.5 / stage.orders)
         while (pause := next_order - time.monotonic()) > 0:
             producer.poll(pause)  # serves the delivery reports, which end the send spans
@@ -48,6 +61,7 @@ def payments(stage: Stage) -> None:
     tracer = mqtrace.configure("payments", sampler=1.0, exporter=stage.exporter)
     consumer = mqtrace.wrap(Consumer(stage.group("payments")))
     producer = mqtrace.wrap(Producer({"bootstrap.servers": stage.bootstrap, "linger.ms": 1}))
+    receipts = celery_app(stage)
 
     @mqtrace.consumer
     def charge(message: Message) -> None:
@@ -62,7 +76,10 @@ def payments(stage: Stage) -> None:
             if order["amount"] > 900:
                 raise PaymentRefused(f"{order['amount']} is over the card's limit")
         producer.produce(stage.topic("payments"), key=message.key(), value=value)
-        stage.sent()
+        stage.sent("shipping")
+        if receipts is not None:
+            receipts.send_task("shop.receipt", [order["order"]])
+            stage.sent("receipts")
 
     consumer.subscribe([stage.topic("orders")], on_assign=stage.ready)
     while stage.running:

@@ -1,8 +1,8 @@
 """What a process of the demo is told, and what it says: the frame around the shop's code.
 
 It is told by one JSON argument, and to stop by SIGTERM or by the end of its stdin, which also comes when the demo
-itself is killed. It says what it does in JSON lines on stdout: ``ready``, how many messages it ``received`` and
-``sent`` so far, and at its end the counts of its tracer.
+itself is killed. It says what it does in JSON lines on stdout: ``ready``, how many messages it ``received`` so far and
+how many it ``sent`` to which other stage, and at its end the counts of its tracer.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ class Stage:
         self.bootstrap: str = told["bootstrap"]
         #: Orders to make in all.
         self.orders: int = told["orders"]
-        #: What only this stage is told.
+        #: What else the stages are told: addresses of other brokers.
         self.options: Mapping[str, str] = told["options"]
         self._prefix: str = told["prefix"]
         self._stop = stop
-        self._counts = {"received": 0, "sent": 0}
+        self._received = 0
+        self._sent: dict[str, int] = {}
         self._said = 0.0
 
     @property
@@ -48,6 +49,10 @@ class Stage:
         """Whether to go on."""
         self._say_counts()
         return not self._stop.is_set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is time to stop, or for so long."""
+        self._stop.wait(seconds)
 
     def topic(self, name: str) -> str:
         """The name of a topic in this run: on a shared broker, one that nobody else has."""
@@ -63,24 +68,24 @@ class Stage:
             "fetch.wait.max.ms": 10,
         }
 
-    def ready(self, *_: object) -> None:
-        """Say that work can come; also as a consumer's ``on_assign``."""
+    def ready(self, *_: object, **__: object) -> None:
+        """Say that work can come; also as a consumer's ``on_assign``, and as the receiver of a signal."""
         say(ready=True)
 
     def received(self, messages: int = 1) -> None:
         """Say that messages have been dealt with."""
-        self._counts["received"] += messages
+        self._received += messages
         self._say_counts()
 
-    def sent(self, messages: int = 1) -> None:
-        """Say that messages have been passed on."""
-        self._counts["sent"] += messages
+    def sent(self, role: str) -> None:
+        """Say that a message has been passed on to the stage of this role."""
+        self._sent[role] = self._sent.get(role, 0) + 1
         self._say_counts()
 
     def _say_counts(self, *, now: bool = False) -> None:
         if now or time.monotonic() - self._said > _PACE:
             self._said = time.monotonic()
-            say(**self._counts)
+            say(received=self._received, sent=self._sent)
 
     def end(self) -> None:
         """Send what is left, and say how it went."""

@@ -1,0 +1,53 @@
+"""The stages beyond Kafka: Celery where it is installed, RabbitMQ where the demo is given one."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple
+
+from mqtrace.cli.trouble import CommandError
+
+from .course import Hop
+
+__all__ = ["Further", "further"]
+
+_RECEIPTS: Final = Hop("receipts", "payments", "mqtrace.cli.demo.receipts")
+_MAIL: Final = Hop("mail", "receipts", "mqtrace.cli.demo.mail")
+_INSTALL: Final = "pip install 'mqtrace[demo]'"
+
+
+class Further(NamedTuple):
+    """``options``: what the stages need to know. ``left_out``: a sentence where something is; else empty."""
+
+    hops: Sequence[Hop]
+    options: dict[str, str]
+    left_out: str = ""
+
+
+@contextmanager
+def further(amqp: str | None) -> Iterator[Further]:
+    """The stages, and the folder that is their broker while the block runs. ``amqp``: a RabbitMQ's URL.
+
+    CommandError where that is no URL, nobody answers there, or what it needs is not installed.
+    """
+    missing = [name for name in ("celery", "pika") if importlib.util.find_spec(name) is None]
+    if amqp is not None:
+        if missing:
+            raise CommandError(f"--amqp needs {' and '.join(missing)}: {_INSTALL}")
+        from .mail import ask
+
+        ask(amqp)
+    elif "celery" in missing:
+        yield Further((), {}, f"the receipts are left out, Celery is not installed: {_INSTALL}")
+        return
+    with tempfile.TemporaryDirectory(prefix="mqtrace-demo-", ignore_cleanup_errors=True) as folder:
+        options = {"receipts": folder}
+        if amqp is None:
+            yield Further((_RECEIPTS,), options)
+        else:
+            options |= {"amqp": amqp, "queues": f"demo-{uuid.uuid4().hex[:6]}"}
+            yield Further((_RECEIPTS, _MAIL), options)
