@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
+from weakref import WeakSet
 
 from . import tracer as tracers
 from .carriers import Carrier
@@ -38,6 +39,7 @@ __all__ = [
     "Operation",
     "carry",
     "close",
+    "forget",
     "register",
     "register_part",
     "start_batch",
@@ -109,9 +111,11 @@ class Operation:
         self.relation: Relation | None = relation
         self._bound = tracer is not None
         self._lock = threading.Lock()
+        with _registering:
+            _operations.add(self)
         self._follow(tracers.default() if tracer is None else tracer)
         if tracer is None:
-            tracers.followers.add(self)
+            tracers.follow(self)
             # configure() may have run between the two lines above
             self.follow(tracers.default())
 
@@ -162,6 +166,20 @@ class Operation:
             if key is not None and len(self.templates) < _DESTINATIONS:
                 self.templates[key] = template
         return template
+
+
+#: Every operation there is. Reentrant: a signal handler may wrap a client while another one is wrapped.
+_operations: WeakSet[Operation] = WeakSet()
+_registering = threading.RLock()
+
+
+def forget(keys: Iterable[Hashable]) -> None:
+    """Drop the templates of these keys in every operation, of whatever tracer: what they say no longer holds."""
+    with _registering:
+        operations = list(_operations)
+    for key in keys:
+        for operation in operations:
+            operation.forget(key)
 
 
 class Batch(NamedTuple):

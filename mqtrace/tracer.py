@@ -7,6 +7,7 @@ is the one that ``mqtrace.configure`` made; until then it is one that passes con
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -35,7 +36,7 @@ from .export.batch import COUNTS, DROP_REASONS
 from .sampling import Never, Rule, rules
 from .sampling.decision import SamplerDecider
 
-__all__ = ["CURRENT", "Follower", "SpanTracer", "default", "followers", "set_default"]
+__all__ = ["CURRENT", "Follower", "SpanTracer", "default", "follow", "followers", "set_default"]
 
 log = logging.getLogger("mqtrace")
 
@@ -269,8 +270,10 @@ class Follower(Protocol):
     def follow(self, tracer: SpanTracer) -> None: ...
 
 
-#: Everything that follows the default tracer.
+#: Everything that follows the default tracer. Added to by :func:`follow`.
 followers: WeakSet[Any] = WeakSet()
+# Clients are wrapped on any thread, and a set that grows while it is looked through raises. Reentrant: signal handlers.
+_following = threading.RLock()
 _default: SpanTracer | None = None
 
 
@@ -287,6 +290,14 @@ def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
     global _default
     before, _default = _default, tracer
     now = default()
-    for follower in list(followers):
+    with _following:
+        those = list(followers)
+    for follower in those:
         follower.follow(now)
     return before
+
+
+def follow(follower: Follower) -> None:
+    """Tell this of every new default tracer, as long as it lives."""
+    with _following:
+        followers.add(follower)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -98,9 +100,9 @@ def test_poll_is_the_clients_own(configuration: dict[str, Any], topic: str, made
     """FAULTS 8 and 14: an empty poll makes nothing and leaves nothing."""
     raw = made(Consumer(configuration))
     consumer = mqtrace.wrap(raw)
+    consumer.subscribe([topic])
     assert consumer.poll == raw.poll
     assert consumer.consume == raw.consume
-    consumer.subscribe([topic])
     for _ in range(20):
         consumer.poll(0)
     assert mqtrace.current_span().trace_id == "0" * 32
@@ -167,3 +169,114 @@ def test_a_pattern_tells_the_topic_too(configuration: dict[str, Any], topic: str
     with mqtrace.process(poll(consumer, 1)[0]) as span:
         pass
     assert span.attributes["messaging.consumer.group.name"] == configuration["group.id"]
+
+
+def test_a_later_group_of_a_topic_is_not_taken_for_the_one_before(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    """Of `process`, `each` and a tracer's own handlers too, which do not follow the default tracer."""
+    handle = spans.tracer.consumer(lambda message: None)
+    groups = [configuration["group.id"], f"{configuration['group.id']}-later"]
+    for group in groups:
+        consumer = mqtrace.wrap(Consumer)({**configuration, "group.id": group})
+        consumer.subscribe([topic])
+        first, second, third = poll(consumer, 3)
+        with mqtrace.process(first):
+            pass
+        list(mqtrace.each([second]))
+        handle(third)
+        consumer.close()
+    said = [span.attributes["messaging.consumer.group.name"] for span in spans]
+    assert said == [group for group in groups for _ in range(3)]
+
+
+@pytest.mark.parametrize("pattern", ["^{}[[:digit:]]+$", "^{}.*"])
+def test_a_pattern_that_only_the_client_can_read_is_learned_from_the_messages(
+    configuration: dict[str, Any], topic: str, made: Any, spans: Spans, pattern: str
+) -> None:
+    consumer = made(mqtrace.wrap(Consumer)(configuration))
+    consumer.subscribe([pattern.format(topic[:-5])])
+    with mqtrace.process(poll(consumer, 1)[0]) as span:
+        pass
+    assert span.attributes["messaging.consumer.group.name"] == configuration["group.id"]
+    own = consumer.poll == mqtrace.unwrap(consumer).poll
+    assert own is ("digit" not in pattern)
+
+
+@pytest.mark.parametrize("call", ["poll", "consume"])
+def test_what_was_subscribed_before_it_was_wrapped_is_known(
+    configuration: dict[str, Any], topic: str, made: Any, spans: Spans, call: str
+) -> None:
+    raw = Consumer(configuration)
+    raw.subscribe([topic])
+    consumer = made(mqtrace.wrap(raw))
+    messages = poll(consumer, 1) if call == "poll" else consumer.consume(1, 15)
+    with mqtrace.process(messages[0]) as span:
+        pass
+    assert span.attributes["messaging.consumer.group.name"] == configuration["group.id"]
+    consumer.subscribe([topic])
+    assert consumer.poll == raw.poll
+
+
+def test_the_callbacks_of_a_subscription_are_given_the_wrapped_consumer(
+    configuration: dict[str, Any], topic: str, made: Any, spans: Spans
+) -> None:
+    """A method of a user's subclass is not there on the client within."""
+
+    class Cook(mqtrace.wrap(Consumer)):  # type: ignore[misc]  # a class made at run time
+        def begin(self, partitions: list[TopicPartition]) -> None:
+            begun.append(partitions)
+            self.assign(partitions)
+
+    begun: list[Any] = []
+    ended: list[Any] = []
+    consumer = made(Cook(configuration))
+    consumer.subscribe([topic], lambda given, partitions: given.begin(partitions), on_revoke=lambda *a: ended.append(a))
+    with mqtrace.process(poll(consumer, 1)[0]) as span:
+        pass
+    assert span.attributes["messaging.consumer.group.name"] == configuration["group.id"]
+    assert {partition.topic for partition in begun[0]} == {topic}
+    consumer.close()
+    assert ended[0][0] is consumer
+    with pytest.raises(TypeError, match="on_assign expects a callable"):
+        made(Cook(configuration)).subscribe([topic], on_assign=7)
+
+
+def test_what_is_assigned_within_a_callback_does_not_end_the_subscription(
+    configuration: dict[str, Any], topic: str, made: Any, spans: Spans
+) -> None:
+    consumer = made(mqtrace.wrap(Consumer)(configuration))
+    consumer.subscribe([topic, f"{topic}-other"], on_assign=lambda given, _: given.assign([]))
+    for _ in range(20):
+        consumer.poll(0.1)
+    assert {topic, f"{topic}-other"} == set(vars(consumer)["topics"])
+
+
+def test_clients_are_wrapped_on_any_thread_while_tracers_come_and_go(configuration: dict[str, Any]) -> None:
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def wrap() -> None:
+        while not done.is_set():
+            try:
+                mqtrace.consumer(lambda message: None)
+            except BaseException as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=wrap) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    kept = [mqtrace.consumer(lambda message: None) for _ in range(2000)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            with record("shop"):
+                pass
+    finally:
+        sys.setswitchinterval(before)
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert len(kept) == 2000
+    assert failed == []

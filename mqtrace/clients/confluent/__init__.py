@@ -7,15 +7,16 @@ from typing import Any, Final
 
 import confluent_kafka
 
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import Proxy, class_attributes
 from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import MessageAdapter, register
+from mqtrace.messaging import Facts, MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
 from .facts import from_configuration, group_of
 from .message import ADAPTER
-from .producer import TracedProducer, TracedSerializingProducer, traced
+from .overridden import TracedOverridingProducer, has_own_produce, route_back
+from .producer import TracedProducer, TracedSerializingProducer, holds
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -43,17 +44,31 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     told = {name.replace("_", "."): value for name, value in options.items() if name != "on_delivery"}
     facts = from_configuration(told)
     if isinstance(client, confluent_kafka.Consumer):
-        return TracedConsumer(client, tracer, facts if facts.group else facts._replace(group=group_of(client)))
-    return traced(client, tracer, facts, **_reporting(options, told))
+        return TracedConsumer(client, tracer, _with_group(facts, client))
+    made: Any = _producer(client.__class__)
+    return made(
+        client,
+        tracer,
+        facts,
+        callback=options.get("on_delivery"),
+        callback_known="on_delivery" in options,
+        reported=_all_reported(told),
+    )
 
 
-def _reporting(options: Mapping[str, Any], configuration: Mapping[str, Any]) -> dict[str, Any]:
-    only_errors = str(configuration.get("delivery.report.only.error", "false")).lower() in ("true", "1")
-    return {
-        "callback": options.get("on_delivery"),
-        "callback_known": "on_delivery" in options,
-        "reported": not only_errors,
-    }
+def _producer(client: type) -> type[TracedProducer]:
+    if has_own_produce(client):
+        return TracedOverridingProducer
+    return TracedSerializingProducer if issubclass(client, confluent_kafka.SerializingProducer) else TracedProducer
+
+
+def _all_reported(configuration: Mapping[str, Any]) -> bool:
+    """Whether a successful send has a report."""
+    return str(configuration.get("delivery.report.only.error", "false")).lower() not in ("true", "1")
+
+
+def _with_group(facts: Facts, consumer: Any) -> Facts:
+    return facts if facts.group else facts._replace(group=group_of(consumer))
 
 
 _classes: dict[type, type] = {}
@@ -62,10 +77,9 @@ _classes: dict[type, type] = {}
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
     if issubclass(client, Proxy):
         return client
-    if issubclass(client, confluent_kafka.SerializingProducer):
-        base: type = TracedSerializingProducer
-    elif issubclass(client, confluent_kafka.Producer):
-        base = TracedProducer
+    base: type
+    if issubclass(client, confluent_kafka.Producer):
+        base = _producer(client)
     elif issubclass(client, confluent_kafka.Consumer):
         base = TracedConsumer
     else:
@@ -74,20 +88,51 @@ def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, A
     if plain and client in _classes:
         return _classes[client]
 
+    own_init = client.__init__ not in _CONSTRUCTORS
+
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         raw = client(*args, **kwargs)
-        configuration: dict[str, Any] = {**(args[0] if args and isinstance(args[0], Mapping) else {}), **kwargs}
+        configuration = _configuration(args, kwargs)
         configuration.update({name.replace("_", "."): value for name, value in options.items()})
         facts = from_configuration(configuration)
         if base is TracedConsumer:
-            TracedConsumer.__init__(self, raw, tracer, facts)
+            # A constructor of its own may have subscribed.
+            TracedConsumer.__init__(self, raw, tracer, _with_group(facts, raw), watches=own_init)
             return
         callback = configuration.get("on.delivery", configuration.get("on_delivery", configuration.get("dr_cb")))
         made_of: Any = base
-        made_of.__init__(self, raw, tracer, facts, **_reporting({"on_delivery": callback}, configuration))
+        made_of.__init__(
+            self,
+            raw,
+            tracer,
+            facts,
+            callback=callback,
+            # What a subclass's own constructor makes of its arguments is not known.
+            callback_known="on_delivery" in options or (not own_init if callback is None else holds(raw, callback)),
+            reported=_all_reported(configuration),
+        )
+        if client not in _OWN_CLASSES:
+            route_back(self, raw)
 
-    made = type(client.__name__, (base,), {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client})
+    attributes = {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client}
+    made = type(client.__name__, (base,), {**class_attributes(client, base), **attributes})
     made.__qualname__ = client.__qualname__
     if plain:
         _classes[client] = made
     return made
+
+
+_OWN_CLASSES: Final = (
+    confluent_kafka.Producer,
+    confluent_kafka.Consumer,
+    confluent_kafka.SerializingProducer,
+    confluent_kafka.DeserializingConsumer,
+)
+#: Constructors that take a configuration and nothing else.
+_CONSTRUCTORS: Final = tuple(client.__init__ for client in _OWN_CLASSES)
+
+
+def _configuration(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client is configured with: a mapping, by position or as ``conf``, and single settings over it."""
+    given = args[0] if args else kwargs.get("conf")
+    return {**(given if isinstance(given, Mapping) else {}), **kwargs}

@@ -6,17 +6,27 @@ sent; a message that cannot be queued gets the error under ``_error`` and the ot
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
-__all__ = ["is_sound", "produce"]
+__all__ = ["can_part", "plain_produce", "produce"]
 
 
-def is_sound(messages: object) -> bool:
-    """Whether the client would take this list; what it would not, it is given, so that the error is its own."""
+def can_part(raw: Any, messages: object) -> bool:
+    """Whether the messages may go one by one: the batch call is the client's own, and would take this list.
+
+    What it would not take, it is given, so that the error is its own.
+    """
+    if getattr(type(raw), "produce_batch", None) is not Producer.produce_batch:
+        return False
     return isinstance(messages, list) and bool(messages) and all(_is_message(message) for message in messages)
+
+
+def plain_produce(raw: Any) -> Callable[..., Any]:
+    """``Producer.produce`` of a client: like the batch call, past the serializers and what a subclass does."""
+    return Producer.produce.__get__(raw)  # type: ignore[no-any-return]  # a bound method
 
 
 def _is_message(message: object) -> bool:
@@ -29,13 +39,13 @@ def _is_message(message: object) -> bool:
 
 
 def produce(
-    raw: Any, topic: str, message: Mapping[str, Any], partition: int, callback: Any, headers: Any
+    call: Callable[..., Any], topic: str, message: Mapping[str, Any], partition: int, callback: Any, headers: Any
 ) -> KafkaError | None:
-    """Queue one message; the error for its ``_error``, or None."""
+    """Queue one message with ``call``, see :func:`plain_produce`; the error for its ``_error``, or None."""
     own = message.get("partition")
     given = message.get("callback")
     try:
-        raw.produce(
+        call(
             topic,
             message.get("value"),
             message.get("key"),

@@ -11,10 +11,8 @@ import gc
 from collections.abc import Callable
 from typing import Any, Final
 
-import confluent_kafka
-
 from mqtrace.carriers import KafkaHeaders
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import Proxy, is_the_users
 from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, start_send
 from mqtrace.messaging import Facts, Operation, carry
 from mqtrace.tracer import SpanTracer
@@ -63,7 +61,7 @@ class TracedProducer(Proxy):
         self._raw = raw
         # A call through __getattr__ costs more than the poll itself.
         for name in ("poll", "flush"):
-            if not hasattr(type(self), name):
+            if not is_the_users(type(self), name):
                 object.__setattr__(self, name, getattr(raw, name))
 
     def produce(
@@ -141,15 +139,16 @@ class TracedProducer(Proxy):
         if template is None:
             template = operation.make(key, SYSTEM, "send", str(topic), self._facts, kind="client")
         sending = start(template, current.get(), Span)
-        if sending.identity is None or not isinstance(topic, str) or not batches.is_sound(messages):
-            # what the client refuses, it refuses itself
+        if sending.identity is None or not isinstance(topic, str) or not batches.can_part(self._raw, messages):
+            # what the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own
             return int(self._raw.produce_batch(topic, messages, partition, callback))
         with sending:
             sending.set_attribute("messaging.batch.message_count", len(messages))
             sent = 0
+            produce = batches.plain_produce(self._raw)
             for message in messages:
                 headers = self._created(topic, sending)
-                error = batches.produce(self._raw, topic, message, partition, callback, headers)
+                error = batches.produce(produce, topic, message, partition, callback, headers)
                 if error is None:
                     sent += 1
                 else:
@@ -201,6 +200,13 @@ class TracedProducer(Proxy):
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("headers that cannot be read are sent as they are")
             return headers
+
+    def _await(self, span: SendSpan) -> None:
+        """Hold a span until its report."""
+        waiting = self._waiting
+        waiting.spans.append(span)
+        if len(waiting.spans) >= waiting.limit:
+            waiting.sweep()
 
     def _without_report(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
         try:
@@ -318,7 +324,6 @@ def holds_callback(raw: Any) -> bool:
     return any(callable(one) and not isinstance(one, type) for one in gc.get_referents(raw) if one is not own)
 
 
-def traced(raw: Any, tracer: SpanTracer | None, facts: Facts, **options: Any) -> TracedProducer:
-    """The proxy of a producer, by the signature of its ``produce``."""
-    serializing = isinstance(raw, confluent_kafka.SerializingProducer)
-    return (TracedSerializingProducer if serializing else TracedProducer)(raw, tracer, facts, **options)
+def holds(raw: Any, callback: Any) -> bool:
+    """Whether a client holds this callback, for whatever it is."""
+    return any(one is callback or one == callback for one in gc.get_referents(raw))

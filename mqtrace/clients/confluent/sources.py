@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
 
-from mqtrace.messaging import NOTHING_KNOWN, Facts
-from mqtrace.tracer import followers
+from mqtrace.messaging import NOTHING_KNOWN, Facts, forget
 
-__all__ = ["Source", "add", "drop", "facts_of", "is_shared"]
+__all__ = ["Source", "add", "drop", "facts_of", "is_readable", "is_shared"]
 
 
 class Source(Protocol):
@@ -34,9 +33,12 @@ class Source(Protocol):
         """Note from now on what is polled: a topic is shared with another group."""
 
 
+# What means another thing to POSIX than to Python, or will: Python warns of the last four, in the user's name.
+_POSIX: Final = ("[:", "[.", "[=", "[[", "--", "&&", "~~", "||")
 _sources: WeakSet[Source] = WeakSet()
 _shared: set[str] = set()
-_lock = threading.Lock()
+# Reentrant: a signal handler may close a consumer within any line below.
+_lock = threading.RLock()
 
 
 def add(source: Source, topics: Iterable[str]) -> None:
@@ -54,11 +56,7 @@ def add(source: Source, topics: Iterable[str]) -> None:
                 for one in readers:
                     one.note()
     # What templates say of these topics may be of another consumer.
-    for follower in list(followers):
-        forget = getattr(follower, "forget", None)
-        if forget is not None:
-            for topic in affected:
-                forget(topic)
+    forget(affected)
 
 
 def drop(source: Source) -> None:
@@ -77,7 +75,8 @@ def is_shared(topic: str) -> bool:
 
 def facts_of(message: object, topic: str | None) -> Facts:
     """What the consumer of a message is: nothing where none is wrapped, or where it cannot be told."""
-    readers = [one for one in list(_sources) if topic is None or _reads(one, topic)]
+    with _lock:
+        readers = [one for one in _sources if topic is None or _reads(one, topic)]
     if len({one.facts for one in readers}) == 1:
         return readers[0].facts
     for reader in readers:
@@ -86,14 +85,23 @@ def facts_of(message: object, topic: str | None) -> Facts:
     return NOTHING_KNOWN
 
 
+def is_readable(topic: object) -> bool:
+    """Whether a name or a pattern means here what it means to librdkafka: no POSIX class, no syntax of its own."""
+    if not isinstance(topic, str) or not topic.startswith("^"):
+        return True
+    if any(sign in topic for sign in _POSIX):
+        return False
+    try:
+        re.compile(topic)
+    except re.error:
+        return False
+    return True
+
+
 def _reads(source: Source, topic: str) -> bool:
     if topic in source.topics:
         return True
     for pattern in source.topics:
-        if pattern.startswith("^"):
-            try:
-                if re.match(pattern, topic):
-                    return True
-            except re.error:  # POSIX syntax that Python does not know: then the topic tells nothing
-                continue
+        if pattern.startswith("^") and is_readable(pattern) and re.match(pattern, topic):
+            return True
     return False
