@@ -63,7 +63,8 @@ class Proxy:
         return dir(self._raw)
 
     def __repr__(self) -> str:
-        return repr(self._raw)
+        # a traceback through a constructor that failed may be shown with its variables
+        return repr(self._raw) if "_raw" in self.__dict__ else object.__repr__(self)
 
     def __str__(self) -> str:
         return str(self._raw)

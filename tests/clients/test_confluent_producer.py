@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -399,6 +400,28 @@ def test_what_a_callback_raises_surfaces_as_before(configuration: dict[str, Any]
         outcomes.append(type(caught.value))
     assert outcomes[0] is outcomes[1]
     assert len(spans) == 1
+
+
+@pytest.mark.parametrize("call", ["poll", "flush"])
+def test_an_interrupt_within_a_delivery_report_is_one(
+    configuration: dict[str, Any], topic: str, spans: Spans, call: str
+) -> None:
+    """On Python 3.11 the client loses it, and ours may be the only callback there is."""
+    producer = mqtrace.wrap(Producer(configuration))
+    producer.produce(topic, b"1", on_delivery=lambda error, message: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        getattr(producer, call)(20)
+    assert len(spans) == 1
+
+
+def test_other_errors_of_a_report_are_left_alone(configuration: dict[str, Any], topic: str, spans: Spans) -> None:
+    def report(error: Any, message: Any) -> None:
+        raise SystemError("mine")
+
+    producer = mqtrace.wrap(Producer(configuration))
+    producer.produce(topic, b"1", on_delivery=report)
+    with pytest.raises(SystemError, match="mine"):
+        producer.flush(timeout=10)
 
 
 def test_a_message_that_is_not_delivered_is_an_error(configuration: dict[str, Any], topic: str, spans: Spans) -> None:

@@ -101,3 +101,10 @@ def test_super_reaches_every_method_of_the_client() -> None:
     cook = Cook({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
     assert (cook.poll(0), cook.consume(1, 0), cook.assignment()) == (("mine", None), ("mine", []), ("mine", []))
     cook.close()
+
+
+def test_it_can_be_shown_also_where_the_constructor_of_the_client_failed() -> None:
+    Wrapped: Any = mqtrace.wrap(Producer)
+    assert repr(Wrapped.__new__(Wrapped)).startswith("<mqtrace.")
+    raw = Producer({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    assert repr(mqtrace.wrap(raw)) == repr(raw)

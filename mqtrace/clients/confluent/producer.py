@@ -11,6 +11,8 @@ import gc
 from collections.abc import Callable
 from typing import Any, Final
 
+import confluent_kafka
+
 from mqtrace.carriers import KafkaHeaders
 from mqtrace.clients.proxy import Proxy, is_the_users
 from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, start_send
@@ -19,6 +21,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import batches
 from .facts import SYSTEM
+from .interrupts import interruptible
 from .waiting import Waiting
 
 __all__ = ["TracedProducer", "TracedSerializingProducer"]
@@ -62,7 +65,13 @@ class TracedProducer(Proxy):
         # A call through __getattr__ costs more than the poll itself.
         for name in ("poll", "flush"):
             if not is_the_users(type(self), name):
-                object.__setattr__(self, name, getattr(raw, name))
+                object.__setattr__(self, name, self._way(name))
+
+    def _way(self, name: str) -> Callable[..., Any]:
+        method = super()._way(name)
+        own = getattr(confluent_kafka.Producer, name, None)
+        serves = name in ("poll", "flush") and getattr(type(self._raw), name, None) is own
+        return interruptible(method) if serves else method
 
     def produce(
         self,
