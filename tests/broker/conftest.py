@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,8 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented, not in __all__
+
+import mqtrace
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _RUN = _CHECKOUT / ".brokers" / f"pytest-{os.getpid()}"
@@ -142,6 +147,124 @@ def topic(kafka: str) -> str:
 def group() -> str:
     """A consumer group that nobody has used."""
     return f"group-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def consumer_of(kafka: str, group: str) -> Iterator[Callable[..., Any]]:
+    """``consumer_of(topic, ..., kind=wrap(Consumer), **settings)``: one that reads from the beginning; closed later.
+
+    Settings are written with ``_`` for ``.``. Its group is new for every test unless ``group_id`` says another. The
+    embedded broker lets the first member of a group wait 3 s, so there the partitions are assigned.
+    """
+    consumers: list[Any] = []
+
+    def make(*topics: str, kind: Any = None, **settings: Any) -> Any:
+        configuration = {"group_id": group, "auto_offset_reset": "earliest", "client_id": "cook", **settings}
+        made = (kind or mqtrace.wrap(Consumer))(
+            {
+                "bootstrap.servers": kafka,
+                **{
+                    name if name == "on_commit" else name.replace("_", "."): configuration[name]
+                    for name in configuration
+                },
+            }
+        )
+        consumers.append(made)
+        if topics and kafka in _EMBEDDED:
+            known = {topic: made.list_topics(topic, timeout=20).topics[topic].partitions for topic in topics}
+            made.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for topic in topics for one in known[topic]])
+        elif topics:
+            made.subscribe(list(topics))
+        return made
+
+    yield make
+    for consumer in consumers:
+        consumer.close()
+
+
+class OwnKafka:
+    """A real broker that a test may kill: no other test and no person uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._environment = {
+            "MQTRACE_BROKERS_DIR": str(folder),
+            "MQTRACE_CACHE_DIR": os.environ.get("MQTRACE_CACHE_DIR") or str(_CHECKOUT / ".brokers" / "cache"),
+        }
+        self.address = self.start(MQTRACE_KAFKA_PORT="0")
+
+    def start(self, **environment: str) -> str:
+        """Start it, again on the same port and data; gives its address."""
+        return _address(_compose("up", "--no-install", "kafka", **self._environment, **environment), "KAFKA_BOOTSTRAP")
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that loses its power."""
+        ((pid, _),) = json.loads((self._folder / "kafka" / "state.json").read_text())["processes"]
+        os.kill(pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """Stop it, if it lives, and remove its data."""
+        _compose("down", "--erase", **self._environment)
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[OwnKafka]:
+    """A real Kafka of this test's own: ``address``, ``kill()``, ``start()``."""
+    try:
+        broker = OwnKafka(tmp_path / "brokers")
+    except _Absent as absent:
+        if os.environ.get("CI"):
+            pytest.fail(f"no kafka of its own: {absent}", pytrace=False)
+        pytest.skip(f"no kafka of its own: {absent}")
+    yield broker
+    broker.end()
+
+
+@pytest.fixture
+def polled() -> Callable[..., list[Any]]:
+    """``polled(consumer, count)``: so many messages of it, events left out."""
+
+    def poll(consumer: Any, count: int, seconds: float = 30.0) -> list[Any]:
+        found: list[Any] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                found.append(message)
+        assert len(found) == count
+        return found
+
+    return poll
+
+
+@pytest.fixture
+def exported() -> Callable[..., list[tuple[str, Any]]]:
+    """``exported(bootstrap, topic, count)``: (service, span) of so many spans on a span topic.
+
+    Decoded by ``opentelemetry-proto``, as the OpenTelemetry Collector decodes them.
+    """
+
+    def read(bootstrap: str, topic: str, count: int, seconds: float = 30.0) -> list[tuple[str, Any]]:
+        from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+        settings = {"bootstrap.servers": bootstrap, "group.id": f"read-{uuid.uuid4().hex[:12]}"}
+        consumer = Consumer(settings)
+        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
+        found: list[tuple[str, Any]] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None or message.error() is not None:
+                continue
+            for resource in TracesData.FromString(message.value() or b"").resource_spans:
+                service = {one.key: one.value.string_value for one in resource.resource.attributes}["service.name"]
+                found += [(service, span) for scope in resource.scope_spans for span in scope.spans]
+        consumer.close()
+        assert len(found) >= count, f"{len(found)} of {count} spans are on {topic}"
+        return found
+
+    return read
 
 
 @functools.cache
