@@ -115,7 +115,7 @@ def zipkin_url() -> str:
 
 
 def _reader(name: str, variable: str) -> str:
-    """A reader that runs: none is started, because building one takes minutes; so none is missed in CI either."""
+    """A reader that runs. None is started, since building one takes minutes: `.ci/run` starts those it can."""
     if address := os.environ.get(variable):
         return address
     if (_CHECKOUT / "compose" / "up").is_file():
