@@ -99,7 +99,7 @@ def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, A
             # A constructor of its own may have subscribed.
             TracedConsumer.__init__(self, raw, tracer, _with_group(facts, raw), watches=own_init)
             return
-        callback = configuration.get("on.delivery", configuration.get("on_delivery", configuration.get("dr_cb")))
+        callback = configuration.get("on.delivery", configuration.get("on_delivery"))
         made_of: Any = base
         made_of.__init__(
             self,
