@@ -130,7 +130,9 @@ def _value(value: dict[str, Any]) -> Any:
 
 
 def _attributes(of: dict[str, Any]) -> dict[str, Any]:
-    return {one["key"]: _value(one["value"]) for one in of.get("attributes", [])}
+    told = {one["key"]: _value(one["value"]) for one in of.get("attributes", [])}
+    # Jaeger takes a child that begins after its parent's end, which is what a queue is for, for a skewed clock.
+    return {name: value for name, value in told.items() if not name.startswith("@jaeger@")}
 
 
 def _by_id(resources: list[dict[str, Any]], trace_id: str) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -171,10 +173,10 @@ def _holds(deed: _Deed, spans: dict[str, tuple[str, dict[str, Any]]]) -> None:
     assert processed["status"]["code"] == 2
     assert processed["status"]["message"] == "no such pizza"
     assert not sent.get("status", {}).get("code")
-    hot, failed = processed["events"]
-    assert (hot["name"], _attributes(hot)) == ("oven is hot", {"degrees": 300})
-    assert failed["name"] == "exception"
-    assert _attributes(failed)["exception.message"] == "no such pizza"
+    events = {event["name"]: _attributes(event) for event in processed["events"]}  # Jaeger puts them in another order
+    assert set(events) == {"oven is hot", "exception"}
+    assert events["oven is hot"] == {"degrees": 300}
+    assert events["exception"]["exception.message"] == "no such pizza"
     for span in (order, sent, processed):
         assert 0 <= int(span["endTimeUnixNano"]) - int(span["startTimeUnixNano"]) < 60e9
     assert int(sent["startTimeUnixNano"]) <= int(processed["startTimeUnixNano"])
