@@ -122,6 +122,65 @@ def test_a_returned_message_ends_its_own_span_with_an_error(
     assert returned[0][0] is channel
 
 
+@pytest.mark.parametrize("own", [{"traceparent": TRACEPARENT}, None])
+def test_a_returned_message_without_our_traceparent_is_found_by_where_it_was_sent(
+    raw: Any, channel: Any, connection: Connection, own: Any
+) -> None:
+    with record(propagators="tracecontext" if own else "b3") as spans:
+        again = mqtrace.wrap(mqtrace.unwrap(channel))
+        confirming(again, connection)
+        for routing_key in ("orders", "nowhere", "nowhere"):
+            again.basic_publish("", routing_key, b"", BasicProperties(headers=own), mandatory=True)
+            properties = connection.written[-1][1][0]
+            if routing_key == "nowhere":
+                returned = Basic.Return(312, "NO_ROUTE", "", routing_key)
+                connection.callbacks.process(1, "_on_return", raw, raw, returned, properties, b"")
+        answer(connection, Basic.Ack(3, True))
+        assert [span.attributes.get("error.type") for span in spans] == [
+            None,
+            "pika.exceptions.UnroutableError",
+            "pika.exceptions.UnroutableError",
+        ]
+
+
+def test_confirm_delivery_again_goes_on_counting(channel: Any, connection: Connection, spans: Spans) -> None:
+    first = confirming(channel, connection)
+    channel.basic_publish("", "orders", b"")
+    second = confirming(channel, connection)
+
+    def also(given: Any) -> None:
+        second.append(given.method)
+
+    channel.confirm_delivery(also)
+    channel.confirm_delivery(also)
+    channel.basic_publish("", "orders", b"")
+    assert not spans
+    answer(connection, Basic.Nack(2))
+    assert [span.status for span in spans] == ["error"]
+    answer(connection, Basic.Ack(1))
+    assert [span.status for span in spans] == ["error", "unset"]
+    assert (len(first), len(second)) == (2, 4), "each callback once, as without tracing"
+    assert spans.tracer.stats()["calls_ignored"] == 0
+
+
+def test_what_is_no_business_of_tracing_reaches_the_channel(raw: Any, channel: Any, connection: Connection) -> None:
+    seen: list[Any] = []
+    channel.add_callback(seen.append, [Basic.CancelOk], one_shot=True)
+    channel.add_on_cancel_callback(seen.append)
+    channel.add_on_flow_callback(seen.append)
+    channel.callbacks.add(1, Basic.RecoverOk, seen.append)
+    for method in (Basic.CancelOk("tag"), Basic.Cancel("tag"), Basic.RecoverOk()):
+        connection.callbacks.process(1, method.NAME, raw, frame.Method(1, method))
+    assert [type(one.method) for one in seen] == [Basic.CancelOk, Basic.Cancel, Basic.RecoverOk]
+    assert channel.connection is raw.connection
+    assert channel.callbacks is raw.callbacks
+    assert channel.channel_number == 1
+    assert channel.consumer_tags == raw.consumer_tags
+    assert channel.CLOSED == raw.CLOSED
+    channel.flow_active = False
+    assert raw.flow_active is False
+
+
 def test_a_channel_that_closes_answers_no_more(raw: Any, channel: Any, connection: Connection, spans: Spans) -> None:
     closed: list[Any] = []
     channel.add_on_close_callback(lambda given, reason: closed.append(given))

@@ -231,6 +231,9 @@ class TracedChannel(Proxy):
         """``confirm_delivery`` of the channel: from here on send spans end when the broker answers."""
         if not callable(ack_nack_callback):
             return self._raw.confirm_delivery(ack_nack_callback, *args, **kwargs)
+        if self._confirms is not None:  # the broker goes on counting, and answers both callbacks, or the same one once
+            again = self._confirms if ack_nack_callback == self._confirms.callback else ack_nack_callback
+            return self._raw.confirm_delivery(again, *args, **kwargs)
         confirms = Confirms(self._operation, ack_nack_callback)
         result = self._raw.confirm_delivery(confirms, *args, **kwargs)
         self._raw.add_on_return_callback(confirms.returned)

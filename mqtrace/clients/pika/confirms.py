@@ -2,7 +2,9 @@
 
 RabbitMQ counts the messages of a channel from the moment it is in confirm mode, from 1, and acknowledges by that number
 (https://www.rabbitmq.com/docs/confirms#publisher-confirms). A mandatory message without a queue is returned before it
-is acknowledged; the returned properties still hold the context that went out with it.
+is acknowledged; the returned properties still hold the context that went out with it. Where that is not the span's (a
+traceparent of the user's own, another format), it is the first message to that destination that was not returned yet:
+messages are returned in the order in which they were published.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 from pika.spec import Basic  # type: ignore[import-untyped]  # pika ships no types
 
+from mqtrace.clients.amqp import destination
 from mqtrace.core import SendSpan
 from mqtrace.messaging import Operation
 from mqtrace.tracer import SpanTracer
@@ -60,13 +63,26 @@ class Confirms:
     def returned(self, channel: Any, method: Any, properties: Any, body: Any) -> None:
         """A mandatory message came back: its span failed, and ends with the answer that follows."""
         try:
-            identity = (properties.headers or {}).get("traceparent")
-            for span in reversed(self.open.values()):
-                if identity == span.identity.decode("ascii"):
-                    _fail(span, "pika.exceptions.UnroutableError", f"{method.reply_code} {method.reply_text}")
-                    return
+            span = self._sent_with(properties.headers or {}) or self._sent_to(
+                destination(method.exchange, method.routing_key)
+            )
+            if span is not None:
+                _fail(span, "pika.exceptions.UnroutableError", f"{method.reply_code} {method.reply_text}")
         except Exception:  # noqa: BLE001  # as above
             self.operation.tracer.complain("a returned message could not be read")
+
+    def _sent_with(self, headers: Any) -> SendSpan | None:
+        identity = headers.get("traceparent")
+        for span in reversed(self.open.values()):
+            if identity == span.identity.decode("ascii"):
+                return span
+        return None
+
+    def _sent_to(self, name: str) -> SendSpan | None:
+        for span in self.open.values():
+            if span.template.destination == name and span.status == "unset":
+                return span
+        return None
 
     def closed(self, channel: Any, reason: Any) -> None:
         """The channel is closed: no answer will come."""
