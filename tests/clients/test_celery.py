@@ -299,6 +299,20 @@ def test_an_eta_is_a_delay_too_with_a_time_zone_and_without(app: Celery, spans: 
         assert 29 < delay <= 30
 
 
+def test_a_message_from_the_future_waited_for_nothing(
+    app: Celery, spans: Spans, await_spans: Callable[[int], Spans]
+) -> None:
+    ahead = int(time.time() * 1000) + 60_000
+    mqtrace.uninstrument_celery()
+    headers = {"traceparent": FOREIGN, "tracestate": f"mqtrace=t:{ahead},theirs=1"}
+    app.tasks["shop.add"].apply_async((1,), headers=headers, countdown=0.5)
+    mqtrace.instrument_celery()
+    (run,) = await_spans(1)
+    assert run.attributes["messaging.message.receive.latency"] == 0.0
+    assert run.trace_state == "theirs=1"
+    assert spans.tracer.stats()["clock_skew"] == 1
+
+
 # ---------------------------------------------------------------------- ends
 
 

@@ -98,6 +98,7 @@ class Shop:
             "BROKER": broker,
             "TRANSPORT_OPTIONS": options,
             "QUEUE": f"shop-{uuid.uuid4().hex[:8]}",
+            "PLACE": str(place),
             "SPANS": str(self.file),
             "PYTHONPATH": os.pathsep.join(
                 [str(place), str(Path(mqtrace.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -80,7 +80,6 @@ _APPS = {
 def shop(make_shop: Callable[..., Any], redis_url: str, request: pytest.FixtureRequest) -> Any:
     made = make_shop(redis_url, app=_APPS[request.param])
     (made.place / "shopconfig.py").write_text(_CONFIG, encoding="utf-8")
-    made.environment["PLACE"] = str(made.place)
     return made
 
 
@@ -132,3 +131,23 @@ def test_the_beat_of_a_worker_loses_no_span(shop: Any, pool: str) -> None:
     assert len(runs) == shop.succeeded()
     assert len(sends) == shop.log().count("Sending due task")
     assert {run["parentSpanId"] for run in runs} <= {send["spanId"] for send in sends}
+
+
+def test_it_may_be_called_in_each_child_of_a_pool(make_shop: Callable[..., Any], redis_url: str) -> None:
+    """As with tracers whose threads do not survive a fork; a child that is recycled loses no span."""
+    begin = """
+from celery.signals import worker_process_init
+
+@worker_process_init.connect
+def begin(**_):
+    mqtrace.configure("child", exporter="file://" + os.environ["SPANS"])
+    mqtrace.instrument_celery(flush_timeout=5.0)
+"""
+    shop = make_shop(redis_url, app=_AFTER + begin + _SETTINGS + _REST)
+    worker = shop.worker("-c", "2", "--max-tasks-per-child=3")
+    shop.publish("[shop.add.delay(number) for number in range(20)]")
+    shop.until(lambda: shop.succeeded() == 20, "the tasks ran")
+    assert shop.stop(worker) == 0
+    runs = shop.named("process shop.add")
+    assert len({run["attributes"]["messaging.message.id"] for run in runs}) == len(runs) == 20
+    assert _services(shop) == {"process shop.add": {"child"}}
