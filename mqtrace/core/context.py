@@ -14,7 +14,9 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol
 
-__all__ = ["EMPTY", "Context", "Decision", "Frame", "current"]
+from .identity import is_canonical
+
+__all__ = ["EMPTY", "Context", "Decision", "Frame", "current", "is_frame"]
 
 #: How a root, or the child of a remote parent, is decided. ``flag``: the sampled bit of the identity.
 #: ``defer``: the other side left it open (B3 without a sampling state), so the sampler is asked.
@@ -31,6 +33,19 @@ class Frame(Protocol):
     def state(self) -> str | None: ...
     @property
     def baggage(self) -> Mapping[str, str] | None: ...
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a user may make this current, or a parent: it has a frame's slots, and they hold what can travel."""
+    try:
+        identity, state, baggage = value.identity, value.state, value.baggage
+    except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
+        return False
+    return (
+        (identity is None or (isinstance(identity, bytes) and is_canonical(identity)))
+        and (state is None or isinstance(state, str))
+        and (baggage is None or isinstance(baggage, Mapping))
+    )
 
 
 _NO_BAGGAGE: Final[Mapping[str, str]] = MappingProxyType({})
@@ -102,7 +117,7 @@ class Context:
         """The text of ``tracestate``; empty where there is none."""
         return self.state or ""
 
-    def with_baggage(self, **members: str) -> Context:
+    def with_baggage(self, /, **members: str) -> Context:
         """The same trace with these baggage members set over what is there (W3C Baggage, section 3.2)."""
         merged = {**(self.baggage or _NO_BAGGAGE), **members}
         return Context(self.identity, self.state, MappingProxyType(merged), self.decision)
@@ -111,6 +126,11 @@ class Context:
         """A copy in which the named slots differ."""
         values = {name: getattr(self, name) for name in self.__slots__}
         return Context(**{**values, **slots})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process, a pool's: a read-only view of baggage cannot be pickled by itself."""
+        baggage = None if self.baggage is None else dict(self.baggage)
+        return type(self), (self.identity, self.state, baggage, self.decision)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Context):
@@ -122,7 +142,7 @@ class Context:
 
     def __repr__(self) -> str:
         shown = (
-            self.identity.decode("ascii") if self.identity else None,
+            self.identity.decode("ascii") if isinstance(self.identity, bytes) else self.identity,
             self.state,
             self.baggage,
             self.decision,
