@@ -11,7 +11,7 @@ from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.proxy import Proxy, unwrap
 from .config import Settings, read
-from .core import NOOP, Clock, Context, Frame, Mistakes, NoopSpan, Span, current, current_span
+from .core import NOOP, Clock, Context, Frame, Mistakes, NoopSpan, Span, current, current_span, is_frame
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
@@ -261,8 +261,9 @@ class use:  # used as a function: with mqtrace.use(context)
     __slots__ = ("_context", "_tokens")
 
     def __init__(self, context: Frame | None) -> None:
-        if context is not None and not hasattr(context, "identity"):
-            raise TypeError(f"mqtrace.use takes a span or a Context, not {type(context).__qualname__}")
+        if context is not None and not is_frame(context):
+            what = "one that cannot be" if isinstance(context, Context) else type(context).__qualname__
+            raise TypeError(f"mqtrace.use takes a span or a Context, not {what}")
         self._context = None if context is NOOP else context
         self._tokens: list[Any] = []
 

@@ -20,6 +20,7 @@ from .core import (
     Attribute,
     Clock,
     Context,
+    Details,
     Frame,
     Kind,
     Mistakes,
@@ -30,7 +31,11 @@ from .core import (
     Span,
     Template,
     current,
+    is_frame,
+    is_time,
+    pairs,
     start,
+    text,
 )
 from .export.batch import COUNTS, DROP_REASONS
 from .sampling import Never, Rule, rules
@@ -43,6 +48,7 @@ log = logging.getLogger("mqtrace")
 _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
 # Names of a user's own spans: beyond these many a template is made anew each time.
 _NAMES: Final = 1024
+_NONE: Final[tuple[Any, ...]] = ()
 
 
 class _Current:
@@ -164,7 +170,7 @@ class SpanTracer:
         *,
         kind: Kind = "internal",
         parent: Frame | _Current | None = CURRENT,
-        links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = (),
+        links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = _NONE,
         attributes: Mapping[str, object] | None = None,
         start_time: int | None = None,
     ) -> Span | NoopSpan:
@@ -174,45 +180,68 @@ class SpanTracer:
         pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: what cannot be used is
         ignored and counted.
         """
-        above = current.get() if isinstance(parent, _Current) else parent
+        above = current.get() if isinstance(parent, _Current) else self._parent(parent)
         template = self._names.get((name, kind)) if type(name) is str and type(kind) is str else None
         if template is None:
             template = self._named(name, kind)
-        if above is not None and not hasattr(above, "identity"):
-            self.mistakes.calls_ignored += 1
-            above = None
+        if attributes is not None and type(attributes) is not dict:
+            attributes = self._copied(attributes)
         span = start(template, above, Span, attributes)  # type: ignore[arg-type]  # a sampler sees them as given
         if isinstance(span, NoopSpan):
             return span
         if attributes:
             span.set_attributes(attributes)
         if start_time is not None:
-            if isinstance(start_time, int) and 0 < start_time < 1 << 63:
-                span.begun = self.pipeline.clock.reading(start_time)
-            else:
-                self.mistakes.calls_ignored += 1
-        if links:
+            self._begin_at(span, start_time)
+        if links is not _NONE:
             self._link(span, links)
         return span
+
+    def _parent(self, parent: Frame | None) -> Frame | None:
+        if parent is None or is_frame(parent):
+            return parent
+        self.mistakes.calls_ignored += 1
+        return None
+
+    def _copied(self, attributes: Mapping[str, object]) -> dict[str, object] | None:
+        """Attributes of a mapping that is no dict, so that what it may raise is raised here."""
+        try:
+            return dict(pairs(attributes))  # type: ignore[arg-type]  # None is a TypeError, and keys are looked at later
+        except Exception:  # noqa: BLE001  # no mapping, or keys that have no hash or raise from it
+            self.mistakes.calls_ignored += 1
+            return None
+
+    def _begin_at(self, span: Span, start_time: int) -> None:
+        if not is_time(start_time):
+            self.mistakes.calls_ignored += 1
+            return
+        span.begun = self.pipeline.clock.reading(start_time)
+        if span.details is None:
+            span.details = Details()
+        span.details.start_time = start_time
 
     def _link(self, span: Span, links: Iterable[Any]) -> None:
         try:
             for link in links:
-                pair: Any = link if isinstance(link, tuple) and len(link) == 2 else (link, None)
+                pair: Any = link if type(link) is tuple and len(link) == 2 else (link, None)
                 span.add_link(pair[0], pair[1])
-        except TypeError:  # no iterable
+        except Exception:  # noqa: BLE001  # no iterable, or one that raises
             self.mistakes.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
-        if not isinstance(name, str):
+        plain, sort = text(name), text(kind)
+        if plain is None:
             self.mistakes.calls_ignored += 1
-            name = "unnamed"
-        if kind not in _KINDS:
+            plain = "unnamed"
+        if sort not in _KINDS:
             self.mistakes.calls_ignored += 1
-            kind = "internal"
-        template = self.template(name, kind, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
+            sort = "internal"
+        kept = self._names.get((plain, sort))
+        if kept is not None:  # a StrEnum's member was given, whose text is known
+            return kept
+        template = self.template(plain, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
         if len(self._names) < _NAMES:
-            self._names[name, str(kind)] = template
+            self._names[plain, sort] = template
         return template
 
     # ------------------------------------------------------------------ contexts

@@ -165,3 +165,9 @@ def test_asyncio_clients_are_refused_in_a_sentence() -> None:
 def test_the_fixture_records(record: Any) -> None:
     record.tracer.start_span("seen").end()
     assert [span.name for span in record] == ["seen"]
+
+
+@pytest.mark.parametrize("context", [7, "x", mqtrace.Context(b"short"), object()])
+def test_use_of_what_cannot_be_current_is_a_type_error(context: Any) -> None:
+    with pytest.raises(TypeError, match="takes a span or a Context"):
+        mqtrace.use(context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -151,6 +152,60 @@ def test_calls_of_start_span_that_cannot_be_meant_never_raise(parent: Any) -> No
         tracer.start_span("f", links=7).end()
     assert [span.name for span in spans] == ["unnamed", "a", "b", "c", "d", "e", "f"]
     assert spans.tracer.stats()["calls_ignored"] == 7
+
+
+class Raising:
+    """Raises whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ZeroDivisionError
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+    def __iter__(self) -> Any:
+        raise ZeroDivisionError
+
+
+def test_arguments_of_start_span_whose_own_methods_raise_are_ignored_and_counted() -> None:
+    with record() as spans:
+        tracer: Any = spans.tracer
+        odd = Raising()
+        tracer.start_span("a", kind=odd, parent=odd, links=odd, attributes=odd, start_time=odd).end()
+        tracer.start_span(odd).end()
+        tracer.start_span("b", parent=mqtrace.Context(b"short")).end()
+        tracer.start_span("c", start_time=True).end()
+        tracer.start_span("d", links=map(tracer.extract, [{}, 5])).end()  # the second of them is a TypeError
+    assert [span.name for span in spans] == ["a", "unnamed", "b", "c", "d"]
+    assert spans.tracer.stats()["calls_ignored"] == 10
+    assert spans[3].start_time > 1
+
+
+def test_a_names_enum_is_its_text() -> None:
+    class Names(StrEnum):
+        CHARGE = "charge card"
+
+    with record() as spans:
+        for _ in range(2):
+            spans.tracer.start_span(Names.CHARGE).end()
+    assert [type(span.name) for span in spans] == [str, str]
+    assert spans[0].template is spans[1].template
+
+
+def test_a_start_time_stays_when_the_wall_clock_is_set() -> None:
+    clock = FakeClock()
+    with record(clock=clock) as spans:
+        span = spans.tracer.start_span("late", start_time=1_600_000_000_000_000_000)
+        clock.set_wall(1_800_000_000_000_000_000)
+        clock.refresh()
+        span.end()
+    assert spans[0].start_time == 1_600_000_000_000_000_000
 
 
 def test_a_span_may_have_the_users_times_links_and_parent() -> None:

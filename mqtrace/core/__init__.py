@@ -6,17 +6,17 @@ below it, so that a compiled core can stand in for the modules here without a ch
 
 from __future__ import annotations
 
-from .attributes import Attribute, Limits
+from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
-from .context import EMPTY, Context, Decision, Frame, current
+from .context import EMPTY, Context, Decision, Frame, current, is_frame
 from .decide import start, start_process_below
-from .details import Event, Link, Status
+from .details import Details, Event, Link, Status
 from .encode import encode_span, request, wrap
 from .identity import is_canonical, is_valid, new_span_id, use_randomness
 from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
-from .span import Span, restore
+from .span import Span, is_time, restore
 from .template import Decider, Kind, Relation, Template
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Context",
     "Decider",
     "Decision",
+    "Details",
     "Event",
     "Frame",
     "Kind",
@@ -50,8 +51,11 @@ __all__ = [
     "current_span",
     "encode_span",
     "is_canonical",
+    "is_frame",
+    "is_time",
     "is_valid",
     "new_span_id",
+    "pairs",
     "request",
     "restore",
     "start",
@@ -59,6 +63,7 @@ __all__ = [
     "start_process_below",
     "start_process_in",
     "start_send",
+    "text",
     "use_randomness",
     "wrap",
 ]

@@ -6,9 +6,9 @@ a double, bytes, or a list of those. What is none of these is refused, which the
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-__all__ = ["Attribute", "Limits", "clean", "weight"]
+__all__ = ["Attribute", "Limits", "clean", "pairs", "text", "weight"]
 
 Attribute: TypeAlias = str | bool | int | float | bytes | tuple[str | bool | int | float | bytes, ...]
 
@@ -36,10 +36,17 @@ def clean(value: object, length: int | None) -> Attribute | None:
         return value[:length]  # type: ignore[index,no-any-return]  # str or bytes, told apart by the line above
     if kind is bool or kind is float:
         return value  # type: ignore[return-value]  # bool or float, see above
+    try:
+        return _convert(value, length)
+    except Exception:  # noqa: BLE001  # a user's own class of number or list may raise anything
+        return None
+
+
+def _convert(value: object, length: int | None) -> Attribute | None:
     if isinstance(value, int):
-        number = value if kind is bool else int(value)
+        number = int(value)
         return number if -_INT64 <= number < _INT64 else None
-    if isinstance(value, str):  # a subclass, a StrEnum's member for one: its text, not its methods
+    if isinstance(value, str):
         return str.__str__(value)[:length]
     if isinstance(value, float):
         return float(value)
@@ -51,6 +58,21 @@ def clean(value: object, length: int | None) -> Attribute | None:
             return None
         return tuple(items)  # type: ignore[arg-type]  # no None and no nested tuple is left
     return None
+
+
+def text(value: object) -> str | None:
+    """A name as plain text: of a subclass (a StrEnum's member for one) its text, not its methods. None for no text."""
+    if type(value) is str:
+        return value
+    return str.__str__(value) if isinstance(value, str) else None
+
+
+def pairs(attributes: Any) -> list[tuple[object, object]] | None:
+    """The items of a mapping; None for what is none. A user's own mapping may raise anything, and this does not."""
+    try:
+        return [(key, value) for key, value in attributes.items()]
+    except Exception:  # noqa: BLE001  # see above
+        return None
 
 
 def weight(value: Attribute) -> int:

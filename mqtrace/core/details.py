@@ -37,8 +37,10 @@ class Details:
         "dropped_attributes",
         "dropped_events",
         "dropped_links",
+        "end_time",
         "events",
         "links",
+        "start_time",
         "status",
         "weight",
     )
@@ -53,3 +55,6 @@ class Details:
         self.dropped_events = 0
         self.dropped_links = 0
         self.weight = 0
+        #: The user's own times, ns since the epoch: they stay what they are when the system's clock is set.
+        self.start_time: int | None = None
+        self.end_time: int | None = None

@@ -38,7 +38,7 @@ def encode_span(span: Span) -> bytes:
     return _any(span, span.details) if pieces is None else b"".join(pieces)
 
 
-def _head(span: Span, clock: int) -> bytes:
+def _head(span: Span, begun: int, ended: int) -> bytes:
     """1 trace_id, 2 span_id, 4 parent_span_id, 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags."""
     own = span.identity
     parent = span.parent
@@ -47,7 +47,7 @@ def _head(span: Span, clock: int) -> bytes:
             proto.delimited(0x0A, unhexlify(own[3:35])),
             proto.delimited(0x12, unhexlify(own[36:52])),
             b"" if parent is None else proto.delimited(0x22, unhexlify(parent[36:52])),
-            _TIMES.pack(0x39, span.begun + clock, 0x41, span.ended + clock),
+            _TIMES.pack(0x39, begun, 0x41, ended),
             _FLAGS.pack(b"\x85\x01", (REMOTE if span.remote else LOCAL) | own[54] & 3),
         )
     )
@@ -55,7 +55,9 @@ def _head(span: Span, clock: int) -> bytes:
 
 def _any(span: Span, details: Details | None) -> bytes:
     """Every other span, field by field."""
-    body = _head(span, span.template.pipeline.clock.offset)
+    ended = span.end_time
+    assert ended is not None, "a finished span"
+    body = _head(span, span.start_time, ended)
     named = details is not None and bool(details.attributes) and _overrides(span, details)
     if named:
         body += _named(span)

@@ -7,18 +7,18 @@ Names and meaning are OpenTelemetry's (Trace API and SDK specification).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import Token
 from types import MappingProxyType, TracebackType
 from typing import Final, Protocol
 
-from .attributes import Attribute, clean, weight
-from .context import Context, Frame, current
+from .attributes import Attribute, clean, pairs, text, weight
+from .context import Context, Frame, current, is_frame
 from .details import Details, Event, Link, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
-__all__ = ["Span", "hand_over", "restore"]
+__all__ = ["Span", "hand_over", "is_time", "restore"]
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 # A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
@@ -72,28 +72,38 @@ class Span:
 
     def set_attribute(self, key: str, value: object) -> None:
         """Set one attribute: a string, boolean, 64-bit integer, double, bytes, or a list of those."""
-        self.set_attributes({key: value})
+        self._set(((key, value),))
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
         """Set several attributes; one that cannot be kept is ignored and counted."""
+        items = pairs(attributes)
+        if items is None:
+            self._mistake()
+        elif items:
+            self._set(items)
+
+    def _set(self, items: Iterable[tuple[object, object]]) -> None:
         details = self._details()
         if details is None:
             return
-        try:
-            items = list(attributes.items())
-        except Exception:  # noqa: BLE001  # a user's own mapping may raise anything, and nothing may come of it
-            self._mistake()
-            return
         limits = self.template.pipeline.limits
+        attributes = details.attributes
         for key, value in items:
-            kept = clean(value, limits.value_length) if isinstance(key, str) and key else None
-            if kept is None:
+            name = text(key)
+            kept = clean(value, limits.value_length) if name else None
+            if name is None or kept is None:
                 self._mistake()
-            elif key not in details.attributes and len(details.attributes) >= limits.attributes:
+                continue
+            before = attributes.get(name)
+            if before is not None:
+                details.weight -= weight(before)
+            elif len(attributes) >= limits.attributes:
                 details.dropped_attributes += 1
+                continue
             else:
-                details.attributes[key] = kept
-                details.weight += len(key) + weight(kept)
+                details.weight += len(name)
+            attributes[name] = kept
+            details.weight += weight(kept)
 
     def add_event(
         self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
@@ -106,20 +116,21 @@ class Span:
         if len(details.events) >= pipeline.limits.events:
             details.dropped_events += 1
             return
-        if not isinstance(name, str) or not (timestamp is None or _is_time(timestamp)):
+        said = text(name)
+        if said is None or not (timestamp is None or is_time(timestamp)):
             self._mistake()
             return
         kept = self._clean(attributes)
         when = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
-        details.events.append(Event(name, when, kept))
-        details.weight += 64 + len(name) + sum(len(key) + weight(value) for key, value in kept.items())
+        details.events.append(Event(said, when, kept))
+        details.weight += 64 + len(said) + sum(len(key) + weight(value) for key, value in kept.items())
 
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
         """Link to another span: a Context or a span. One without a trace is ignored."""
         details = self._details()
         if details is None:
             return
-        if getattr(context, "identity", None) is None:
+        if not is_frame(context) or context.identity is None:
             self._mistake()
             return
         if len(details.links) >= self.template.pipeline.limits.links:
@@ -147,13 +158,13 @@ class Span:
         details = self._details()
         if details is None:
             return
-        if status not in ("ok", "error", "unset") or not (description is None or isinstance(description, str)):
+        if text(status) not in ("ok", "error", "unset") or not (description is None or isinstance(description, str)):
             self._mistake()
             return
         if details.status == "ok" or status == "unset":
             return
         details.status = status
-        details.description = description if status == "error" else None
+        details.description = text(description) if status == "error" else None
 
     def fail(self, error: BaseException) -> None:
         """What an exception that leaves the span's block does: event, ``error.type`` and status."""
@@ -169,8 +180,11 @@ class Span:
         template = self.template
         if end_time is None:
             self.ended = template.now()
-        elif _is_time(end_time):
-            self.ended = template.pipeline.clock.reading(end_time)
+        elif is_time(end_time):
+            details = self._details()
+            assert details is not None, "the span has not ended yet"
+            details.end_time = end_time
+            self.ended = template.pipeline.clock.reading(end_time) or 1  # 0 says that it has not ended
         else:
             self._mistake()
             self.ended = template.now()
@@ -229,12 +243,16 @@ class Span:
     @property
     def start_time(self) -> int:
         """ns since the epoch."""
-        return self.template.pipeline.clock.epoch(self.begun)
+        given = None if self.details is None else self.details.start_time
+        return self.template.pipeline.clock.epoch(self.begun) if given is None else given
 
     @property
     def end_time(self) -> int | None:
         """ns since the epoch; None while the span records."""
-        return self.template.pipeline.clock.epoch(self.ended) if self.ended else None
+        given = None if self.details is None else self.details.end_time
+        if given is not None or not self.ended:
+            return given
+        return self.template.pipeline.clock.epoch(self.ended)
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
@@ -299,19 +317,21 @@ class Span:
 
     def _clean(self, attributes: Mapping[str, object] | None) -> Mapping[str, Attribute]:
         """The attributes of an event or a link."""
-        if not attributes:
+        if attributes is None:
+            return _NOTHING
+        items = pairs(attributes)
+        if items is None:
+            self._mistake()
             return _NOTHING
         length = self.template.pipeline.limits.value_length
         kept: dict[str, Attribute] = {}
-        try:
-            for key, value in attributes.items():
-                good = clean(value, length) if isinstance(key, str) and key else None
-                if good is None:
-                    self._mistake()
-                else:
-                    kept[key] = good
-        except Exception:  # noqa: BLE001  # a user's own mapping may raise anything, and nothing may come of it
-            self._mistake()
+        for key, value in items:
+            name = text(key)
+            good = clean(value, length) if name else None
+            if name is None or good is None:
+                self._mistake()
+            else:
+                kept[name] = good
         return MappingProxyType(kept)
 
     def _mistake(self) -> None:
@@ -349,5 +369,6 @@ def restore(frame: Current) -> None:
         pass
 
 
-def _is_time(value: object) -> bool:
+def is_time(value: object) -> bool:
+    """Whether this is a time: whole nanoseconds since the epoch, after it, in 63 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63

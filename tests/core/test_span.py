@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from mqtrace import core
 
@@ -94,6 +95,129 @@ def test_calls_that_cannot_be_done_never_raise(template: Make, pipeline: core.Pi
     assert pipeline.mistakes.calls_ignored == 13
 
 
+class Truthless(dict[str, object]):
+    """A mapping that does not say whether it is empty: numpy's and pandas' objects are like that."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("ambiguous")
+
+
+class Raising:
+    """Raises whatever is asked of it."""
+
+    @property
+    def identity(self) -> bytes:
+        raise ZeroDivisionError
+
+    def items(self) -> object:
+        raise ZeroDivisionError
+
+    def __iter__(self) -> object:
+        raise ZeroDivisionError
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+
+class RaisingNumber(int):
+    def __int__(self) -> int:
+        raise ZeroDivisionError
+
+
+class RaisingText(str):
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+class RaisingList(list[int]):
+    def __iter__(self) -> Any:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("value", [Raising(), RaisingNumber(5), RaisingList([1]), [Raising()], memoryview(b"")])
+def test_a_value_whose_own_methods_raise_is_ignored_and_counted(
+    template: Make, pipeline: core.Pipeline, value: object
+) -> None:
+    if isinstance(value, memoryview):
+        value.release()
+    span = started(template)
+    span.set_attribute("k", value)
+    span.add_event("e", {"k": value})
+    span.set_status(value)  # type: ignore[arg-type]  # that is the mistake
+    assert not span.attributes
+    assert pipeline.mistakes.calls_ignored == 3
+
+
+@pytest.mark.parametrize("key", [[], {}, {1}, Raising(), None, b"k", 5])
+def test_a_key_that_is_no_text_is_ignored_and_counted(template: Make, pipeline: core.Pipeline, key: Any) -> None:
+    span = started(template)
+    span.set_attribute(key, 1)
+    assert not span.attributes
+    assert pipeline.mistakes.calls_ignored == 1
+
+
+def test_text_of_a_class_of_its_own_is_kept_as_plain_text(template: Make, pipeline: core.Pipeline) -> None:
+    span = started(template)
+    span.set_attribute(RaisingText("key"), RaisingText("value"))
+    span.add_event(RaisingText("event"))
+    span.set_status("error", RaisingText("why"))
+    assert {type(text) for text in (*span.attributes, *span.attributes.values(), span.events[0].name)} == {str}
+    assert type(span.status_description) is str
+    assert dict(span.attributes) == {"key": "value"}
+    assert pipeline.mistakes.calls_ignored == 0
+
+
+def test_a_mapping_that_does_not_say_whether_it_is_empty_is_read(template: Make, pipeline: core.Pipeline) -> None:
+    span = started(template)
+    other = core.Context(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
+    span.set_attributes(Truthless(k=1))
+    span.add_event("e", Truthless(k=1))
+    span.add_link(other, Truthless(k=1))
+    assert span.attributes == span.events[0].attributes == span.links[0].attributes == {"k": 1}
+    assert pipeline.mistakes.calls_ignored == 0
+
+
+class Lookalike:
+    """Has one slot of a frame."""
+
+    identity = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01"
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        Raising(),
+        Lookalike(),
+        core.Context(b"short"),
+        core.Context("00-" + "a" * 32 + "-" + "b" * 16 + "-01"),  # type: ignore[arg-type]  # that is the mistake
+        core.Context(b"00-" + b"0" * 32 + b"-" + b"b" * 16 + b"-01"),
+    ],
+)
+def test_a_link_to_what_is_no_context_is_ignored_and_counted(
+    template: Make, pipeline: core.Pipeline, context: Any
+) -> None:
+    span = started(template)
+    span.add_link(context)
+    span.end()
+    assert not span.links
+    assert core.request([span])
+    assert pipeline.mistakes.calls_ignored == 1
+
+
+def test_a_value_that_is_set_anew_weighs_once(template: Make) -> None:
+    span = started(template)
+    for number in range(100):
+        span.set_attribute("progress", f"{number:0>1000}")
+    assert span.details is not None
+    assert span.details.weight == 1000 + len("progress")
+
+
 def test_a_second_end_does_not_send_the_span_twice(template: Make, recorder: Any) -> None:
     span = started(template)
     span.end()
@@ -116,6 +240,26 @@ def test_times_are_the_users_where_he_gives_them(template: Make) -> None:
     span.end(end_time=1_800_000_000_000_000_007)
     assert span.events[0].timestamp == 1_700_000_000_000_000_001
     assert span.end_time == 1_800_000_000_000_000_007
+
+
+def test_the_users_times_stay_when_the_wall_clock_is_set(template: Make, pipeline: core.Pipeline) -> None:
+    wall, steady = 10**18, 5 * 10**9
+    pipeline.clock = core.Clock(lambda: steady, lambda: wall)
+    span = started(template)
+    span.end(10**18 + 1)
+    wall += 3600 * 10**9
+    pipeline.clock.refresh()
+    assert span.end_time == 10**18 + 1
+    (sent,) = trace_pb2.TracesData.FromString(core.request([span])).resource_spans[0].scope_spans[0].spans
+    assert sent.end_time_unix_nano == 10**18 + 1
+
+
+def test_any_time_ends_a_span(template: Make, pipeline: core.Pipeline) -> None:
+    pipeline.clock = core.Clock(lambda: 5, lambda: 10**18)
+    span = started(template)
+    span.end(10**18 - 5)  # where the monotonic clock began
+    assert not span.is_recording()
+    assert span.end_time == 10**18 - 5
 
 
 def test_a_duration_survives_a_wall_clock_that_is_set(template: Make, pipeline: core.Pipeline) -> None:
