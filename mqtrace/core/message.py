@@ -230,6 +230,7 @@ def start_process(
         span.baggage = baggage
         span.ended = 0
         span.details = None
+        span.token = None
         span.partition = partition
         span.offset = offset
         span.timestamp = timestamp

@@ -10,7 +10,7 @@ from typing import Final
 from .attributes import Attribute
 from .context import Frame, current
 from .details import Event, Link, Status
-from .span import Span, restore
+from .span import Again, Span, enter, restore
 from .template import Kind
 
 __all__ = ["NOOP", "NoopSpan", "current_span"]
@@ -30,7 +30,7 @@ class NoopSpan:
     identity: bytes | None
     state: str | None
     baggage: Mapping[str, str] | None
-    token: Token[Frame | None] | None
+    token: Token[Frame | None] | Again | None
 
     name: Final = ""
     kind: Final[Kind] = "internal"
@@ -52,6 +52,7 @@ class NoopSpan:
         self.identity = identity
         self.state = state
         self.baggage = baggage
+        self.token = None
 
     @property
     def trace_id(self) -> str:
@@ -100,7 +101,7 @@ class NoopSpan:
 
     def __enter__(self) -> NoopSpan:
         if self is not NOOP:
-            self.token = current.set(self)
+            enter(self)
         return self
 
     def __exit__(

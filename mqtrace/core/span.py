@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import Token
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from .attributes import Attribute, clean, pairs, text, weight
 from .context import Context, Frame, current, is_frame
@@ -18,7 +18,7 @@ from .details import Details, Event, Link, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
-__all__ = ["Span", "hand_over", "is_time", "restore"]
+__all__ = ["Again", "Span", "enter", "hand_over", "is_time", "restore"]
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 # A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
@@ -28,7 +28,17 @@ _LIGHT: Final = 1024
 class Current(Protocol):
     """A span that was made current: it holds what undoes that."""
 
-    token: Token[Frame | None] | None
+    token: Token[Frame | None] | Again | None
+
+
+class Again:
+    """What a block undoes that was entered within another block of the same span, and what that one does."""
+
+    __slots__ = ("outer", "token")
+
+    def __init__(self, token: Token[Frame | None], outer: Token[Frame | None] | Again) -> None:
+        self.token = token
+        self.outer = outer
 
 
 class Span:
@@ -62,7 +72,7 @@ class Span:
     begun: int
     ended: int
     details: Details | None
-    token: Token[Frame | None] | None
+    token: Token[Frame | None] | Again | None
 
     # ------------------------------------------------------------------ what a user writes
 
@@ -196,7 +206,7 @@ class Span:
             hand_over(self)
 
     def __enter__(self) -> Span:
-        self.token = current.set(self)
+        enter(self)
         return self
 
     def __exit__(
@@ -355,12 +365,23 @@ def hand_over(span: Span) -> None:
         sink.overflow(span)
 
 
+def enter(frame: Any) -> None:
+    """Make this frame current until :func:`restore`."""
+    outer = frame.token
+    token = current.set(frame)
+    frame.token = token if outer is None else Again(token, outer)
+
+
 def restore(frame: Current) -> None:
     """Make current again what was when this frame became it."""
     token = frame.token
-    frame.token = None
     if token is None:
         return
+    if isinstance(token, Again):
+        frame.token = token.outer
+        token = token.token
+    else:
+        frame.token = None
     try:
         current.reset(token)
     except ValueError:

@@ -322,6 +322,15 @@ def test_a_no_op_span_takes_everything(template: Make) -> None:
     assert span.trace_id == "0" * 32
 
 
+@pytest.mark.parametrize("sampled", [True, False])
+def test_a_block_within_a_block_of_the_same_span_leaves_nothing_current(template: Make, sampled: bool) -> None:
+    identity = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + (b"-01" if sampled else b"-00")
+    span = core.start(template(), core.Context(identity), core.Span)
+    with span, core.start(template(), None, core.Span), span:
+        pass
+    assert core.current.get() is None
+
+
 def test_each_asyncio_task_has_its_own_current_span(template: Make) -> None:
     """FAULTS 11."""
 
