@@ -100,6 +100,87 @@ def test_every_recorded_span_spends_a_credit_of_a_rate_limit() -> None:
     assert len(spans) == 12
 
 
+def test_a_remote_parent_takes_one_credit_of_the_rate_limit_that_is_asked() -> None:
+    limit = RateLimit(10, clock=FakeClock())
+    with record(sampler=ParentBased(0.0, remote_sampled=limit)) as spans:
+        for _ in range(20):
+            spans.tracer.start_span("child", parent=spans.tracer.extract(SAMPLED)).end()
+    assert len(spans) == 10
+
+
+def test_a_samplers_own_attributes_may_have_any_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Own(Mine):
+        threshold = 0.5
+        state = ("closed",)
+
+        def spend(self, amount: int) -> None:
+            """Of a budget that has nothing to do with spans."""
+
+    with record(sampler=Own()) as spans:
+        for _ in range(3):
+            with spans.tracer.start_span("root"):
+                spans.tracer.start_span("child").end()
+        spans.tracer.start_span("remote", parent=spans.tracer.extract(SAMPLED)).end()
+    assert len(spans) == 7
+    assert {span.trace_state for span in spans} == {""}
+    assert len(caplog.records) == 1
+
+
+LOW, HIGH = "0" * 14, "f" * 14
+
+
+@pytest.mark.parametrize(
+    ("low", "state", "recorded", "after"),
+    [
+        (HIGH, None, True, "ot=th:8"),
+        (LOW, None, False, ""),
+        # OpenTelemetry, "TraceState: Probability Sampling": explicit randomness goes before the trace id's
+        (LOW, f"ot=rv:{HIGH}", True, f"ot=th:8;rv:{HIGH}"),
+        (HIGH, f"ot=rv:{LOW}", False, f"ot=rv:{LOW}"),
+        (HIGH, f"ot=rv:{LOW}0", True, f"ot=th:8;rv:{LOW}0"),
+        # the parent's probability is not this decision's
+        (HIGH, "x=1,ot=p:8;th:c", True, "ot=th:8;p:8,x=1"),
+        (LOW, "x=1,ot=th:c", False, "x=1"),
+        (LOW, "x=1,ot=th:c;p:8", False, "ot=p:8,x=1"),
+        (HIGH, f"ot={'a' * 254}", True, None),
+    ],
+)
+def test_a_sampler_that_is_asked_of_a_remote_parent_says_its_own_probability(
+    low: str, state: str | None, recorded: bool, after: str | None
+) -> None:
+    headers = {"traceparent": f"00-{'a1' * 9}{low}-{'b2' * 8}-00"}
+    if state is not None:
+        headers["tracestate"] = state
+    with record(sampler=ParentBased(1.0, remote_not_sampled=Probability(0.5))) as spans:
+        span = spans.tracer.start_span("child", parent=spans.tracer.extract(headers))
+    assert span.is_recording() is recorded
+    assert span.trace_state == (after or "")
+
+
+def test_a_decision_of_another_kind_takes_the_parents_probability_out() -> None:
+    headers = {**SAMPLED, "tracestate": "x=1,ot=th:c"}
+    for sampler in (Mine(), 1.0, RateLimit(10)):
+        with record(sampler=ParentBased(1.0, remote_sampled=sampler)) as spans:
+            span = spans.tracer.start_span("child", parent=spans.tracer.extract(headers))
+        assert span.trace_state == "x=1"
+
+
+def test_a_parent_that_is_followed_keeps_its_tracestate() -> None:
+    with record(sampler=0.5) as spans:
+        state = f"x=1,ot=th:c;rv:{LOW}"
+        span = spans.tracer.start_span("child", parent=spans.tracer.extract({**SAMPLED, "tracestate": state}))
+    assert span.trace_state == state
+
+
+def test_a_decision_that_was_left_to_us_is_said_too() -> None:
+    with record(sampler=0.5, propagators="b3") as spans:
+        tracer = spans.tracer
+        taken = tracer.start_span("child", parent=tracer.extract({"b3": f"{'a1' * 9}{HIGH}-{'b2' * 8}"}))
+        refused = tracer.start_span("child", parent=tracer.extract({"b3": f"{'a1' * 9}{LOW}-{'b2' * 8}"}))
+    assert (taken.is_recording(), taken.trace_state) == (True, "ot=th:8")
+    assert (refused.is_recording(), refused.trace_state) == (False, "")
+
+
 def test_an_error_raises_the_rate_of_its_destination(message: Any) -> None:
     sampler = Adaptive(1000)
     sampler._rate = 0.01

@@ -56,15 +56,16 @@ def start(
             sampled = decision == "accept"
     else:
         own = above[:36] + identity.new_span_id() + above[52:]
-        if decision == "defer":
-            sampled = _root(template, own, attributes)
+        undecided = decision == "defer"
+        asked = None
+        if undecided or (remote and decision == "flag" and not template.sampling.follows):
+            known = attributes or template.attributes
+            asked = template.sampling.remote(template, above, state, known, undecided=undecided)
+        if asked is not None:
+            sampled, state = asked
             charged = True
-        elif decision != "flag":
-            sampled = decision == "accept"
-        elif remote and not template.sampling.follows:
-            sampled = template.sampling.remote(template, above, attributes or template.attributes)
         else:
-            sampled = bool(above[54] & 1)
+            sampled = decision == "accept" or (decision == "flag" and bool(above[54] & 1))
         if not sampled:
             # No span of ours: the parent stays the one to name, with the flag as decided.
             own = above

@@ -24,7 +24,7 @@ KINDS: Final[Mapping[Kind, int]] = {"internal": 1, "server": 2, "client": 3, "pr
 
 
 class Decider(Protocol):
-    """How the roots of one destination are sampled, and whether a remote parent's flag is followed.
+    """How the roots of one destination are sampled, and the children of remote parents.
 
     Made by the tracer from a sampler of mqtrace.sampling; ``root`` and ``remote`` are called off the fast path only.
     """
@@ -40,8 +40,19 @@ class Decider(Protocol):
         """Whether a new trace with this identity is recorded."""
         ...
 
-    def remote(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
-        """Whether the child of a remote parent is recorded."""
+    def remote(
+        self,
+        template: Template,
+        identity: bytes,
+        state: str | None,
+        attributes: Mapping[str, Attribute],
+        *,
+        undecided: bool = False,
+    ) -> tuple[bool, str | None] | None:
+        """Whether the child of this remote parent is recorded, and its tracestate; None: follow the parent's flag.
+
+        ``undecided``: the parent has no flag, so the sampler of roots decides.
+        """
         ...
 
 

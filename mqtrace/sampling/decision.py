@@ -7,11 +7,15 @@ A sampler with a ``threshold`` is never called on the hot path: the core compare
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from mqtrace.core import Attribute, Template
+from mqtrace.propagation import tracestate
 
+from . import ot_member
+from .constant import NONE
 from .parent_based import ParentBased
 from .protocol import Sampler
 from .rules import Rule
@@ -19,6 +23,8 @@ from .rules import Rule
 __all__ = ["SamplerDecider"]
 
 log = logging.getLogger("mqtrace.sampling")
+
+_is_threshold: Final = re.compile(b"[0-9a-f]{14}").fullmatch
 
 
 class SamplerDecider:
@@ -36,8 +42,8 @@ class SamplerDecider:
         self._root: Sampler = first
         self._sampled = parents.remote_sampled if parents is not None else None
         self._not_sampled = parents.remote_not_sampled if parents is not None else None
-        self.threshold = getattr(first, "threshold", None)
-        self.state = getattr(first, "state", None)
+        self.threshold = _threshold(first)
+        self.state = None if self.threshold is None else _state(first)
         self.follows = self._sampled is None and self._not_sampled is None
         self._complained = False
 
@@ -45,16 +51,30 @@ class SamplerDecider:
         """Whether a new trace is recorded."""
         return self._ask(self._root, template, identity, attributes)
 
-    def remote(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
-        """Whether the child of a remote parent is recorded."""
-        flag = bool(identity[54] & 1)
-        sampler = self._sampled if flag else self._not_sampled
-        return flag if sampler is None else self._ask(sampler, template, identity, attributes)
+    def remote(
+        self,
+        template: Template,
+        identity: bytes,
+        state: str | None,
+        attributes: Mapping[str, Attribute],
+        *,
+        undecided: bool = False,
+    ) -> tuple[bool, str | None] | None:
+        """Whether the child of a remote parent is recorded, and its tracestate; None: follow the parent's flag.
+
+        What stands in tracestate of the parent's probability is not this decision's: it is replaced or taken out.
+        """
+        sampler = self._root if undecided else self._sampled if identity[54] & 1 else self._not_sampled
+        if sampler is None:
+            return None
+        threshold = _threshold(sampler)
+        if threshold is None:
+            return self._ask(sampler, template, identity, attributes), ot_member.with_threshold(state, None)
+        sampled = ot_member.randomness(identity, state) >= threshold
+        digits = ot_member.threshold(_state(sampler)) if sampled else None
+        return sampled, ot_member.with_threshold(state, digits)
 
     def _ask(self, sampler: Sampler, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
-        threshold: bytes | None = getattr(sampler, "threshold", None)
-        if threshold is not None:
-            return identity[21:35] >= threshold
         try:
             return bool(
                 sampler.sample(
@@ -79,6 +99,17 @@ class SamplerDecider:
         return _all("failed", sampler, rules)
 
 
+def _threshold(sampler: object) -> bytes | None:
+    """A sampler's threshold; None where it has none, or something of its own under that name."""
+    found = getattr(sampler, "threshold", None)
+    return found if isinstance(found, bytes) and (_is_threshold(found) or found == NONE) else None
+
+
+def _state(sampler: object) -> str | None:
+    found = getattr(sampler, "state", None)
+    return found if isinstance(found, str) and found and tracestate.parse(found) == found else None
+
+
 def _all(method: str, sampler: Sampler | ParentBased, rules: Sequence[Rule]) -> Callable[..., None] | None:
     asked: list[Any] = [sampler]
     if isinstance(sampler, ParentBased):
@@ -88,12 +119,16 @@ def _all(method: str, sampler: Sampler | ParentBased, rules: Sequence[Rule]) -> 
     calls = [getattr(one, method) for one in unique.values() if callable(getattr(one, method, None))]
     if not calls:
         return None
+    complained: list[Callable[..., None]] = []
 
     def each(*arguments: Any) -> None:
         for call in calls:
             try:
                 call(*arguments)
             except Exception:
-                log.exception("a sampler's %s raised", method)
+                # As above: a user's own may raise, once a span, or be something else of the same name.
+                if call not in complained:
+                    complained.append(call)
+                    log.exception("a sampler's %s raised", method)
 
     return each

@@ -34,8 +34,10 @@ class Everything:
     def root(self, template: core.Template, identity: bytes, attributes: Any) -> bool:
         return True
 
-    def remote(self, template: core.Template, identity: bytes, attributes: Any) -> bool:
-        return True
+    def remote(
+        self, template: core.Template, identity: bytes, state: str | None, attributes: Any, *, undecided: bool = False
+    ) -> tuple[bool, str | None]:
+        return True, state
 
 
 @pytest.fixture
