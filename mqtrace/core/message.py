@@ -174,10 +174,13 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
             return own[:53] + b"02"
         span = make()
         span.parent = None
+        span.remote = False
         span.state = template.root_state
         span.baggage = None
     else:
         if not above[54] & 1:
+            if type(parent) is Context and parent.decision != "flag":  # it left the decision open
+                return decide.start_send(template, parent, SendSpan)
             if parent.state is None and parent.baggage is None:
                 return above
             return NoopSpan(above, parent.state, parent.baggage)
@@ -187,11 +190,11 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
             own = above[:36] + _refill_spans() + above[52:]
         span = make()
         span.parent = above
+        span.remote = type(parent) is Context
         span.state = parent.state
         span.baggage = parent.baggage
     span.identity = own
     span.template = template
-    span.remote = False
     span.ended = 0
     span.details = None
     span.partition = span.offset = -1
