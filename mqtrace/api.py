@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
@@ -11,7 +10,7 @@ from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.proxy import Proxy, unwrap
 from .config import Settings, read
-from .core import NOOP, Clock, Context, Frame, Mistakes, NoopSpan, Span, current, current_span, is_frame
+from .core import NOOP, Clock, Context, Frame, Guard, Mistakes, NoopSpan, Span, current, current_span, is_frame
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
@@ -39,7 +38,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 M = TypeVar("M")
 
-_lock = threading.Lock()
+_guard = Guard()
 
 
 class Tracer(SpanTracer):
@@ -179,7 +178,7 @@ def configure(
         receive_spans=receive_spans,
         settle_spans=settle_spans,
     )
-    with _lock:
+    with _guard.lock:
         before = tracers.set_default(made)
     if before is not None:
         before.shutdown()

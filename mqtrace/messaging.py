@@ -8,7 +8,6 @@ Names and attributes: OpenTelemetry semantic conventions 1.44, messaging.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from weakref import WeakSet
@@ -20,6 +19,7 @@ from .core import (
     BatchSpan,
     Context,
     Frame,
+    Guard,
     Kind,
     NoopSpan,
     Origin,
@@ -89,7 +89,7 @@ class Operation:
     where the user gave one. ``relation``: of a process span to its message; None: as the tracer was configured.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_lock", "direct", "name", "relation", "templates", "tracer", "verb")
+    __slots__ = ("__weakref__", "_bound", "_guard", "direct", "name", "relation", "templates", "tracer", "verb")
 
     #: By what the client looks up: a topic, or an exchange and routing key.
     templates: dict[Hashable, Template]
@@ -110,8 +110,8 @@ class Operation:
         self.name = name
         self.relation: Relation | None = relation
         self._bound = tracer is not None
-        self._lock = threading.Lock()
-        with _registering:
+        self._guard = Guard()
+        with _registering.lock:
             _operations.add(self)
         self._follow(tracers.default() if tracer is None else tracer)
         if tracer is None:
@@ -125,14 +125,14 @@ class Operation:
             self._follow(tracer)
 
     def _follow(self, tracer: SpanTracer) -> None:
-        with self._lock:
+        with self._guard.lock:
             self.tracer = tracer
             self.direct = tracer.propagator.is_w3c
             self.templates = {}
 
     def forget(self, key: Hashable) -> None:
         """Drop a template: what it says of its destination no longer holds."""
-        with self._lock:
+        with self._guard.lock:
             self.templates.pop(key, None)
 
     def make(
@@ -159,7 +159,7 @@ class Operation:
         attributes.update(facts.attributes())
         attributes.update(extra or {})
         name = self.name or (verb if destination is None else f"{verb} {destination}")
-        with self._lock:
+        with self._guard.lock:
             template = self.tracer.template(
                 name, kind or _KINDS[type], attributes, destination=destination, relation=self.relation
             )
@@ -170,12 +170,12 @@ class Operation:
 
 #: Every operation there is. Reentrant: a signal handler may wrap a client while another one is wrapped.
 _operations: WeakSet[Operation] = WeakSet()
-_registering = threading.RLock()
+_registering = Guard()
 
 
 def forget(keys: Iterable[Hashable]) -> None:
     """Drop the templates of these keys in every operation, of whatever tracer: what they say no longer holds."""
-    with _registering:
+    with _registering.lock:
         operations = list(_operations)
     for key in keys:
         for operation in operations:

@@ -7,7 +7,6 @@ is the one that ``mqtrace.configure`` made; until then it is one that passes con
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -22,6 +21,7 @@ from .core import (
     Context,
     Details,
     Frame,
+    Guard,
     Kind,
     Mistakes,
     NoopSpan,
@@ -302,7 +302,7 @@ class Follower(Protocol):
 #: Everything that follows the default tracer. Added to by :func:`follow`.
 followers: WeakSet[Any] = WeakSet()
 # Clients are wrapped on any thread, and a set that grows while it is looked through raises. Reentrant: signal handlers.
-_following = threading.RLock()
+_following = Guard()
 _default: SpanTracer | None = None
 
 
@@ -319,7 +319,7 @@ def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
     global _default
     before, _default = _default, tracer
     now = default()
-    with _following:
+    with _following.lock:
         those = list(followers)
     for follower in those:
         follower.follow(now)
@@ -328,5 +328,5 @@ def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
 
 def follow(follower: Follower) -> None:
     """Tell this of every new default tracer, as long as it lives."""
-    with _following:
+    with _following.lock:
         followers.add(follower)

@@ -12,6 +12,7 @@ from .context import EMPTY, Context, Decision, Frame, current, is_frame
 from .decide import start, start_process_below
 from .details import Details, Event, Link, Status
 from .encode import encode_span, request, wrap
+from .guard import Guard
 from .identity import is_canonical, is_valid, new_span_id, use_randomness
 from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
 from .noop import NOOP, NoopSpan, current_span
@@ -32,6 +33,7 @@ __all__ = [
     "Details",
     "Event",
     "Frame",
+    "Guard",
     "Kind",
     "Limits",
     "Link",

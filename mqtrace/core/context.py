@@ -42,7 +42,7 @@ def is_frame(value: Any) -> bool:
     except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
         return False
     return (
-        (identity is None or (isinstance(identity, bytes) and is_canonical(identity)))
+        (identity is None or (isinstance(identity, bytes) and bool(is_canonical(identity))))
         and (state is None or isinstance(state, str))
         and (baggage is None or isinstance(baggage, Mapping))
     )

@@ -8,12 +8,12 @@ probability is raised, and the raise halves every ``half_life`` seconds without 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mqtrace.core import Guard
 from mqtrace.errors import ConfigurationError
 
 from .probability import rate_of
@@ -67,7 +67,7 @@ class Adaptive:
         self._interval = float(interval)
         self._most = int(destinations)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._rate = self.max_rate
         self._seen = 0
         self._load: float | None = None
@@ -92,7 +92,7 @@ class Adaptive:
         self, trace_id: str, name: str, kind: str, destination: str | None, attributes: Mapping[str, Any]
     ) -> bool:
         """Whether the trace id's randomness is within the probability of this moment."""
-        with self._lock:
+        with self._guard.lock:
             now = self._clock()
             elapsed = now - self._since
             if elapsed >= self._interval:
@@ -112,7 +112,7 @@ class Adaptive:
 
     def failed(self, destination: str | None) -> None:
         """Raise the probability of a destination whose span ended in an error."""
-        with self._lock:
+        with self._guard.lock:
             self._failures[destination] = self._clock()
             self._failures.move_to_end(destination)
             if len(self._failures) > self._most:

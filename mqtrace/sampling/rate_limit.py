@@ -9,11 +9,11 @@ paying for a flood.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mqtrace.core import Guard
 from mqtrace.errors import ConfigurationError
 
 __all__ = ["RateLimit"]
@@ -25,7 +25,7 @@ class RateLimit:
     ``clock``: monotonic seconds. Thread-safe.
     """
 
-    __slots__ = ("_clock", "_credit", "_last", "_lock", "burst", "per_second")
+    __slots__ = ("_clock", "_credit", "_guard", "_last", "burst", "per_second")
 
     threshold = None
     state = None
@@ -42,7 +42,7 @@ class RateLimit:
         if self.burst < 1:
             raise ConfigurationError(f"burst={burst!r} is below one span, so nothing would pass: write 1 or more")
         self._clock = clock
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._credit = self.burst
         self._last = clock()
 
@@ -50,7 +50,7 @@ class RateLimit:
         self, trace_id: str, name: str, kind: str, destination: str | None, attributes: Mapping[str, Any]
     ) -> bool:
         """Whether a whole credit is left; it is taken."""
-        with self._lock:
+        with self._guard.lock:
             self._accrue()
             if self._credit < 1:
                 return False
@@ -59,7 +59,7 @@ class RateLimit:
 
     def spend(self) -> None:
         """Take a credit for a span that is recorded anyway."""
-        with self._lock:
+        with self._guard.lock:
             self._accrue()
             self._credit -= 1
 

@@ -8,11 +8,11 @@ then each consumer notes what it polled last, and a message is looked for among 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable
 from typing import Final, Protocol
 from weakref import WeakSet
 
+from mqtrace.core import Guard
 from mqtrace.messaging import NOTHING_KNOWN, Facts, forget
 
 __all__ = ["Source", "add", "drop", "facts_of", "is_readable", "is_shared"]
@@ -37,13 +37,12 @@ class Source(Protocol):
 _POSIX: Final = ("[:", "[.", "[=", "[[", "--", "&&", "~~", "||")
 _sources: WeakSet[Source] = WeakSet()
 _shared: set[str] = set()
-# Reentrant: a signal handler may close a consumer within any line below.
-_lock = threading.RLock()
+_guard = Guard()
 
 
 def add(source: Source, topics: Iterable[str]) -> None:
     """Say that a consumer reads these topics from now on."""
-    with _lock:
+    with _guard.lock:
         source.topics = set(topics)
         _sources.add(source)
         names = {topic for one in _sources for topic in one.topics}
@@ -61,7 +60,7 @@ def add(source: Source, topics: Iterable[str]) -> None:
 
 def drop(source: Source) -> None:
     """Say that a consumer is closed."""
-    with _lock:
+    with _guard.lock:
         _sources.discard(source)
         for topic in list(_shared):
             if len({one.facts for one in _sources if _reads(one, topic)}) < 2:
@@ -75,7 +74,7 @@ def is_shared(topic: str) -> bool:
 
 def facts_of(message: object, topic: str | None) -> Facts:
     """What the consumer of a message is: nothing where none is wrapped, or where it cannot be told."""
-    with _lock:
+    with _guard.lock:
         readers = [one for one in _sources if topic is None or _reads(one, topic)]
     if len({one.facts for one in readers}) == 1:
         return readers[0].facts

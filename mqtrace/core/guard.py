@@ -1,0 +1,36 @@
+"""Locks that may be met anywhere: by a signal handler, by the garbage collector, and by a fork.
+
+A signal handler or a ``__del__`` that makes a span runs between any two lines, also in the thread that holds the lock:
+so it is reentrant. A thread that holds it while another one forks does not exist in the child: so the child's is new.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Final
+from weakref import WeakSet
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """``with guard.lock:`` one thread at a time."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        _guards.add(self)
+
+
+_guards: Final[WeakSet[Guard]] = WeakSet()
+
+
+def _renew() -> None:
+    for guard in list(_guards):
+        guard.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_renew)
