@@ -14,6 +14,9 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from mqtrace.core import NoopSpan, Span, current
+from mqtrace.core.span import Again
+
 if TYPE_CHECKING:
     from .batch import BatchProcessor
 
@@ -57,8 +60,20 @@ def leave_to_the_parent(thing: object) -> None:
 
 
 def _in_child() -> None:
+    _leave_open_spans(current.get())
     for processor in list(processors):
         processor.after_fork()
+
+
+def _leave_open_spans(frame: Any) -> None:
+    """The spans that are current here are the parent's to end; a child that leaves their blocks must not send them."""
+    while isinstance(frame, Span | NoopSpan):
+        if isinstance(frame, Span) and not frame.ended:
+            frame.ended = frame.begun or 1
+        token = frame.token
+        if isinstance(token, Again):
+            token = token.token
+        frame = None if token is None else token.old_value
 
 
 atexit.register(shutdown_all)

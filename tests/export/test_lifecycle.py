@@ -104,6 +104,22 @@ def test_a_forked_child_sends_its_own_spans_and_not_its_parents(run: Run) -> Non
 
 
 @forks
+def test_spans_that_are_open_at_a_fork_are_sent_by_the_parent_alone(run: Run) -> None:
+    program = """
+    def start(name):
+        return core.start(core.Template(pipeline, name, "internal", {}, sampling=Everything()), None, core.Span)
+
+    with start("outer"), start("inner"):
+        child = os.fork() == 0
+        if child:
+            end("child's own")
+            sys.exit(0)  # leaves the blocks by an exception
+    assert os.wait()[1] == 0
+    """
+    assert run(program) == {"outer": 1, "inner": 1, "child's own": 1}
+
+
+@forks
 def test_a_forked_child_that_exits_by_itself_needs_no_flush(run: Run) -> None:
     program = """
     end("parent", 50)
