@@ -7,6 +7,7 @@ is the one that ``mqtrace.configure`` made; until then it is one that passes con
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Protocol
@@ -48,6 +49,8 @@ log = logging.getLogger("mqtrace")
 _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
 # Names of a user's own spans: beyond these many a template is made anew each time.
 _NAMES: Final = 1024
+# Seconds that flush and shutdown wait, where nobody says it.
+_TIMEOUT: Final = 5.0
 _NONE: Final[tuple[Any, ...]] = ()
 
 
@@ -250,9 +253,17 @@ class SpanTracer:
         """Write a context (what is current, if left out) into ``carrier``, in place.
 
         ``carrier``: one of mqtrace.carriers, or a native object that one of them recognises; TypeError for another.
+        One that cannot be changed (a tuple, None) is left as it is, which is counted: give a carrier, and pass its
+        ``native`` on.
         """
         frame = current.get() if context is None else context
-        self.propagator.inject(carriers.recognise(carrier), EMPTY if frame is None else frame)
+        known = carriers.recognise(carrier)
+        if context is not None and not is_frame(context):
+            self.mistakes.calls_ignored += 1
+            return
+        self.propagator.inject(known, EMPTY if frame is None else frame)
+        if known is not carrier and getattr(known, "native", carrier) is not carrier:
+            self.mistakes.calls_ignored += 1  # a tuple, a read-only mapping, None: what was written is in a new object
 
     def extract(self, carrier: Any) -> Context:
         """The context in ``carrier``; one without a trace where there is none. None holds no context."""
@@ -274,14 +285,25 @@ class SpanTracer:
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Send what has ended. ``timeout`` in seconds; True: everything left in time."""
-        return self.processor.flush(timeout)
+        return self.processor.flush(self._seconds(timeout))
 
     def shutdown(self, timeout: float = 5.0) -> bool:
         """End what waits for a report, send what has ended, and stop. True: everything left in time."""
+        timeout = self._seconds(timeout)
         began = time.monotonic()
         for holder in list(self.holders):
             holder.release(self)
         return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
+
+    def _seconds(self, timeout: object) -> float:
+        """A timeout; what is none is counted, and the default holds."""
+        try:
+            if isinstance(timeout, int | float) and not math.isnan(timeout):
+                return float(timeout)
+        except OverflowError:  # a whole number beyond any float
+            return math.inf
+        self.mistakes.calls_ignored += 1
+        return _TIMEOUT
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start of the process; see docs/configuration.md for the meaning of each."""

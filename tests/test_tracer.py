@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -320,6 +321,42 @@ def test_inject_and_extract_are_each_others_inverse() -> None:
     assert not spans.tracer.extract(None).is_valid
     with pytest.raises(TypeError):
         spans.tracer.extract(object())
+
+
+@pytest.mark.parametrize("carrier", [(), (("a", b"b"),), None, MappingProxyType({})])
+def test_inject_into_what_cannot_be_changed_is_counted(carrier: Any) -> None:
+    with record() as spans, spans.tracer.start_span("root"):
+        spans.tracer.inject(carrier)
+        assert spans.tracer.stats()["calls_ignored"] == 1
+        spans.tracer.inject({})
+        spans.tracer.inject([])
+        spans.tracer.inject(mqtrace.carriers.KafkaHeaders(()))
+        assert spans.tracer.stats()["calls_ignored"] == 1
+
+
+@pytest.mark.parametrize("context", [7, "x", mqtrace.Context(b"short")])
+def test_inject_of_what_is_no_context_is_ignored_and_counted(context: Any) -> None:
+    carrier: dict[str, str] = {}
+    with record() as spans:
+        spans.tracer.inject(carrier, context)
+    assert not carrier
+    assert spans.tracer.stats()["calls_ignored"] == 1
+
+
+@pytest.mark.parametrize("timeout", [None, "5", [], float("nan")])
+def test_a_timeout_that_is_none_is_counted_and_the_default_holds(timeout: Any) -> None:
+    tracer = mqtrace.Tracer("shop", exporter="none:")
+    tracer.start_span("work").end()
+    assert tracer.flush(timeout)
+    assert tracer.shutdown(timeout)
+    assert tracer.stats()["calls_ignored"] == 2
+
+
+def test_a_timeout_may_be_as_long_as_one_likes() -> None:
+    tracer = mqtrace.Tracer("shop", exporter="none:")
+    tracer.start_span("work").end()
+    assert tracer.flush(10**400)
+    assert tracer.shutdown(float("inf"))
 
 
 def test_what_came_malformed_is_counted() -> None:
