@@ -21,9 +21,9 @@ def recognise(native: Any) -> Carrier:
     """The carrier for native headers; a carrier is its own.
 
     A dict is a :class:`Mapping`, a WSGI environ and an ASGI scope are :class:`HttpHeaders`, and so are the headers of
-    an ``http.client`` or ``http.server`` message. Pairs are :class:`HttpHeaders` if their names are bytes, otherwise
-    :class:`KafkaHeaders`, an empty list and None too. pika's BasicProperties are an :class:`AmqpTable`.
-    Raises TypeError for anything else.
+    an ``http.client`` or ``http.server`` message and mappings that do not mind case (Django's, those of requests).
+    Pairs are :class:`HttpHeaders` if their names are bytes, otherwise :class:`KafkaHeaders`, an empty list and None
+    too. pika's BasicProperties are an :class:`AmqpTable`. Raises TypeError for anything else.
     """
     if isinstance(native, list | tuple):
         return HttpHeaders(native) if _has_bytes_names(native) else KafkaHeaders(native)
@@ -34,7 +34,7 @@ def recognise(native: Any) -> Carrier:
     if isinstance(native, Carrier):
         return native
     if isinstance(native, collections.abc.Mapping):
-        return Mapping(native)
+        return HttpHeaders(native) if _ignores_case(native) else Mapping(native)
     # by name: pika is not imported where it is not used
     if any(kind.__name__ == "BasicProperties" for kind in type(native).__mro__) and hasattr(native, "headers"):
         return AmqpTable(native)
@@ -45,6 +45,18 @@ def recognise(native: Any) -> Carrier:
         "a list of (str, bytes | str | None) or of (bytes, bytes) pairs, None, or one of mqtrace.carriers "
         "(KafkaHeaders, AmqpTable, Mapping, HttpHeaders)"
     )
+
+
+def _ignores_case(native: collections.abc.Mapping[Any, Any]) -> bool:
+    """Whether a mapping of a class of its own is HTTP headers, such as Django's or those of requests: any case will do.
+
+    It is asked for one of its own names in the other case.
+    """
+    try:
+        name = next((key for key in native if isinstance(key, str) and key.swapcase() != key), None)
+        return name is not None and name.swapcase() in native
+    except Exception:  # noqa: BLE001  # a user's own mapping may raise anything
+        return False
 
 
 def _has_bytes_names(native: list[Any] | tuple[Any, ...]) -> bool:

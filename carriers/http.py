@@ -120,7 +120,8 @@ class _Table:
     def drop(self, name: str) -> None:
         if self._is_table():
             # a Message drops every line of the field at the first of these, and does not mind the others
-            same = [key for key in self.native if _lowered(key) == name]
+            # keys(), because some classes of headers give pairs, or nothing, when they are iterated over
+            same = [key for key in self.native.keys() if _lowered(key) == name]  # noqa: SIM118
             try:
                 for key in same:
                     del self.native[key]

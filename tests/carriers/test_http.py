@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.message
+import wsgiref.headers
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_a_dict_keeps_one_spelling_of_a_name() -> None:
     native = {"Traceparent": "old", "Host": "a"}
     HttpHeaders(native).set("traceparent", "new")
     assert native == {"Host": "a", "traceparent": "new"}
+
+
+def test_the_headers_of_a_wsgi_response() -> None:
+    native = wsgiref.headers.Headers([("Host", "a"), ("Traceparent", "old"), ("Tracestate", "x=1")])
+    carrier = HttpHeaders(native)
+    carrier.set("traceparent", "new")
+    carrier.remove("tracestate")
+    assert native.items() == [("Host", "a"), ("traceparent", "new")]
 
 
 def test_a_wsgi_environ() -> None:

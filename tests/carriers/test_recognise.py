@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import email.message
 from types import MappingProxyType
 from typing import Any
@@ -41,6 +42,31 @@ from mqtrace.carriers import AmqpTable, HttpHeaders, KafkaHeaders, Mapping, reco
 )
 def test_recognises(native: Any, kind: type) -> None:
     assert type(recognise(native)) is kind
+
+
+class Caseless(collections.UserDict[str, str]):
+    """As requests and Django have them: names keep the case that they came in, and any case finds them."""
+
+    def __contains__(self, name: object) -> bool:
+        return any(key.lower() == str(name).lower() for key in self.data)
+
+    def __getitem__(self, name: str) -> str:
+        return next(value for key, value in self.data.items() if key.lower() == name.lower())
+
+
+def test_a_mapping_that_does_not_mind_case_is_http() -> None:
+    headers = Caseless({"Host": "a", "Traceparent": "b"})
+    assert type(recognise(headers)) is HttpHeaders
+    assert recognise(headers).names() == ["host", "traceparent"]
+    assert type(recognise(collections.UserDict({"Host": "a"}))) is Mapping
+
+
+def test_a_mapping_that_raises_has_no_say() -> None:
+    class Raising(Caseless):
+        def __iter__(self) -> Any:
+            raise ZeroDivisionError
+
+    assert type(recognise(Raising())) is Mapping
 
 
 def test_a_carrier_is_its_own() -> None:
