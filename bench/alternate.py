@@ -12,18 +12,25 @@ __all__ = ["Slice", "alternate", "thread_cpu"]
 Slice = Callable[[], dict[str, float]]
 
 
-def alternate(bare: Slice, traced: Slice, pairs: int) -> dict[str, float]:
+def alternate(bare: Slice, traced: Slice, flush: Callable[[], object], pairs: int) -> dict[str, float]:
     """The bare median of every figure, and as ``... added`` the median difference of the pairs.
 
-    Which of a pair goes first changes from pair to pair. The first pair warms up, and is not counted.
+    Which of a pair goes first changes from pair to pair. The first pair warms up, and is not counted. ``flush`` has
+    the spans of a slice leave, so that a bare one never runs beside their export.
     """
+
+    def tracing() -> dict[str, float]:
+        figures = traced()
+        flush()
+        return figures
+
     found: list[tuple[dict[str, float], dict[str, float]]] = []
     for turn in range(pairs + 1):
         if turn % 2:
-            other = traced()
+            other = tracing()
             found.append((bare(), other))
         else:
-            found.append((bare(), traced()))
+            found.append((bare(), tracing()))
     del found[0]
     figures: dict[str, float] = {}
     for figure in found[0][0]:

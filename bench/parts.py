@@ -19,7 +19,11 @@ VARIANTS: Final = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opent
 PARTS: Final = (
     Part("kafka", "bench.kafka.calls", "kafka"),
     Part("kafka", "bench.kafka.whole", "kafka"),
+    Part("pika", "bench.pika.no_socket", "rabbitmq"),
+    Part("pika", "bench.pika.calls", "rabbitmq"),
+    Part("kombu", "bench.kombu.calls", "memory"),
     Part("celery", "bench.celery.calls", "memory"),
     Part("celery", "bench.celery.calls", "redis"),
+    Part("celery", "bench.celery.worker", "redis"),
 )
 FAMILIES: Final = tuple(dict.fromkeys(part.family for part in PARTS))

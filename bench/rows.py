@@ -45,15 +45,37 @@ _KAFKA: Final = (
     Row("a span, allocated", "span allocated", "mqtrace", added=False),
     Row("a span, from a pool", "span pooled", "mqtrace", added=False),
 )
+_PIKA: Final = (
+    Row("publish, sampled", "pika no socket publish", "mqtrace", "1/8", summary=True),
+    Row("publish, unsampled", "pika no socket publish", "mqtrace unsampled"),
+    Row("publish, not configured", "pika no socket publish", "mqtrace off"),
+    Row("callback + its ack, sampled", "pika no socket consume", "mqtrace", "1/8", summary=True),
+    Row("callback + its ack, unsampled", "pika no socket consume", "mqtrace unsampled"),
+    Row("callback + its ack, not configured", "pika no socket consume", "mqtrace off"),
+    Row("with the socket: publish, sampled", "pika publish", "mqtrace", "1/8"),
+    Row("with the socket: callback + its ack, sampled", "pika consume", "mqtrace", "1/8"),
+)
+_KOMBU: Final = (
+    Row("publish, sampled", "kombu publish", "mqtrace"),
+    Row("publish, unsampled", "kombu publish", "mqtrace unsampled"),
+    Row("callback + its ack, sampled", "kombu consume", "mqtrace"),
+    Row("callback + its ack, unsampled", "kombu consume", "mqtrace unsampled"),
+)
 _CELERY: Final = (
     Row("publish a task", "celery memory publish", "mqtrace"),
     Row("run a task", "celery memory run", "mqtrace"),
     Row("publish and run, sampled", "celery memory both", "mqtrace", "25", summary=True),
     Row("publish and run, unsampled", "celery memory both", "mqtrace unsampled", "5", summary=True),
     Row("publish and run, not configured", "celery memory both", "mqtrace off"),
+    Row("a whole worker on Redis, export beside, CPU of everything", "celery worker", "mqtrace"),
     Row("Redis: publish a task", "celery redis publish", "mqtrace"),
     Row("Redis: run a task", "celery redis run", "mqtrace"),
     Row("Redis: publish and run, sampled", "celery redis both", "mqtrace", "25"),
     Row("Redis: publish and run, unsampled", "celery redis both", "mqtrace unsampled", "5"),
 )
-SECTIONS: Final[Mapping[str, Sequence[Row]]] = {"Kafka, confluent-kafka": _KAFKA, "Celery": _CELERY}
+SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
+    "Kafka, confluent-kafka": _KAFKA,
+    "RabbitMQ, pika's BlockingConnection": _PIKA,
+    "kombu, memory transport": _KOMBU,
+    "Celery": _CELERY,
+}

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from celery import Celery, signals  # type: ignore[import-untyped]  # Celery ships no types
+from celery import signals  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker import state  # type: ignore[import-untyped]  # as above
 
 from bench.alternate import alternate, thread_cpu
+from bench.tracing import configure
 
-from .tracing import switch
+from . import tasks
+from .switch import switch
 
 __all__ = ["figures"]
 
@@ -25,29 +27,31 @@ _WARM = 20
 
 
 def figures(variant: str, broker: str, count: int) -> dict[str, float]:
-    """CPU of a task: publish, run, and both. ``broker``: a URL. ``count``: four times as many
-    as the tasks that run bare, and that run traced."""
-    app, work = _app(broker)
-    queue = app.amqp.queues["celery"].bind(app.connection_for_read().channel())
+    """CPU of a task: publish, run, and both. ``broker``: a URL. ``count``: four times as many as are traced."""
+    flush = configure(variant)
+    app = tasks.app(broker)
+    work = app.tasks[tasks.WORK]
+    queue = app.amqp.queues[app.conf.task_default_queue].bind(app.connection_for_read().channel())
     queue.declare()
-    queue.purge()
-    handle = _worker(app)
+    # without an event loop, which would put the acknowledgement off to where nothing is measured
+    worker = app.Worker(pool="solo", hostname="bench@localhost", quiet=True, use_eventloop=False)
     begin, end = switch(variant)
-
     prefix = f"celery {broker.partition(':')[0]}"
 
-    def both(many: int) -> dict[str, float]:
+    def both(many: int, handle: Any) -> dict[str, float]:
         before = state.total_count.get(work.name, 0)
         publish = thread_cpu((work.delay(number) for number in range(many)), many)
         messages = [queue.get() for _ in range(many)]
         run = thread_cpu(map(handle, messages), many)
         ran = state.total_count.get(work.name, 0)
         assert ran - before == many, f"{ran - before} of {many} tasks ran"
+        assert all(message.acknowledged for message in messages), "a task was not acknowledged"
         return {f"{prefix} publish": publish, f"{prefix} run": run, f"{prefix} both": publish + run}
 
     def bare() -> dict[str, float]:
-        both(_WARM)
-        return both(_SLICE)
+        handle = _message_handler(app, worker)
+        both(_WARM, handle)
+        return both(_SLICE, handle)
 
     def traced() -> dict[str, float]:
         begin()
@@ -56,22 +60,16 @@ def figures(variant: str, broker: str, count: int) -> dict[str, float]:
         finally:
             end()
 
-    return alternate(bare, traced, max(2, count // 4 // _SLICE))
+    pairs = max(2, count // 4 // _SLICE)
+    try:
+        found = alternate(bare, traced, flush, pairs)
+    finally:
+        queue.delete()
+    return found | {f"{prefix} spans": flush() / (pairs + 1) / (_SLICE + _WARM)}
 
 
-def _app(broker: str) -> tuple[Any, Any]:
-    app = Celery("bench", broker=broker, set_as_current=True)
-    app.conf.update(task_ignore_result=True, worker_hijack_root_logger=False, broker_connection_retry_on_startup=True)
-
-    @app.task(name="bench.work")  # type: ignore[untyped-decorator]  # Celery ships no types
-    def work(number: int) -> int:
-        return number
-
-    return app, work
-
-
-def _worker(app: Any) -> Any:
-    worker = app.Worker(pool="solo", concurrency=1, hostname="bench@localhost")
+def _message_handler(app: Any, worker: Any) -> Any:
+    """What the worker would call with each message, had it been started now."""
     signals.celeryd_after_setup.send(sender=worker.hostname, instance=worker, conf=app.conf)
     worker.consumer.update_strategies()
     return worker.consumer.create_task_handler()

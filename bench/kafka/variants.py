@@ -1,7 +1,7 @@
 """The same work five ways: bare, mqtrace (sampled, unsampled, off) and OpenTelemetry.
 
 A variant gives a traced producer, a traced handler loop and its own span calls. What is measured around them
-(measure.py) knows none of them apart.
+(calls.py, whole.py) knows none of them apart.
 """
 
 from __future__ import annotations

@@ -1,28 +1,87 @@
-"""The benchmark runs, and its table has every row."""
+"""The benchmark runs without a server, and measures every row that needs none."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+VARIANTS = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opentelemetry")
 
-pytest.importorskip("opentelemetry.instrumentation.confluent_kafka", reason="needs mqtrace[bench]")
+for client in ("confluent_kafka", "pika", "celery"):
+    pytest.importorskip(f"opentelemetry.instrumentation.{client}", reason="needs mqtrace[bench]")
+
+
+def quick(family: str, tmp_path: Path) -> Any:
+    """The figures of one small round, with no server anywhere."""
+    command = [sys.executable, "-m", "bench", "--quick", "--json", "--only", family]
+    environment = {key: value for key, value in os.environ.items() if key not in ("RABBITMQ_URL", "REDIS_URL")}
+    environment["MQTRACE_BROKERS_DIR"] = str(tmp_path)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_every_figure_is_measured() -> None:
-    command = [sys.executable, "-m", "bench", "--quick", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=True)
-    figures = json.loads(done.stdout)
-    for variant in ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opentelemetry"):
+def test_every_figure_of_kafka_is_measured(tmp_path: Path) -> None:
+    figures = quick("kafka", tmp_path)
+    for variant in VARIANTS:
         assert {"produce", "poll", "batch", "whole produce", "whole consume", "everything"} <= figures[variant].keys()
     assert {"encode", "bytes raw", "bytes sent", "span allocated", "span pooled"} <= figures["mqtrace"].keys()
     assert figures["mqtrace"]["lost"] == [0]
     # two spans a message, and those of the warm-up
     assert figures["mqtrace"]["spans"][0] >= 2 * 400
+
+
+@pytest.mark.slow
+def test_every_figure_of_celery_on_the_memory_broker_is_measured_and_both_sides_make_the_same_spans(
+    tmp_path: Path,
+) -> None:
+    figures = quick("celery", tmp_path)
+    for variant in VARIANTS:
+        for figure in ("publish", "run", "both"):
+            assert figures[variant][f"celery memory {figure}"][0] > 0
+            assert len(figures[variant][f"celery memory {figure} added"]) == 1
+    spans = {variant: figures[variant]["celery memory spans"] for variant in VARIANTS}
+    assert spans == {
+        "bare": [0],
+        "mqtrace": [2],
+        "mqtrace unsampled": [0],
+        "mqtrace off": [0],
+        "opentelemetry": [2],
+    }
+
+
+@pytest.mark.slow
+def test_kombu_is_measured_where_opentelemetry_has_nothing_to_compare(tmp_path: Path) -> None:
+    figures = quick("kombu", tmp_path)
+    for variant in VARIANTS[:-1]:
+        for figure in ("kombu publish", "kombu consume"):
+            assert figures[variant][figure][0] > 0
+            assert len(figures[variant][f"{figure} added"]) == 1
+    assert figures["mqtrace"]["kombu spans"] == [2]
+    assert figures["mqtrace unsampled"]["kombu spans"] == [0]
+    assert "opentelemetry" not in figures
+
+
+def test_without_rabbitmq_its_rows_are_left_out_and_a_line_says_so(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench", "--quick", "--only", "pika"]
+    environment = {key: value for key, value in os.environ.items() if key != "RABBITMQ_URL"}
+    environment["MQTRACE_BROKERS_DIR"] = str(tmp_path)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "No rabbitmq was running: its rows are left out." in done.stdout
+    assert "publish" not in done.stdout
+
+
+def test_a_part_of_the_table_is_not_written_over_the_whole() -> None:
+    command = [sys.executable, "-m", "bench", "--write", "--only", "kombu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "--write puts the whole table there: leave out --only" in done.stderr

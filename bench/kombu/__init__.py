@@ -1,0 +1,1 @@
+"""kombu: a Producer publishes, and a Consumer's callback handles and acknowledges."""

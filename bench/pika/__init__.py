@@ -1,0 +1,1 @@
+"""pika: a BlockingConnection publishes, and its callbacks handle and acknowledge."""
