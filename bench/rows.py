@@ -67,6 +67,7 @@ _CELERY: Final = (
     Row("publish and run, sampled", "celery memory both", "mqtrace", "25", summary=True),
     Row("publish and run, unsampled", "celery memory both", "mqtrace unsampled", "5", summary=True),
     Row("publish and run, not configured", "celery memory both", "mqtrace off"),
+    Row("publish and run, with receivers that do nothing", "celery memory floor", "mqtrace"),
     Row("a whole worker on Redis, export beside, CPU of everything", "celery worker", "mqtrace"),
     Row("Redis: publish a task", "celery redis publish", "mqtrace"),
     Row("Redis: run a task", "celery redis run", "mqtrace"),

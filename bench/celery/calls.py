@@ -8,16 +8,17 @@ wait for a message.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker import state  # type: ignore[import-untyped]  # as above
 
-from bench.alternate import alternate, thread_cpu
+from bench.alternate import Slice, alternate, thread_cpu
 from bench.tracing import configure
 
 from . import tasks
-from .switch import switch
+from .switch import do_nothing, switch
 
 __all__ = ["figures"]
 
@@ -35,7 +36,6 @@ def figures(variant: str, broker: str, count: int) -> dict[str, float]:
     queue.declare()
     # without an event loop, which would put the acknowledgement off to where nothing is measured
     worker = app.Worker(pool="solo", hostname="bench@localhost", quiet=True, use_eventloop=False)
-    begin, end = switch(variant)
     prefix = f"celery {broker.partition(':')[0]}"
 
     def both(many: int, handle: Any) -> dict[str, float]:
@@ -53,19 +53,26 @@ def figures(variant: str, broker: str, count: int) -> dict[str, float]:
         both(_WARM, handle)
         return both(_SLICE, handle)
 
-    def traced() -> dict[str, float]:
-        begin()
-        try:
-            return bare()
-        finally:
-            end()
+    def switched(begin: Callable[[], object], end: Callable[[], object]) -> Slice:
+        def measure() -> dict[str, float]:
+            begin()
+            try:
+                return bare()
+            finally:
+                end()
+
+        return measure
 
     pairs = max(2, count // 4 // _SLICE)
     try:
-        found = alternate(bare, traced, flush, pairs)
+        found = alternate(bare, switched(*switch(variant)), flush, pairs)
+        found[f"{prefix} spans"] = flush() / (pairs + 1) / (_SLICE + _WARM)
+        if variant == "mqtrace":
+            floor = alternate(bare, switched(*do_nothing()), flush, pairs)
+            found |= {figure.replace("both", "floor"): value for figure, value in floor.items() if "both" in figure}
     finally:
         queue.delete()
-    return found | {f"{prefix} spans": flush() / (pairs + 1) / (_SLICE + _WARM)}
+    return found
 
 
 def _message_handler(app: Any, worker: Any) -> Any:

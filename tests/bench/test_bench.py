@@ -49,6 +49,8 @@ def test_every_figure_of_celery_on_the_memory_broker_is_measured_and_both_sides_
         for figure in ("publish", "run", "both"):
             assert figures[variant][f"celery memory {figure}"][0] > 0
             assert len(figures[variant][f"celery memory {figure} added"]) == 1
+    assert figures["mqtrace"]["celery memory floor"][0] > 0
+    assert len(figures["mqtrace"]["celery memory floor added"]) == 1
     spans = {variant: figures[variant]["celery memory spans"] for variant in VARIANTS}
     assert spans == {
         "bare": [0],
