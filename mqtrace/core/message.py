@@ -180,7 +180,7 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
     else:
         if not above[54] & 1:
             if type(parent) is Context and parent.decision != "flag":  # it left the decision open
-                return decide.start_send(template, parent, SendSpan)
+                return decide.start_send(template, parent, make)
             if parent.state is None and parent.baggage is None:
                 return above
             return NoopSpan(above, parent.state, parent.baggage)
