@@ -227,6 +227,10 @@ class SpanQueue:
             return False
         return queued >= min(self._batch, self._size - self._in_flight) or self._weight_is_used()
 
+    def is_crowded(self) -> bool:
+        """Whether more than half of the room is taken."""
+        return len(self.queue) > self._size // 2
+
     def _weight_is_used(self) -> bool:
         return self._weight > self._size_bytes // 2
 

@@ -14,6 +14,8 @@ import pytest
 from mqtrace import core
 from mqtrace.export.batch import COUNTS, DROP_REASONS, BatchProcessor
 from mqtrace.export.memory import MemoryExporter
+from mqtrace.export.queue import SpanQueue
+from mqtrace.export.worker import Worker
 from mqtrace.testing.clock import FakeClock
 
 Process = Callable[..., BatchProcessor]
@@ -576,3 +578,17 @@ def test_more_results_than_spans_do_not_upset_the_counts(process: Process, maker
     assert (stats["spans_exported"], stats["spans_dropped"]["too_large"]) == (7, 1)
     assert stats["spans_dropped"]["export_failed"] == 2
     assert balanced(stats)
+
+
+@pytest.mark.parametrize(("queued", "yields"), [(40, 4), (90, 7)])
+def test_the_worker_gives_way_less_often_while_the_queue_is_about_to_overflow(
+    maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, queued: int, yields: int
+) -> None:
+    spans = SpanQueue(100, 1 << 20, 10)
+    worker = Worker(spans, MemoryExporter(), clock=core.Clock(), delay=60.0)
+    maker(spans).end(queued)
+    given: list[float] = []
+    monkeypatch.setattr("mqtrace.export.worker.time.sleep", given.append)
+    worker.turn()
+    assert spans.stats()["spans_exported"] == queued
+    assert given == [0] * yields
