@@ -107,7 +107,13 @@ class Tracer(SpanTracer):
         """See :func:`mqtrace.wrap`."""
         return wrap(client, tracer=self, **options)
 
-    def consumer(self, function: Any = None, *, relation: str | None = None, name: str | None = None) -> Any:
+    @overload
+    def consumer(self, function: F, /) -> F: ...
+    @overload
+    def consumer(
+        self, function: None = None, /, *, relation: str | None = None, name: str | None = None
+    ) -> Callable[[F], F]: ...
+    def consumer(self, function: Any = None, /, *, relation: str | None = None, name: str | None = None) -> Any:
         """See :func:`mqtrace.consumer`."""
         return consumer(function, relation=relation, name=name, tracer=self)
 

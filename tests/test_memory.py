@@ -53,7 +53,10 @@ def resident() -> int:
 def test_a_million_messages_leave_the_resident_size_where_it_was(message: Callable[..., Any]) -> None:
     tracer = mqtrace.Tracer("memory", exporter="none:")
     producer = TracedProducer(Client(), tracer, Facts())
-    handle = tracer.consumer(lambda incoming: None)
+
+    @tracer.consumer
+    def handle(incoming: object) -> None: ...
+
     incoming = message(headers=[("traceparent", b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-03")])
 
     def work(count: int) -> None:

@@ -508,7 +508,10 @@ def test_a_handler_follows_the_default_tracer(message: Make) -> None:
 def test_a_tracer_of_its_own_needs_no_global_state(message: Make, spans: Spans) -> None:
     with record("own") as own:
         mine = own.tracer
-    handle = mine.consumer(lambda incoming: None)
+
+    @mine.consumer
+    def handle(incoming: object) -> None: ...
+
     handle(message(headers=HEADERS))
     with mine.process(message(headers=HEADERS)):
         pass
