@@ -6,7 +6,7 @@ A propagation format sees nothing but a :class:`Carrier`, so formats and transpo
 from __future__ import annotations
 
 import collections.abc
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from mqtrace.carriers._protocol import Carrier
 from mqtrace.carriers.amqp import AmqpTable
@@ -15,6 +15,8 @@ from mqtrace.carriers.kafka import KafkaHeaders
 from mqtrace.carriers.mapping import Mapping
 
 __all__ = ["AmqpTable", "Carrier", "HttpHeaders", "KafkaHeaders", "Mapping", "recognise"]
+
+_PAIRS: Final = (list, tuple)  # made once: `list | tuple` would be a new object at every call
 
 
 def recognise(native: Any) -> Carrier:
@@ -25,10 +27,10 @@ def recognise(native: Any) -> Carrier:
     Pairs are :class:`HttpHeaders` if their names are bytes, otherwise :class:`KafkaHeaders`, an empty list and None
     too. pika's BasicProperties are an :class:`AmqpTable`. Raises TypeError for anything else.
     """
-    if isinstance(native, list | tuple):
-        return HttpHeaders(native) if _has_bytes_names(native) else KafkaHeaders(native)
     if isinstance(native, dict):
         return HttpHeaders(native) if is_environ(native) or is_scope(native) else Mapping(native)
+    if isinstance(native, _PAIRS):
+        return HttpHeaders(native) if _has_bytes_names(native) else KafkaHeaders(native)
     if native is None:
         return KafkaHeaders(native)
     if isinstance(native, Carrier):

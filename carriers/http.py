@@ -68,7 +68,9 @@ def is_environ(native: Any) -> bool:
 
 def is_scope(native: Any) -> bool:
     """Whether this dict is the scope of an ASGI connection that has headers."""
-    headers = native.get("headers")
+    if "headers" not in native:
+        return False
+    headers = native["headers"]
     return (
         native.get("type") in ("http", "websocket")
         and isinstance(headers, Iterable)

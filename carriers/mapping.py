@@ -12,6 +12,8 @@ from mqtrace.carriers import _text
 
 __all__ = ["Mapping"]
 
+_TABLES = (dict, collections.abc.Mapping)  # dict first: to ask the other one takes ten times as long
+
 
 class Mapping:
     """Reads and writes a mapping of ``str`` to ``str`` (``bytes`` are read too); None is an empty one.
@@ -31,7 +33,10 @@ class Mapping:
     def get(self, name: str) -> str | None:
         """The text under this name; None where it is not text or missing."""
         table = self._table()
-        return _text.read(table.get(name)) if table is not None else None
+        if table is None:
+            return None
+        value = table.get(name)
+        return value if type(value) is str else _text.read(value)  # the common case without a call
 
     def set(self, name: str, value: str) -> None:
         """Write the text under this name."""
@@ -63,7 +68,7 @@ class Mapping:
     def _table(self) -> Any:
         """The mapping that holds the headers; None where there is none."""
         native = self.native
-        return native if isinstance(native, dict | collections.abc.Mapping) else None
+        return native if isinstance(native, _TABLES) else None
 
     def _is_empty(self) -> bool:
         """Whether there are no headers yet, rather than something that is no mapping."""

@@ -323,6 +323,34 @@ def test_inject_and_extract_are_each_others_inverse() -> None:
         spans.tracer.extract(object())
 
 
+@pytest.mark.parametrize("propagators", ["tracecontext", "tracecontext,baggage", "baggage,tracecontext", "b3", "none"])
+@pytest.mark.parametrize("state", [None, "x=1", "=", 7])
+@pytest.mark.parametrize("baggage", [None, "k=v", b"k=v"])
+@pytest.mark.parametrize(
+    "parent",
+    [
+        *(
+            SAMPLED["traceparent"],
+            UNSAMPLED["traceparent"],
+            "00-nonsense",
+            "",
+            None,
+            5,
+            SAMPLED["traceparent"].encode(),
+        ),
+        *(f"cc-{'a1' * 16}-{'b2' * 8}-ff-later", f"00-{'A1' * 16}-{'b2' * 8}-01", f"00-{'0' * 32}-{'b2' * 8}-01"),
+    ],
+)
+def test_a_dict_says_what_its_carrier_says(propagators: str, state: Any, baggage: Any, parent: Any) -> None:
+    headers = {"traceparent": parent, "tracestate": state, "baggage": baggage, "b3": f"{'c3' * 16}-{'d4' * 8}-1"}
+    native = {name: value for name, value in headers.items() if value is not None}
+    with record(propagators=propagators) as spans:
+        of_the_dict = spans.tracer.extract(native)
+        malformed = spans.tracer.stats()["contexts_malformed"]
+        assert spans.tracer.extract(mqtrace.carriers.Mapping(native)) == of_the_dict
+        assert spans.tracer.stats()["contexts_malformed"] == 2 * malformed
+
+
 @pytest.mark.parametrize("carrier", [(), (("a", b"b"),), None, MappingProxyType({})])
 def test_inject_into_what_cannot_be_changed_is_counted(carrier: Any) -> None:
     with record() as spans, spans.tracer.start_span("root"):
