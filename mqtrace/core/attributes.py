@@ -36,6 +36,8 @@ def clean(value: object, length: int | None) -> Attribute | None:
         return value[:length]  # type: ignore[index,no-any-return]  # str or bytes, told apart by the line above
     if kind is bool or kind is float:
         return value  # type: ignore[return-value]  # bool or float, see above
+    if kind is int:
+        return value if -_INT64 <= value < _INT64 else None  # type: ignore[operator,return-value]  # an int, see above
     try:
         return _convert(value, length)
     except Exception:  # noqa: BLE001  # a user's own class of number or list may raise anything

@@ -86,7 +86,7 @@ class Span:
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
         """Set several attributes; one that cannot be kept is ignored and counted."""
-        items = pairs(attributes)
+        items = list(attributes.items()) if type(attributes) is dict else pairs(attributes)
         if items is None:
             self._mistake()
         elif items:
@@ -99,21 +99,21 @@ class Span:
         limits = self.template.pipeline.limits
         attributes = details.attributes
         for key, value in items:
-            name = text(key)
+            name = key if type(key) is str else text(key)
             kept = clean(value, limits.value_length) if name else None
             if name is None or kept is None:
                 self._mistake()
                 continue
-            before = attributes.get(name)
-            if before is not None:
-                details.weight -= weight(before)
+            grown = weight(kept)
+            if name in attributes:
+                grown -= weight(attributes[name])
             elif len(attributes) >= limits.attributes:
                 details.dropped_attributes += 1
                 continue
             else:
-                details.weight += len(name)
+                grown += len(name)
             attributes[name] = kept
-            details.weight += weight(kept)
+            details.weight += grown
 
     def add_event(
         self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
