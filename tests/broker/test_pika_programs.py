@@ -315,7 +315,12 @@ def test_an_asyncio_connection_and_tasks_that_its_callbacks_start(rabbitmq_url: 
             channel.basic_publish("", "nowhere", b"", pika.BasicProperties(correlation_id=properties.correlation_id))
             channel.basic_ack(method.delivery_tag)
             if len(tasks) == 10 and all(task.done() for task in tasks if task is not asyncio.current_task()):
-                loop.call_later(0.5, connection.close)
+                loop.call_later(0.5, end, channel)
+
+        def end(channel: Any) -> None:
+            for tag in channel.consumer_tags:  # pika 1.4.0 cannot close a channel that has consumers
+                channel.basic_cancel(tag)
+            connection.close()
 
         connection = AsyncioConnection(
             pika.URLParameters(rabbitmq_url),
