@@ -175,7 +175,10 @@ def test_a_later_group_of_a_topic_is_not_taken_for_the_one_before(
     configuration: dict[str, Any], topic: str, spans: Spans
 ) -> None:
     """Of `process`, `each` and a tracer's own handlers too, which do not follow the default tracer."""
-    handle = spans.tracer.consumer(lambda message: None)
+
+    @spans.tracer.consumer
+    def handle(message: object) -> None: ...
+
     groups = [configuration["group.id"], f"{configuration['group.id']}-later"]
     for group in groups:
         consumer = mqtrace.wrap(Consumer)({**configuration, "group.id": group})
