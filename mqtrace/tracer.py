@@ -311,6 +311,8 @@ class SpanTracer:
                 return float(timeout)
         except OverflowError:  # a whole number beyond any float
             return math.inf
+        except Exception:  # noqa: BLE001, S110  # a user's own class of number may raise anything: it is counted below
+            pass
         self.mistakes.calls_ignored += 1
         return _TIMEOUT
 

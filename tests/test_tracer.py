@@ -371,7 +371,12 @@ def test_inject_of_what_is_no_context_is_ignored_and_counted(context: Any) -> No
     assert spans.tracer.stats()["calls_ignored"] == 1
 
 
-@pytest.mark.parametrize("timeout", [None, "5", [], float("nan")])
+class RaisingNumber(float):
+    def __float__(self) -> float:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("timeout", [None, "5", [], float("nan"), RaisingNumber(5)])
 def test_a_timeout_that_is_none_is_counted_and_the_default_holds(timeout: Any) -> None:
     tracer = mqtrace.Tracer("shop", exporter="none:")
     tracer.start_span("work").end()
