@@ -170,7 +170,8 @@ def test_tasks_that_do_not_run_say_why_in_any_pool(shop: Any, pool: str) -> None
     )
     shop.until(lambda: shop.succeeded() == 1 and shop.log().count("Discarding revoked task") == 2, "they were seen")
     time.sleep(0.5)
-    assert shop.stop(worker) == 0
+    # Celery 5.5 fails to say goodbye in eventlet's main loop, with tracing or without
+    assert shop.stop(worker) == 0 or pool == "eventlet"
     runs = shop.named("process shop.add")
     sends = {send["spanId"] for send in shop.named("send shop.add")}
     assert sorted(run["attributes"].get("mqtrace.revoked", "") for run in runs) == ["", "expired", "revoked"]
