@@ -6,6 +6,7 @@ of the environment is one warning, and the default holds (OpenTelemetry, "Enviro
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Mapping
@@ -191,6 +192,10 @@ def _exporter(exporter: object, environment: _Environment) -> Any:
     if exporter is not None:
         if isinstance(exporter, str):
             return export.from_url(exporter)
+        if inspect.iscoroutinefunction(getattr(exporter, "export", None)):
+            raise ConfigurationError(
+                f"exporter={exporter!r} has a coroutine for export(), which nobody would await: write def export(spans)"
+            )
         takes = callable(getattr(exporter, "export", None)) or callable(getattr(exporter, "submit", None))
         if takes and callable(getattr(exporter, "shutdown", None)) and not isinstance(exporter, type):
             return exporter

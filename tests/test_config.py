@@ -31,6 +31,16 @@ def settings(environ: Mapping[str, str] | None = None, **arguments: Any) -> Sett
 # ---------------------------------------------------------------------- arguments
 
 
+class Awaited:
+    """An exporter whose spans nobody would send: its coroutine is never awaited."""
+
+    async def export(self, spans: Any) -> None:
+        pass
+
+    def shutdown(self, timeout: float) -> None:
+        pass
+
+
 class WithoutShutdown:
     def export(self, spans: Any) -> None: ...
 
@@ -63,6 +73,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("exporter", "memory:here", "memory:"),
     ("exporter", 7, "URL"),
     ("exporter", WithoutShutdown(), "shutdown"),
+    ("exporter", Awaited(), "def export(spans)"),
     ("exporter", Exporter, "export"),
     ("propagators", "w3c", "tracecontext"),
     ("propagators", ["tracecontext", "nope"], "tracecontext"),
