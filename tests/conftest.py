@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The markers of tests/broker, said here because --strict-markers reads them before that folder is entered."""
     config.addinivalue_line("markers", "real_only(reason): a broker test that the embedded broker cannot serve")
     config.addinivalue_line("markers", "embedded_only(reason): a broker test that a real broker cannot serve")
+    # Ignored, by us and by whatever we start, where a shell runs the suite in its background.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _ROOT_LEVEL = logging.getLogger().level

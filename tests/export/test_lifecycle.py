@@ -22,9 +22,6 @@ import multiprocessing, os, sys, time, threading, signal
 from mqtrace import core
 from mqtrace.export import BatchProcessor, from_url
 
-# ignored, as by every process that a shell has in its background, until somebody says otherwise
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 class Everything:
     threshold, state, follows = b"0" * 14, None, True
 
