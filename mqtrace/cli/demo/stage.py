@@ -94,10 +94,16 @@ class Stage:
         say(end=True, in_time=in_time, stats=mqtrace.stats())
 
 
+# A worker's threads speak too, and print() writes a line in two pieces.
+_speaking: Final = threading.RLock()
+
+
 def say(**facts: Any) -> None:
     """A line to the demo."""
     try:
-        print(json.dumps(facts), flush=True)
+        with _speaking:
+            sys.stdout.write(f"{json.dumps(facts)}\n")
+            sys.stdout.flush()
     except OSError:
         pass  # the demo has gone; stdin says so too
 

@@ -1,0 +1,21 @@
+"""What a process of the demo says."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from mqtrace.cli.demo.stage import say
+
+
+def test_lines_of_several_threads_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that was torn would be lost, and the demo would wait for what it said."""
+    threads = [threading.Thread(target=lambda: [say(ready=True) for _ in range(2000)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == [{"ready": True}] * 8000
