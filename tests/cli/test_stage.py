@@ -12,7 +12,12 @@ from mqtrace.cli.demo.stage import say
 
 def test_lines_of_several_threads_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
     """A line that was torn would be lost, and the demo would wait for what it said."""
-    threads = [threading.Thread(target=lambda: [say(ready=True) for _ in range(2000)]) for _ in range(4)]
+
+    def speak() -> None:
+        for _ in range(2000):
+            say(ready=True)
+
+    threads = [threading.Thread(target=speak) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
