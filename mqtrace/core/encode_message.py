@@ -3,6 +3,7 @@
 What a template knows is copied; what a message adds is two or three conversions from hex and one Struct. Fields may
 stand in any order, so what is constant stands side by side. A span comes as four pieces, which whoever makes the batch
 joins once for all of them. What has more to say (attributes of its own, events, an error) is no matter of this file.
+The two sorts of spans are alike in places and flat on purpose: a call would be a twentieth of a span.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Any
 import celery.contrib.testing.tasks  # type: ignore[import-untyped]  # noqa: F401  # its worker wants the ping task
 import pytest
 from celery import Celery, chain, chord, group, signals
+from celery.app.trace import build_tracer  # type: ignore[import-untyped]  # Celery ships no types
 from celery.contrib.testing.worker import start_worker  # type: ignore[import-untyped]  # Celery ships no types
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded  # type: ignore[import-untyped]  # as above
 from kombu.exceptions import OperationalError
@@ -658,6 +659,18 @@ def test_a_message_that_is_sent_past_send_task_is_traced(
     (send,), (run,) = _sends(await_spans(2)), _runs(spans)
     assert run.parent_id == send.span_id
     assert send.attributes["messaging.system"] == "memory"
+
+
+@pytest.mark.parametrize("flags", ["02", "03"])
+def test_a_span_that_a_task_left_open_does_not_stay_current(app: Celery, spans: Spans, flags: str) -> None:
+    @app.task(name="shop.leaves_open", shared=False)  # type: ignore[untyped-decorator]
+    def leaves_open() -> None:
+        spans.tracer.start_span("left open").__enter__()
+
+    task = app.tasks["shop.leaves_open"]
+    run = build_tracer(task.name, task, app=app)
+    run("1", (), {}, {"id": "1", "delivery_info": {}, "ignore_result": True, "traceparent": FOREIGN[:-2] + flags})
+    assert mqtrace.current_span().trace_id == "0" * 32
 
 
 # ---------------------------------------------------------------------- instrument and uninstrument

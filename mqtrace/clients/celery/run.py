@@ -93,6 +93,7 @@ def prerun(
             passed.state = passed.baggage = None
             passed.task_id = task_id
             passed.token = _set(passed)
+            own[KEPT] = passed
             return
         span = _begin(tasks, task, own)
         if span is not NOOP:
