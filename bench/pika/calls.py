@@ -19,7 +19,7 @@ from .channels import BODY, properties, publish, traced
 
 __all__ = ["figures"]
 
-_SLICE = 200
+_SLICE = 100
 
 
 def figures(variant: str, url: str, count: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
@@ -10,6 +11,7 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 import mqtrace
+from mqtrace.clients.pika.properties import UNREAD, ContextProperties
 from mqtrace.testing import Spans
 
 
@@ -146,3 +148,59 @@ def test_a_message_whose_properties_cannot_be_read_reaches_its_callback(
     raw.callback(raw, Basic.Deliver("tag", 1, False, "", "orders"), properties, b"body")
     assert seen[0][0] is channel
     assert seen[0][2] is properties
+
+
+# ---------------------------------------------------------------------- properties that hold nothing but a context
+
+
+def _said(properties: BasicProperties) -> dict[str, Any]:
+    """Every property, as pika reads it from what was sent."""
+    read = BasicProperties()
+    read.decode(b"".join(properties.encode()))
+    return dict(vars(read))
+
+
+def _plain(headers: Any) -> BasicProperties:
+    return BasicProperties(headers=headers)
+
+
+def test_a_message_without_properties_goes_out_as_pika_itself_would_encode_its_context(
+    raw: Channel, channel: Any, spans: Spans
+) -> None:
+    channel.basic_publish("", "orders", b"")
+    (sent,) = raw.sent
+    (span,) = spans
+    encoded = b"".join(sent.encode())  # before anybody has looked at the headers
+    milliseconds = span.start_time // 1_000_000
+    expected = {
+        "traceparent": f"00-{span.trace_id}-{span.span_id}-03",
+        "tracestate": f"mqtrace=t:{milliseconds}",
+    }
+    assert encoded == b"".join(_plain(expected).encode())
+    assert sent.headers == expected
+    assert b"".join(sent.encode()) == encoded, "looking changes nothing"
+
+
+@pytest.mark.parametrize("sent", [0, 10**12 - 1, 10**12, 10**13 - 1, 10**13])
+def test_a_clock_that_is_far_off_is_encoded_like_any_other(sent: int) -> None:
+    properties = ContextProperties()
+    properties.traceparent = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-03"
+    properties.sent = sent
+    properties.table = UNREAD
+    expected = _plain({"traceparent": properties.traceparent.decode(), "tracestate": f"mqtrace=t:{sent}"})
+    assert b"".join(properties.encode()) == b"".join(expected.encode())
+
+
+def test_what_somebody_between_us_and_pika_changes_is_sent(raw: Channel, channel: Any, spans: Spans) -> None:
+    channel.basic_publish("", "orders", b"")
+    channel.basic_publish("", "orders", b"")
+    one, other = raw.sent
+    one.headers["tenant"] = "acme"
+    one.priority = 3
+    other.headers = None
+    assert _said(one) == vars(BasicProperties(headers=one.headers, priority=3))
+    assert "tenant" in _said(one)["headers"]
+    assert _said(other) == vars(BasicProperties())
+    assert isinstance(one, BasicProperties)
+    assert type(one).__name__ == "BasicProperties"
+    assert copy.copy(one).headers == one.headers

@@ -7,23 +7,19 @@ answer where confirms are on, and so does the span; an asynchronous one answers 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.clients.amqp import (
-    CONVERSATION,
     DELIVERY_TAG,
-    MESSAGE_ID,
     RABBITMQ,
     ROUTING_KEY,
     DeliverySpan,
     destination,
     read_context,
     start_settle,
-    with_context,
 )
 from mqtrace.clients.proxy import Proxy
 from mqtrace.core import BatchSpan, NoopSpan, SendSpan, Span, Template, current, start, start_send
@@ -33,14 +29,11 @@ from mqtrace.tracer import SpanTracer
 from .confirms import Confirms
 from .consuming import TracedCallback
 from .deliveries import Deliveries
+from .properties import UNREAD, ContextProperties, with_properties
 
 __all__ = ["TracedBlockingChannel", "TracedChannel"]
 
-_new: Final = BasicProperties.__new__
-
-
-#: Properties of which only the headers are set: what else there is stands in the class, so that one is made at once.
-_ContextProperties: Final[Any] = type("BasicProperties", (BasicProperties,), vars(BasicProperties()))
+_new: Final = ContextProperties.__new__
 
 
 class TracedChannel(Proxy):
@@ -90,9 +83,10 @@ class TracedChannel(Proxy):
                 and span.state is None
                 and span.baggage is None
             ):
-                made = properties = _new(_ContextProperties)
-                sent = (span.begun + template.pipeline.clock.offset) // 1_000_000
-                made.headers = {"traceparent": span.identity.decode(), "tracestate": f"mqtrace=t:{sent}"}
+                made = properties = _new(ContextProperties)
+                made.traceparent = span.identity
+                made.sent = (span.begun + template.pipeline.clock.offset) // 1_000_000
+                made.table = UNREAD
             elif span is not None:
                 properties = with_properties(operation, span, properties)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
@@ -320,48 +314,3 @@ class TracedBlockingChannel(TracedChannel):
 
     def __exit__(self, *exception: Any) -> Any:
         return self._raw.__exit__(*exception)
-
-
-def with_properties(operation: Operation, span: SendSpan | NoopSpan | bytes, properties: Any) -> Any:
-    """Properties with the context of a send span in their headers: new ones, or those given where nothing is added."""
-    if type(properties) is BasicProperties:
-        # flat, because nearly every message is like this, and copy.copy takes three times as long
-        table = properties.__dict__.copy()
-        if type(span) is SendSpan and (table["message_id"] is not None or table["correlation_id"] is not None):
-            _describe(span, properties)
-        headers = with_context(operation, span, table["headers"])
-        if headers is table["headers"]:
-            return properties
-    elif not properties:  # which pika takes for none
-        headers = with_context(operation, span, None)
-        if headers is None:
-            return properties
-        made = _new(_ContextProperties)
-        made.headers = headers
-        return made
-    elif isinstance(properties, BasicProperties):
-        return _of_a_subclass(operation, span, properties)
-    else:
-        return properties  # the channel will say what is wrong with them
-    table["headers"] = headers
-    made = _new(BasicProperties)
-    made.__dict__ = table
-    return made
-
-
-def _of_a_subclass(operation: Operation, span: SendSpan | NoopSpan | bytes, properties: Any) -> Any:
-    if type(span) is SendSpan:
-        _describe(span, properties)
-    headers = with_context(operation, span, properties.headers)
-    if headers is properties.headers:
-        return properties
-    made = copy.copy(properties)
-    if made is properties:
-        raise TypeError(f"a copy of {type(properties).__name__} is the object itself, which is the caller's")
-    made.headers = headers
-    return made
-
-
-def _describe(span: SendSpan, properties: Any) -> None:
-    named = {MESSAGE_ID: properties.message_id, CONVERSATION: properties.correlation_id}
-    span.set_attributes({key: value for key, value in named.items() if isinstance(value, str) and value})
