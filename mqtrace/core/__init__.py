@@ -13,7 +13,7 @@ from .decide import start, start_process_below
 from .details import Details, Event, Link, Status
 from .encode import encode_span, request, wrap
 from .guard import Guard
-from .identity import is_canonical, is_valid, new_span_id, use_randomness
+from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
 from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
@@ -49,6 +49,7 @@ __all__ = [
     "Span",
     "Status",
     "Template",
+    "are_canonical",
     "current",
     "current_span",
     "encode_span",

@@ -471,6 +471,28 @@ def test_a_batch_counts_messages_without_a_context_and_no_events(message: Make, 
     assert len(span.links) == 1
 
 
+@pytest.mark.parametrize(
+    ("headers", "malformed"),
+    [
+        ([("traceparent", b"00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-01")], 1),
+        ([("traceparent", HEADERS[0][1].upper())], 1),
+        ([("traceparent", b"")], 1),
+        ([("traceparent", None)], 1),
+        ([("traceparents", HEADERS[0][1])], 0),
+        (None, 0),
+    ],
+)
+def test_one_context_of_a_batch_that_is_no_good_costs_no_other(
+    message: Make, spans: Spans, headers: Any, malformed: int
+) -> None:
+    messages = [message(headers=other(1)), message(headers=headers), message(headers=other(3))]
+    with mqtrace.batch(messages) as span:
+        pass
+    assert span.attributes["messaging.batch.message_count"] == 3
+    assert [link.context.trace_id for link in span.links] == [f"{number:032x}" for number in (1, 3)]
+    assert mqtrace.stats()["contexts_malformed"] == malformed
+
+
 # ---------------------------------------------------------------------- tracers
 
 

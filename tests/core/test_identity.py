@@ -97,3 +97,38 @@ def test_a_forked_child_has_ids_of_its_own() -> None:
     os.close(write)
     assert theirs[:55] != identity.fresh()
     assert theirs[55:] != identity.new_span_id()
+
+
+_HEX = b"0123456789abcdef"
+#: What an identity may be changed by: other digits, dashes, zeros, and what is none of these.
+_BYTES = st.sampled_from([bytes([one]) for one in _HEX + b"-AFgx\x00\xff"])
+
+
+@st.composite
+def nearly_identities(draw: st.DrawFn) -> bytes:
+    """A good identity, or one with a few bytes or a whole id changed, or of another length."""
+    value = bytearray(identity.fresh())
+    value[53:] = draw(st.sampled_from([b"00", b"01", b"02", b"03"]))
+    for place, byte in draw(st.lists(st.tuples(st.integers(0, 54), _BYTES), max_size=2)):
+        value[place : place + 1] = byte
+    if draw(st.booleans()):
+        begin, end = draw(st.sampled_from([(3, 35), (36, 52), (19, 35)]))
+        value[begin:end] = b"0" * (end - begin)
+    return bytes(value[: draw(st.sampled_from([55, 55, 55, 54]))]) + draw(st.sampled_from([b"", b"", b"", b"0"]))
+
+
+@given(st.lists(nearly_identities(), max_size=4), st.integers(0, 3))
+def test_identities_that_are_checked_together_are_judged_as_each_by_itself(values: list[bytes], good: int) -> None:
+    values += [identity.fresh() for _ in range(good)]
+    assert identity.are_canonical(values) is all(identity.is_canonical(value) for value in values)
+
+
+@pytest.mark.parametrize("place", range(55))
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_one_wrong_byte_of_one_identity_is_seen_among_others(place: int, row: int) -> None:
+    values = [GOOD, GOOD, GOOD]
+    assert identity.are_canonical(values)
+    for wrong in b"gA\xff-":
+        changed = values[row][:place] + bytes([wrong]) + values[row][place + 1 :]
+        if changed != GOOD:
+            assert not identity.are_canonical([*values[:row], changed, *values[row + 1 :]])

@@ -19,6 +19,7 @@ from mqtrace.core import (
     Origin,
     ProcessSpan,
     Template,
+    are_canonical,
     is_canonical,
     start_process,
     start_process_in,
@@ -74,6 +75,10 @@ class KafkaMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
+        if operation.direct:
+            alike = _collect_alike(messages)
+            if alike is not None:
+                return alike
         origins: list[Origin] = []
         topics: dict[Any, None] = {}
         count = 0
@@ -107,6 +112,32 @@ class KafkaMessages:
             return None
         single = next(iter(topics))
         return Batch(SYSTEM, single if len(topics) == 1 else None, count, origins, sources.facts_of(first, single), {})
+
+
+def _collect_alike(messages: Iterable[Any]) -> Batch | None:
+    """A batch of one topic whose messages all carry a good traceparent and nothing else; None where one does not."""
+    origins: list[Origin] = []
+    identities: list[bytes] = []
+    first = topic = None
+    for message in messages:
+        if message is None or message.error() is not None:
+            return None
+        if message.topic() != topic:
+            if first is not None:
+                return None
+            first = message
+            topic = message.topic()
+        headers = message.headers()
+        if not headers or len(headers) != 1:
+            return None
+        name, identity = headers[0]
+        if name != "traceparent" or type(identity) is not bytes:
+            return None
+        identities.append(identity)
+        origins.append((identity, message.partition(), message.offset(), None))
+    if first is None or not are_canonical(identities):
+        return None
+    return Batch(SYSTEM, topic, len(origins), origins, sources.facts_of(first, topic), {})
 
 
 def context_of(operation: Operation, message: Any) -> Context:
