@@ -96,6 +96,8 @@ class SpanQueue:
         #: None wakes the worker; a Ticket asks it to hurry.
         self._mailbox: SimpleQueue[Ticket | None] = SimpleQueue()
         self._woken = False
+        #: How many spans wake the worker.
+        self._enough = self._batch
         self._weights: dict[Span, int] = {}
         self._weight = 0
         self._outstanding: dict[int, Batch] = {}
@@ -166,15 +168,19 @@ class SpanQueue:
         if self._closed or room < 0 or (self._eager and not self.queue and not self._woken):
             self.limit = 0
         else:
-            # one below the batch, so that the span that fills it comes to overflow
-            self.limit = room if self._woken else min(self._batch - 1, room)
+            # one below, so that the span that makes it enough comes to overflow
+            self.limit = room if self._woken else min(self._enough - 1, room)
 
     # ------------------------------------------------------------------ the worker's side
 
-    def rest(self) -> bool:
-        """From here on a full batch wakes the worker. False: there is one already, do not sleep."""
+    def rest(self, *, alert: bool = True) -> bool:
+        """From here on the worker may sleep: a full batch wakes it. False: there is one already, do not sleep.
+
+        Not ``alert``: it comes back soon by itself, and what wakes it before is a quarter of the bound.
+        """
         with self._lock:
-            self._woken = self.room_is_used()
+            self._enough = self._batch if alert else max(self._batch, self._size // 4)
+            self._woken = self._is_used_by(self._enough)
             self._set_limit()
             return not self._woken
 
@@ -222,10 +228,13 @@ class SpanQueue:
 
     def room_is_used(self) -> bool:
         """Whether a batch is full, or as full as what is in flight leaves room for."""
+        return self._is_used_by(self._batch)
+
+    def _is_used_by(self, count: int) -> bool:
         queued = len(self.queue)
         if not queued:
             return False
-        return queued >= min(self._batch, self._size - self._in_flight) or self._weight_is_used()
+        return queued >= min(count, self._size - self._in_flight) or self._weight_is_used()
 
     def is_crowded(self) -> bool:
         """Whether more than half of the room is taken."""

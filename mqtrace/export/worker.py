@@ -1,9 +1,10 @@
 """The worker: takes spans from the queue, hands them to the exporter, and sleeps until there is a reason to wake.
 
 Reasons are a full batch, the age of the oldest span, somebody who waits, and reports of the exporter. The age is that
-of the OLDEST span, so that a slow trickle leaves too. After every batch, or every few while the queue is about to
-overflow, the worker gives way to the other threads: a backlog drained in one go would hold the interpreter for
-milliseconds.
+of the OLDEST span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker, and it comes by
+itself, as often as for reports: a thread that wants the interpreter costs the one that has it. After every batch, or
+every few while the queue is about to overflow, the worker gives way to the other threads: a backlog drained in one go
+would hold the interpreter for milliseconds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ log = logging.getLogger("mqtrace.export")
 IDLE: Final = 0.1
 # How often reports are looked at while nobody waits for them, and while somebody does: seconds.
 _UNHURRIED: Final = 0.1
+# A batch that filled in less than this, ns, is followed by others: they are waited for as long as for reports.
+_FAST: Final = 100_000_000
 _HURRIED: Final = 0.02
 # How often the user's clients are asked for spans whose report nobody fetched: seconds.
 _UPKEEP: Final = 5.0
@@ -62,6 +65,8 @@ class Worker:
         self._tickets: list[Ticket] = []
         self._front: Span | None = None
         self._front_seen = 0
+        #: Whether the last batch was full, and filled fast.
+        self._fast = False
         self._complain_at = 0.0
         self._dropped = 0
         self._released = False
@@ -96,12 +101,12 @@ class Worker:
         self._keep_up()
         self._report_drops()
         self._answer()
-        if self.stopped or more or not self._spans.rest():
+        if self.stopped or more or not self._spans.rest(alert=not self._fast):
             return 0.0
         pause = self._until_due(self._clock.now()) / 1e9
         if self._upkeep is not None:
             pause = min(pause, _UPKEEP)
-        if self._spans._outstanding:
+        if self._spans._outstanding or self._fast:
             pause = min(pause, _UNHURRIED)
         for ticket in self._tickets:
             pause = min(pause, ticket.deadline - time.monotonic())
@@ -139,6 +144,7 @@ class Worker:
     def _ship(self) -> bool:
         """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
         spans = self._spans
+        self._fast = False
         due = 0
         if self._until_due(self._clock.now()) <= 0:
             due = spans._taken + len(spans.queue)
@@ -149,6 +155,8 @@ class Worker:
             batch = spans.take()
             if batch is None:
                 return False
+            found = batch.spans
+            self._fast = len(found) == spans._batch and found[-1].ended - found[0].ended < _FAST
             self._export(batch)
             # After a yield it may take the interpreter's switch interval, 5 ms, to come back: where the queue fills
             # faster than that, a longer pause of the application is less than dropped spans.

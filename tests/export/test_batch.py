@@ -157,7 +157,7 @@ def test_a_span_that_ended_in_the_future_holds_nothing_up(process: Process, make
     assert len(memory.spans) == 1
 
 
-def test_a_full_batch_wakes_the_worker(process: Process, maker: Any) -> None:
+def test_full_batches_leave_soon_at_any_rate(process: Process, maker: Any) -> None:
     memory = MemoryExporter()
     processor = process(memory, schedule_delay=3600.0)
     spans = maker(processor)
@@ -165,6 +165,46 @@ def test_a_full_batch_wakes_the_worker(process: Process, maker: Any) -> None:
         for total in (100, 200, 300):
             spans.end(100)
             wait(lambda total=total: len(memory.spans) == total)  # type: ignore[misc]  # mypy knows no lambda defaults
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_batches_that_fill_fast_do_not_wake_the_worker_which_comes_by_itself(
+    process: Process, maker: Any, clock: FakeClock
+) -> None:
+    memory = MemoryExporter()
+    processor = process(memory, clock, max_queue_size=1200)
+    spans = maker(processor, clock)
+    spans.end(150)
+    processor._mailbox.get_nowait()  # the first span of all woke it
+    pause = processor._worker.turn()
+    assert 0 < pause <= 0.1, "the next full one is seen soon"
+    spans.end(200)
+    assert processor._mailbox.empty()
+    spans.end(50)
+    assert not processor._mailbox.empty(), "a quarter of the bound is too much to wait with"
+    processor._mailbox.get_nowait()
+    clock.advance(0.1)
+    assert processor._worker.turn() <= 0.1
+    assert len(memory.spans) == 400
+    assert processor._worker.turn() > 1.0, "no more of them came"
+    spans.end(100)
+    assert not processor._mailbox.empty()
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_a_batch_that_filled_slowly_leaves_as_soon_as_it_is_full(
+    process: Process, maker: Any, clock: FakeClock
+) -> None:
+    processor = process(MemoryExporter(), clock)
+    spans = maker(processor, clock)
+    processor._worker.turn()
+    for _ in range(3):
+        spans.end(99)
+        clock.advance(0.11)
+        assert processor._mailbox.empty()
+        spans.end(1)
+        processor._mailbox.get_nowait()
+        assert processor._worker.turn() > 1.0
 
 
 def test_the_delay_is_kept_by_the_thread_too(process: Process, maker: Any) -> None:
