@@ -33,11 +33,14 @@ def lone(tasks: Tasks, app: Any, name: object, own: Any, attempt: str | None) ->
     return span
 
 
-def finish(span: TaskRun, state: str, reason: str, error: str | None) -> None:
-    """End a span with Celery's state; ``reason`` is the error's type, where it is one."""
+def finish(span: TaskRun, state: str, reason: str, error: str | None, when: int | None = None) -> None:
+    """End a span with Celery's state; ``reason`` is the error's type, where it is one.
+
+    ``when``: ns since the epoch, now if left out.
+    """
     span.state_name = state
     span.set_attribute("mqtrace.revoked", reason)
     if error is not None:
         span.set_attribute("error.type", reason)
         span.set_status("error", error)
-    span.end()
+    span.end(when)

@@ -53,6 +53,7 @@ def flush(sender: Any = None, signal: Any = None, **_: Any) -> None:
 
     ``worker_process_shutdown`` in a child, ``worker_shutdown`` in the main process.
     """
+    lost.tell_of_cancelled()
     timeout = max((tasks.flush_timeout for tasks in instrumented()), default=0.0)
     deadline = time.monotonic() + timeout
     thread = threading.Thread(target=_flush, args=(deadline,), name="mqtrace-flush", daemon=True)

@@ -4,6 +4,9 @@
   ``Request.on_failure`` with WorkerLostError or TimeLimitExceeded. ``task_failure`` is sent too, but not where the
   message goes back to the queue (``acks_late`` with ``reject_on_worker_lost``), and not with the request.
 - A worker that shuts down cold cancels what runs (``Request.cancel``); for tasks with ``acks_late`` no signal says so.
+- Within a soft shutdown the main process sleeps, and then cancels also what has ended meanwhile: the child has told of
+  that, but its result is not read yet. So a cancelled attempt is told of once its result was read, or at the end. A
+  worker that shuts down cold sends no ``worker_shutdown``: that end is the interpreter's.
 - Both methods are made to be overridden ("Custom requests" in Celery's guide), and are called within a frame of ours:
   what they send, errbacks and retries, is below the failed attempt.
 - So that what it caused has its parent, an attempt is named before it is handed to the pool: ``task_received`` puts
@@ -12,9 +15,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
@@ -22,11 +26,12 @@ from celery.worker.request import Request  # type: ignore[import-untyped]  # as 
 
 from mqtrace.core import current, new_span_id, restore
 
+from . import run
 from .alone import finish, lone
 from .spans import ATTEMPT, TaskRun
 from .tasks import for_app
 
-__all__ = ["attempt_at", "began", "hook", "received", "unhook"]
+__all__ = ["attempt_at", "began", "hook", "received", "tell_of_cancelled", "unhook"]
 
 _on_failure: Callable[..., Any] | None = None
 _cancel: Callable[..., Any] | None = None
@@ -37,6 +42,18 @@ _requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
 #: The attribute in which such a request keeps the name, until the attempt has been told of. A name that stands among
 #: the headers alone came with the message, and means nothing.
 _NAME: Final = "mqtrace_attempt"
+
+
+class _Cancelled(NamedTuple):
+    span: TaskRun
+    #: When it was cancelled: ns since the epoch.
+    when: int
+    #: billiard's ApplyResult.
+    result: Any
+
+
+#: Attempts that were cancelled here, by their requests, until it is known whether their child has told of them.
+_cancelled: dict[Any, _Cancelled] = {}
 
 
 def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
@@ -68,6 +85,7 @@ def hook() -> None:
             error = getattr(error, "exc", error)  # billiard wraps it for its traceback
             if isinstance(error, (WorkerLostError, TimeLimitExceeded)):
                 span = _lost(self)
+            _tell_unless_told(self)
         if span is None or error is None:
             return on_failure(self, exc_info, *args, **kwargs)
         span.state_name = "FAILURE"
@@ -86,10 +104,12 @@ def hook() -> None:
             return cancel(self, *args, **kwargs)
         finally:
             if span is not None:
-                finish(span, "RETRY", "cancelled", "the worker cancelled the task")
+                _keep_cancelled(self, span)
 
     Request.on_failure = told_of_failure
     Request.cancel = told_of_cancellation
+    atexit.unregister(tell_of_cancelled)
+    atexit.register(tell_of_cancelled)  # it runs before the exporter's, which was imported before
 
 
 def unhook() -> None:
@@ -117,6 +137,33 @@ def _lost(request: Any) -> TaskRun | None:
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
         return None
     return span
+
+
+def _keep_cancelled(request: Any, span: TaskRun) -> None:
+    for each, kept in list(_cancelled.items()):
+        if kept.result.ready():  # its child has told of it: no failure was heard of
+            _tell_unless_told(each)
+    reference = getattr(request, "_apply_result", None)  # Celery gives no other way to it
+    clock = span.template.pipeline.clock
+    kept = _Cancelled(span, clock.epoch(clock.now()), None if reference is None else reference())
+    _cancelled[request] = kept
+    if kept.result is None:
+        _tell_unless_told(request)
+
+
+def _tell_unless_told(request: Any) -> None:
+    """Tell that an attempt was cut off, if it was cancelled and its child gave no result."""
+    kept = _cancelled.pop(request, None)
+    if kept is None or (kept.result is not None and kept.result.ready() and kept.result.successful()):
+        return
+    finish(kept.span, "RETRY", "cancelled", "the worker cancelled the task", kept.when)
+
+
+def tell_of_cancelled() -> None:
+    """The end of the worker: nothing more will be heard of those that were cancelled."""
+    if not run.in_pool_child:  # which may have inherited some
+        for request in list(_cancelled):
+            _tell_unless_told(request)
 
 
 def began(span: TaskRun, task_id: object) -> None:

@@ -35,6 +35,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     broker_transport_options=eval(os.environ.get("TRANSPORT_OPTIONS", "{}")),
     worker_prefetch_multiplier=4,
+    worker_soft_shutdown_timeout=float(os.environ.get("SOFT_SHUTDOWN", "0")),
     beat_schedule={"tick": {"task": "shop.add", "schedule": 0.2, "args": (1, 2)}} if os.environ.get("BEAT") else {},
     beat_schedule_filename=os.environ.get("BEAT", "celerybeat-schedule"),
 )
@@ -55,6 +56,10 @@ def slow():
 
 @app.task(name="shop.sleep")
 def sleep(seconds):
+    time.sleep(seconds)
+
+@app.task(name="shop.sleep_late", acks_late=True)
+def sleep_late(seconds):
     time.sleep(seconds)
 
 @app.task(name="shop.die")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import billiard.common  # type: ignore[import-untyped]  # billiard ships no types
+import celery  # type: ignore[import-untyped]  # Celery ships no types
 import pytest
 
 _LEAVING_IS_TOLD = hasattr(billiard.common, "terminate_handler_fired")  # billiard 4.3
@@ -142,6 +143,36 @@ def test_a_cold_shutdown_loses_no_span_and_tells_of_what_it_cancelled(shop: Any)
     (run,) = shop.named("process shop.sleep")
     # before Celery 5.5 the child is lost before the task is cancelled
     assert run["attributes"]["error.type"] in ("cancelled", "billiard.exceptions.WorkerLostError")
+
+
+_SOFT = pytest.mark.skipif(celery.VERSION < (5, 5), reason="Celery 5.5 brought the soft shutdown")
+
+
+@_SOFT
+@pytest.mark.parametrize("task", ["sleep", "sleep_late"])
+@pytest.mark.parametrize("signals", [(signal.SIGQUIT,), (signal.SIGTERM, signal.SIGQUIT)])
+def test_a_soft_shutdown_tells_of_each_task_once_whether_it_finished_in_time_or_was_cut_off(
+    shop: Any, signals: tuple[signal.Signals, ...], task: str
+) -> None:
+    worker = shop.worker("-c", "2", SOFT_SHUTDOWN="3")
+    short, long = shop.publish(
+        f"[shop.add.delay(n) for n in range(20)]; print(shop.{task}.delay(2).id, shop.{task}.delay(60).id)"
+    ).split()
+    shop.until(lambda: shop.succeeded() == 20 and long in shop.log(), "the short tasks ran")
+    time.sleep(0.5)
+    for each in signals:
+        worker.send_signal(each)
+        time.sleep(0.3)
+    worker.wait(60)
+    assert "Initiating Soft Shutdown" in shop.log()
+    assert len(shop.named("process shop.add")) == 20
+    runs = {run["attributes"]["messaging.message.id"]: run for run in shop.named(f"process shop.{task}")}
+    _each_once(shop.spans())
+    assert runs.keys() == {short, long}
+    assert runs[short]["attributes"]["celery.state"] == "SUCCESS"
+    assert "status" not in runs[short]
+    assert runs[long]["attributes"]["error.type"] == "cancelled"
+    assert int(runs[long]["endTimeUnixNano"]) - int(runs[long]["startTimeUnixNano"]) > 3e9
 
 
 # ---------------------------------------------------------------------- nothing is lost
