@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .batch import BatchProcessor, BatchSettings
-from .protocol import Exporter, PipelinedExporter
+from .protocol import Exported, Exporter, PipelinedExporter
 from .url import from_url
 
-__all__ = ["BatchProcessor", "BatchSettings", "Exporter", "PipelinedExporter", "from_url"]
+__all__ = ["BatchProcessor", "BatchSettings", "Exported", "Exporter", "PipelinedExporter", "from_url"]

@@ -8,6 +8,9 @@ from typing import TextIO
 
 from mqtrace.core import Span
 
+from .protocol import Exported
+from .sparing import SparingEncoder
+
 __all__ = ["ConsoleExporter"]
 
 
@@ -16,15 +19,26 @@ class ConsoleExporter:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out
+        self._encode = SparingEncoder(_lines)
 
-    def export(self, spans: Sequence[Span]) -> None:
-        """Write them."""
+    def export(self, spans: Sequence[Span]) -> Exported:
+        """Write them, characters that the stream's encoding lacks with a backslash."""
+        encoded = self._encode(spans)
+        if encoded is None:
+            return Exported(0, 0, {"encode_failed": len(spans)})
+        text, good = encoded
         out = self._out or sys.stderr
-        out.write("".join(f"{_line(span)}\n" for span in spans))
+        encoding = getattr(out, "encoding", None) or "utf-8"
+        out.write(text.encode(encoding, "backslashreplace").decode(encoding))
         out.flush()
+        return Exported(len(good), 0, {"encode_failed": len(spans) - len(good)})
 
     def shutdown(self, timeout: float) -> None:
         """There is nothing to release."""
+
+
+def _lines(spans: Sequence[Span]) -> str:
+    return "".join([f"{_line(span)}\n" for span in spans])
 
 
 def _line(span: Span) -> str:

@@ -29,6 +29,7 @@ from mqtrace.errors import ConfigurationError
 from . import otlp, otlp_json, zipkin
 from .protocol import Settle
 from .shipment import Message, Shipment
+from .sparing import SparingEncoder
 
 __all__ = ["ENCODINGS", "KafkaExporter"]
 
@@ -80,7 +81,7 @@ class KafkaExporter:
         self.servers = servers
         self.topic = topic
         self.export_timeout = 30.0
-        self._encode = ENCODINGS[encoding]
+        self._encode = SparingEncoder(ENCODINGS[encoding])
         self._by_trace = partition_by_trace
         self._options = dict(options or {})
         #: The last one takes messages; the ones before still owe reports.
@@ -153,32 +154,20 @@ class KafkaExporter:
     # ------------------------------------------------------------------ a message
 
     def _send(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
-        try:
-            payload = self._encode(spans)
-        except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along
-            self._complain("encode", f"a span could not be encoded and is dropped: {error!r}")
-            spans = [span for span in spans if self._can_encode(span, shipment)]
-            if not spans:
-                return
-            try:
-                payload = self._encode(spans)
-            except Exception:  # noqa: BLE001  # each can be encoded and all together cannot: nothing is left to try
-                shipment.lose("encode_failed", len(spans))
-                return
+        encoded = self._encode(spans)
+        if encoded is None:
+            shipment.lose("encode_failed", len(spans))
+            return
+        payload, good = encoded
+        if len(good) < len(spans):
+            shipment.lose("encode_failed", len(spans) - len(good))
+            spans = good
         if len(payload) > self._limit and len(spans) > 1:
             self._halve(shipment, key, spans, deadline)
             return
         message = Message(self._reported, shipment, key, spans, payload, deadline)
         shipment.pending += 1
         self._produce(message)
-
-    def _can_encode(self, span: Span, shipment: Shipment) -> bool:
-        try:
-            self._encode([span])
-        except Exception:  # noqa: BLE001  # as above; it is counted
-            shipment.lose("encode_failed", 1)
-            return False
-        return True
 
     def _halve(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
         middle = len(spans) // 2

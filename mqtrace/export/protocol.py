@@ -8,22 +8,32 @@ is called from one thread, the worker's, so that an exporter needs no lock.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from mqtrace.core import Span
 
-__all__ = ["Exporter", "PipelinedExporter", "Settle"]
+__all__ = ["Exported", "Exporter", "PipelinedExporter", "Settle"]
 
 #: ``settle(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did
 #: not, by reason: ``too_large``, ``encode_failed``, ``export_failed``, ``shutdown``. Called once for a batch.
 Settle: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
 
 
+class Exported(NamedTuple):
+    """How a batch ended of which not everything may have left."""
+
+    #: How many spans left, in how many bytes.
+    spans: int
+    size: int
+    #: How many did not, by reason.
+    lost: Mapping[str, int]
+
+
 class Exporter(Protocol):
     """Takes finished spans away. An exception means that they are lost, and counted as ``export_failed``."""
 
-    def export(self, spans: Sequence[Span], /) -> int | None:
-        """Send these. Returns the bytes that left, where it knows."""
+    def export(self, spans: Sequence[Span], /) -> int | Exported | None:
+        """Send these. Returns the bytes that left, where it knows, or an :class:`Exported` where some did not."""
 
     def shutdown(self, timeout: float, /) -> bool | None:
         """Let go of everything within ``timeout`` seconds. False: not everything left."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from mqtrace.core import Clock, Context, Span, current
 
-from .protocol import PipelinedExporter
+from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
 
 __all__ = ["IDLE", "Worker"]
@@ -179,7 +179,10 @@ class Worker:
             self._settle(batch, 0, 0, {"export_failed": len(batch.spans)})
             self._complain("%s could not export: spans are lost", error)
         else:
-            self._settle(batch, len(batch.spans), size if type(size) is int and size > 0 else 0, {})
+            if type(size) is Exported:
+                self._settle(batch, *size)
+            else:
+                self._settle(batch, len(batch.spans), size if type(size) is int and size > 0 else 0, {})
 
     def _settle(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> None:
         if self._spans.settle(batch, exported, size, lost) and exported < len(batch.spans):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mqtrace import core
+from mqtrace.export.batch import BatchProcessor
 from mqtrace.export.console import ConsoleExporter
 from mqtrace.export.discard import DiscardExporter
 from mqtrace.export.file import FileExporter
@@ -30,7 +32,7 @@ def test_a_file_gets_a_line_a_batch_after_what_is_there(maker: Any, tmp_path: Pa
     path = tmp_path / "spans.jsonl"
     path.write_text('{"resourceSpans":[]}\n')
     exporter = FileExporter(str(path))
-    sizes = [exporter.export(_spans(maker, count, "Größe\n€")) for count in (3, 2)]
+    sizes = [exporter.export(_spans(maker, count, "Größe\n€")).size for count in (3, 2)]
     exporter.shutdown(1)
     _, *lines = path.read_bytes().splitlines(keepends=True)
     assert [len(line) for line in lines] == sizes
@@ -56,7 +58,7 @@ def test_a_file_that_cannot_be_written_is_an_exception_and_later_a_file_again(ma
     with pytest.raises(OSError, match="No such file"):
         exporter.export(_spans(maker, 1))
     (tmp_path / "later").mkdir()
-    assert exporter.export(_spans(maker, 1)) > 0
+    assert exporter.export(_spans(maker, 1)).spans == 1
 
 
 def test_a_line_that_a_full_disk_cut_short_takes_no_other_along(
@@ -94,6 +96,42 @@ def test_the_console_shows_a_line_a_span(maker: Any) -> None:
     (line,) = out.getvalue().splitlines()
     for part in (span.trace_id, span.span_id, "shop", "send orders", "producer", "ERROR", "messaging.system='kafka'"):
         assert part in line
+
+
+def test_the_console_says_what_its_encoding_lacks_with_a_backslash(maker: Any) -> None:
+    buffer = io.BytesIO()
+    out = io.TextIOWrapper(buffer, encoding="ascii", errors="strict")
+    ConsoleExporter(out).export(_spans(maker, 1, "send Größe"))
+    assert b"send Gr\\xf6\\xdfe" in buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["file", "console"])
+def test_one_span_that_cannot_be_encoded_is_dropped_and_the_others_arrive(
+    maker: Any, process: Callable[..., BatchProcessor], tmp_path: Path, kind: str
+) -> None:
+    path, out = tmp_path / "spans.jsonl", io.StringIO()
+    processor = process(FileExporter(str(path)) if kind == "file" else ConsoleExporter(out))
+    spans = maker(processor)
+    spans.end(10)
+    broken = spans.start()
+    broken.identity = b"\xff" * 55
+    broken.end()
+    spans.end(10)
+    assert not processor.flush(5)
+    stats = processor.stats()
+    assert (stats["spans_exported"], stats["spans_dropped"]["encode_failed"]) == (20, 1)
+    text = path.read_text() if kind == "file" else out.getvalue()
+    assert text.count("work") == 20
+
+
+def test_a_batch_of_which_nothing_can_be_encoded_leaves_no_trace(maker: Any, tmp_path: Path) -> None:
+    path, out = tmp_path / "spans.jsonl", io.StringIO()
+    spans = _spans(maker, 3)
+    for span in spans:
+        span.identity = b"\xff" * 55
+    for exporter in (FileExporter(str(path)), ConsoleExporter(out)):
+        assert exporter.export(spans) == (0, 0, {"encode_failed": 3})
+    assert (path.read_bytes(), out.getvalue()) == (b"", "")
 
 
 def test_the_console_is_standard_error(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:
