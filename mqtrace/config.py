@@ -92,6 +92,8 @@ def read(
             attributes=environment.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 128),
             events=environment.number("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
             links=environment.number("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
+            event_attributes=environment.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128),
+            link_attributes=environment.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
             value_length=environment.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
         ),
         batch=_batch(environment),

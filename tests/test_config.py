@@ -218,6 +218,8 @@ NUMBERS: list[tuple[str, str, Any, Any]] = [
     ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3", 3, lambda made: made.limits.attributes),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "4", 4, lambda made: made.limits.events),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "5", 5, lambda made: made.limits.links),
+    ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "8", 8, lambda made: made.limits.event_attributes),
+    ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "9", 9, lambda made: made.limits.link_attributes),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "6", 6, lambda made: made.limits.value_length),
 ]
 

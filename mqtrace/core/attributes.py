@@ -16,16 +16,28 @@ _INT64: Final = 1 << 63
 
 
 class Limits:
-    """How much one span may hold: OTEL_SPAN_*_COUNT_LIMIT and OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT (None: no limit)."""
+    """How much one span may hold: OTEL_SPAN_*_COUNT_LIMIT, OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT,
+    OTEL_LINK_ATTRIBUTE_COUNT_LIMIT and OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT (None: no limit).
+    """
 
-    __slots__ = ("attributes", "events", "links", "value_length")
+    __slots__ = ("attributes", "event_attributes", "events", "link_attributes", "links", "value_length")
 
     def __init__(
-        self, attributes: int = 128, events: int = 128, links: int = 128, value_length: int | None = None
+        self,
+        attributes: int = 128,
+        events: int = 128,
+        links: int = 128,
+        value_length: int | None = None,
+        *,
+        event_attributes: int = 128,
+        link_attributes: int = 128,
     ) -> None:
         self.attributes = attributes
         self.events = events
         self.links = links
+        #: Of one event, and of one link.
+        self.event_attributes = event_attributes
+        self.link_attributes = link_attributes
         self.value_length = value_length
 
 

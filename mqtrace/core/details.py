@@ -19,6 +19,8 @@ class Event(NamedTuple):
     name: str
     timestamp: int
     attributes: Mapping[str, Attribute]
+    #: How many more it was given than may be kept.
+    dropped_attributes: int = 0
 
 
 class Link(NamedTuple):
@@ -26,6 +28,8 @@ class Link(NamedTuple):
 
     context: Context
     attributes: Mapping[str, Attribute]
+    #: How many more it was given than may be kept.
+    dropped_attributes: int = 0
 
 
 class Details:

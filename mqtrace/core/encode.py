@@ -112,6 +112,8 @@ def _link(link: Link) -> bytes:
     if link.context.state:
         body += proto.text(0x1A, link.context.state)
     body += b"".join(proto.attribute(0x22, key, value) for key, value in link.attributes.items())
+    if link.dropped_attributes:
+        body += b"\x28" + varint(link.dropped_attributes)
     return proto.delimited(0x6A, body)
 
 
@@ -120,6 +122,8 @@ def _details(details: Details, attributes: bool) -> bytes:
     for event in details.events:
         body = struct.pack("<BQ", 0x09, event.timestamp) + proto.text(0x12, event.name)
         body += b"".join(proto.attribute(0x1A, key, value) for key, value in event.attributes.items())
+        if event.dropped_attributes:
+            body += b"\x20" + varint(event.dropped_attributes)
         out.append(proto.delimited(0x5A, body))
     out.extend(_link(link) for link in details.links)
     if details.dropped_attributes:

@@ -130,9 +130,9 @@ class Span:
         if said is None or not (timestamp is None or is_time(timestamp)):
             self._mistake()
             return
-        kept = self._clean(attributes)
+        kept, dropped = self._clean(attributes, pipeline.limits.event_attributes)
         when = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
-        details.events.append(Event(said, when, kept))
+        details.events.append(Event(said, when, kept, dropped))
         details.weight += 64 + len(said) + sum(len(key) + weight(value) for key, value in kept.items())
 
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
@@ -143,10 +143,12 @@ class Span:
         if not is_frame(context) or context.identity is None:
             self._mistake()
             return
-        if len(details.links) >= self.template.pipeline.limits.links:
+        limits = self.template.pipeline.limits
+        if len(details.links) >= limits.links:
             details.dropped_links += 1
             return
-        details.links.append(Link(Context.of(context), self._clean(attributes)))
+        kept, dropped = self._clean(attributes, limits.link_attributes)
+        details.links.append(Link(Context.of(context), kept, dropped))
         details.weight += 128
 
     def record_exception(self, error: BaseException) -> None:
@@ -325,24 +327,27 @@ class Span:
             self.details = Details()
         return self.details
 
-    def _clean(self, attributes: Mapping[str, object] | None) -> Mapping[str, Attribute]:
-        """The attributes of an event or a link."""
+    def _clean(self, attributes: Mapping[str, object] | None, limit: int) -> tuple[Mapping[str, Attribute], int]:
+        """The attributes of an event or a link, ``limit`` at most, and how many more there were."""
         if attributes is None:
-            return _NOTHING
+            return _NOTHING, 0
         items = pairs(attributes)
         if items is None:
             self._mistake()
-            return _NOTHING
+            return _NOTHING, 0
         length = self.template.pipeline.limits.value_length
         kept: dict[str, Attribute] = {}
+        dropped = 0
         for key, value in items:
             name = text(key)
             good = clean(value, length) if name else None
             if name is None or good is None:
                 self._mistake()
+            elif len(kept) >= limit and name not in kept:
+                dropped += 1
             else:
                 kept[name] = good
-        return MappingProxyType(kept)
+        return MappingProxyType(kept), dropped
 
     def _mistake(self) -> None:
         self.template.pipeline.mistakes.calls_ignored += 1

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from mqtrace.core import Attribute, Context, Span
+from mqtrace.core import Attribute, Event, Link, Span
 from mqtrace.core.encode import SCOPE_NAME
 from mqtrace.core.template import KINDS
 from mqtrace.version import VERSION
@@ -58,12 +58,9 @@ def _span(span: Span) -> dict[str, Any]:
     if span.trace_state:
         out["traceState"] = span.trace_state
     if span.events:
-        out["events"] = [
-            {"timeUnixNano": str(event.timestamp), "name": event.name, "attributes": _attributes(event.attributes)}
-            for event in span.events
-        ]
+        out["events"] = [_event(event) for event in span.events]
     if span.links:
-        out["links"] = [_link(link.context, link.attributes) for link in span.links]
+        out["links"] = [_link(link) for link in span.links]
     if span.status != "unset":
         status: dict[str, Any] = {"code": _STATUS[span.status]}
         if span.status_description:
@@ -80,15 +77,29 @@ def _span(span: Span) -> dict[str, Any]:
     return out
 
 
-def _link(context: Context, attributes: Mapping[str, Attribute]) -> dict[str, Any]:
+def _event(event: Event) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "timeUnixNano": str(event.timestamp),
+        "name": event.name,
+        "attributes": _attributes(event.attributes),
+    }
+    if event.dropped_attributes:
+        out["droppedAttributesCount"] = event.dropped_attributes
+    return out
+
+
+def _link(link: Link) -> dict[str, Any]:
+    context = link.context
     out: dict[str, Any] = {
         "traceId": context.trace_id,
         "spanId": context.span_id,
-        "attributes": _attributes(attributes),
+        "attributes": _attributes(link.attributes),
         "flags": 0x300 | context.trace_flags & 3,
     }
     if context.state:
         out["traceState"] = context.state
+    if link.dropped_attributes:
+        out["droppedAttributesCount"] = link.dropped_attributes
     return out
 
 

@@ -288,6 +288,26 @@ def test_what_is_over_the_limits_is_dropped_and_counted(recorder: Any, template:
     assert (span.details.dropped_attributes, span.details.dropped_events, span.details.dropped_links) == (2, 3, 3)
 
 
+def test_what_is_over_the_limits_of_an_event_and_of_a_link_is_dropped_and_counted_on_it(
+    template: Make, pipeline: core.Pipeline
+) -> None:
+    pipeline.limits = core.Limits(event_attributes=2, link_attributes=1)
+    span = started(template)
+    other = core.Context(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
+    many = {"a": 1, "": 0, "b": object(), "c": 3, "d": 4}
+    span.add_event("over", many)
+    span.add_event("within", {"a": 1, "b": 2})
+    span.add_link(other, many)
+    span.add_link(other)
+    over, within = span.events
+    assert (dict(over.attributes), over.dropped_attributes) == ({"a": 1, "c": 3}, 1)
+    assert (dict(within.attributes), within.dropped_attributes) == ({"a": 1, "b": 2}, 0)
+    assert [(dict(link.attributes), link.dropped_attributes) for link in span.links] == [({"a": 1}, 2), ({}, 0)]
+    assert pipeline.mistakes.calls_ignored == 4
+    assert span.details is not None
+    assert span.details.dropped_attributes == 0
+
+
 def test_a_child_is_of_its_parents_trace_and_a_root_of_its_own(template: Make) -> None:
     root = started(template)
     child = core.start(template(), root, core.Span)

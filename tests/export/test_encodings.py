@@ -77,6 +77,9 @@ def spans_of(draw: Any, maker: Any) -> core.Span:
     assert isinstance(span, core.Span)
     for _ in range(draw(st.integers(0, 2))):
         span.set_attributes(draw(attributes))
+    template.pipeline.limits = core.Limits(
+        event_attributes=draw(st.integers(0, 4)), link_attributes=draw(st.integers(0, 4))
+    )
     for _ in range(draw(st.integers(0, 2))):
         span.add_event(draw(texts), draw(attributes), draw(times))
     for _ in range(draw(st.integers(0, 2))):
@@ -136,6 +139,7 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
         for event in span.events:
             made = one.events.add(name=_unicode(event.name), time_unix_nano=event.timestamp)
             _fill(made.attributes, event.attributes)
+            made.dropped_attributes_count = event.dropped_attributes
         for link in span.links:
             context = link.context
             far = one.links.add(
@@ -145,6 +149,7 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
                 flags=0x300 | context.trace_flags,
             )
             _fill(far.attributes, link.attributes)
+            far.dropped_attributes_count = link.dropped_attributes
         if span.status != "unset":
             one.status.code = {"ok": 1, "error": 2}[span.status]
             one.status.message = _unicode(span.status_description or "")
