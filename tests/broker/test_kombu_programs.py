@@ -258,6 +258,8 @@ def test_a_body_that_a_handler_decodes_itself_fails_in_its_span(connection: Any,
         (lambda message: message.reject(), "reject"),
         (lambda message: message.reject_log_error(logging.getLogger(), (OSError,)), "reject"),
         (lambda message: message.requeue(), "requeue"),
+        (lambda message: message.reject(requeue=True), "requeue"),
+        (lambda message: message.reject_log_error(logging.getLogger(), (OSError,), True), "requeue"),
     ],
 )
 @pytest.mark.parametrize("spans_for_it", [False, True])
@@ -278,7 +280,7 @@ def test_every_way_to_settle_a_message(
         run = spans.named(f"process x-{queue.name}:key:{queue.name}")[0]
         assert run.attributes["mqtrace.outcome"] == outcome
         settled = [span for span in spans if span.attributes["messaging.operation.type"] == "settle"]
-        assert [span.name.partition(" ")[0] for span in settled] == ([outcome] if spans_for_it else [])
+        assert [span.name.partition(" ")[0] for span in settled] in ([[outcome], ["reject"]] if spans_for_it else [[]])
         assert {span.parent_id for span in settled} <= {run.span_id}
         with pytest.raises(exceptions.MessageStateError):
             kept[0].ack()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mqtrace
+from mqtrace.clients.kombu import rejects
 from mqtrace.testing import FakeClock, Spans, record
 
 # kombu says that it is typed, and most of it is not.
@@ -180,6 +181,10 @@ def test_retry_and_pools(connection: Any, queue: Any, spans: Spans) -> None:
         (lambda message: message.ack(), "ack"),
         (lambda message: message.reject(), "reject"),
         (lambda message: message.requeue(), "requeue"),
+        (lambda message: message.reject(requeue=True), "requeue"),
+        (lambda message: message.reject(True), "requeue"),
+        (lambda message: message.reject(requeue=False), "reject"),
+        (lambda message: message.reject_log_error(None, (), requeue=True), "requeue"),
         (lambda message: None, None),
     ],
 )
@@ -204,6 +209,58 @@ def test_callbacks_run_in_the_span_of_their_message(
     assert process.attributes.get("mqtrace.outcome") == outcome
     assert process.trace_state == ""
     assert mqtrace.current_span().trace_id == "0" * 32
+
+
+@pytest.mark.parametrize("settle_spans", [False, True])
+def test_what_a_message_is_rejected_with_is_noted_and_the_call_stays_its_own(
+    connection: Any, queue: Any, settle_spans: bool
+) -> None:
+    with record(settle_spans=settle_spans) as spans:
+        publish(mqtrace.wrap(connection.Producer()), queue)
+        message = queue.get(no_ack=False)
+        with mqtrace.process(message) as first:
+            with pytest.raises(TypeError):
+                message.reject(no=True)
+            message.reject(requeue=True)
+            with pytest.raises(message.MessageStateError, match="REJECTED"):
+                message.reject(requeue=False)
+        again = queue.get(no_ack=False)
+        with mqtrace.process(again) as second:
+            reject = again.reject
+        reject(requeue=False)
+        assert again.acknowledged
+    assert [span.attributes.get("mqtrace.outcome") for span in (first, second)] == ["requeue", None]
+    assert len(spans) == (7 if settle_spans else 3)
+
+
+def test_a_message_that_came_back_and_is_rejected_for_good_says_so(
+    connection: Any, producer: Any, queue: Any, spans: Spans
+) -> None:
+    publish(producer, queue)
+    for settle in ("requeue", "reject"):
+        message = queue.get(no_ack=False)
+        with mqtrace.process(message):
+            getattr(message, settle)()
+    assert [span.attributes["mqtrace.outcome"] for span in spans[1:]] == ["requeue", "reject"]
+
+
+def test_rejects_that_no_span_asks_for_are_forgotten(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    publish(producer, queue)
+    message = queue.get(no_ack=False)
+    with mqtrace.process(message):
+        message.ack()
+    for _ in range(1100):
+        publish(producer, queue)
+    messages = [queue.get(no_ack=False) for _ in range(1100)]
+    for message in messages:
+        message.requeue()
+    (tags,) = [kept for channel, kept in rejects._requeued.items() if channel is message.channel]
+    assert len(tags) == 1024
+    message = queue.get(no_ack=False)
+    with mqtrace.process(message):
+        message.reject(requeue=True)
+    assert message.delivery_tag not in tags
+    assert spans[-1].attributes["mqtrace.outcome"] == "requeue"
 
 
 def test_on_message_runs_in_its_span(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:

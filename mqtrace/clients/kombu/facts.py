@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary
 from mqtrace.clients.amqp import RABBITMQ
 from mqtrace.messaging import NOTHING_KNOWN, Facts
 
+from .rejects import note_rejects
+
 __all__ = ["UNKNOWN", "Broker", "broker_of_channel", "broker_of_connection"]
 
 # driver_type -> `messaging.system` (semantic conventions 1.44), where the two differ
@@ -60,11 +62,12 @@ _channels: WeakKeyDictionary[Any, Broker] = WeakKeyDictionary()
 
 
 def broker_of_channel(channel: Any) -> Broker:
-    """The broker of a channel, asked for once."""
+    """The broker of a channel, asked for once; from then on the channel notes what it rejects."""
     try:
         found = _channels.get(channel)
         if found is None:
             found = _channels[channel] = broker_of_connection(channel.connection.client)
+            note_rejects(channel)
         return found
     except (AttributeError, TypeError):  # no channel, or one that is closed, or that takes no weak reference
         return UNKNOWN

@@ -2,7 +2,7 @@
 
 A kombu.Message knows its channel and settles itself, but not its queue: the wrapped Consumer or SimpleQueue that it
 came through says that. What became of it, it keeps in ``_state``, which its public ``acknowledged`` is derived from;
-that is read when the span ends.
+that is read when the span ends. What that does not tell, the channel has noted; see rejects.py.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from mqtrace.messaging import Batch, Operation, register
 from mqtrace.tracer import SpanTracer
 
 from .facts import Broker, broker_of_channel
+from .rejects import was_requeued
 
 __all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "handled", "note_source"]
 
@@ -52,7 +53,8 @@ class KombuSpan(DeliverySpan):
         message = self.message
         self.message = None
         if message is not None and self.outcome is None:
-            self.outcome = _OUTCOMES.get(getattr(message, "_state", None))  # type: ignore[arg-type]  # None is no key
+            outcome = _OUTCOMES.get(getattr(message, "_state", ""))
+            self.outcome = "requeue" if outcome == "reject" and was_requeued(message) else outcome
         super().end(end_time)
 
 
