@@ -94,6 +94,56 @@ def test_a_trace_goes_through_every_transport(connection: Any, queue: Any, spans
     assert ("messaging.rabbitmq.message.delivery_tag" in process.attributes) == (system == "rabbitmq")
 
 
+@pytest.fixture(params=["rabbitmq", "redis"])
+def alternates(request: pytest.FixtureRequest) -> list[str]:
+    """Two names of one broker, of which kombu's transports take neither for the other as they do with localhost."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    assert "127.0.0.1" in url
+    return [url.replace("127.0.0.1", "127.1"), url]
+
+
+def _went_to(spans: Spans) -> list[Any]:
+    return [span.attributes["server.address"] for span in spans]
+
+
+def test_after_a_failover_a_producer_names_the_broker_that_it_goes_to(alternates: list[str], spans: Spans) -> None:
+    with kombu.Connection(alternates) as connection:
+        producer = mqtrace.wrap(kombu.Producer(connection))
+        simple = mqtrace.wrap(connection.SimpleBuffer(f"simple-{uuid.uuid4().hex[:8]}"))
+        for _ in range(2):
+            producer.publish("body", routing_key="nobody")
+            simple.put("body")
+        connection.maybe_switch_next()
+        connection.ensure_connection()
+        producer.revive(connection)
+        other = mqtrace.wrap(connection.SimpleBuffer(f"simple-{uuid.uuid4().hex[:8]}"))
+        producer.publish("body", routing_key="nobody")
+        other.put("body")
+        assert _went_to(spans) == ["127.1"] * 4 + ["127.0.0.1"] * 2
+        assert {span.attributes["server.port"] for span in spans} == {connection.port}
+
+
+def test_a_failover_within_a_publish_is_to_the_broker_that_took_the_message(rabbitmq_url: str, spans: Spans) -> None:
+    dead = rabbitmq_url.rpartition("@")[0] + "@127.1:1/"
+    with kombu.Connection([dead, rabbitmq_url]) as connection:
+        producer = mqtrace.wrap(kombu.Producer(connection))
+        for _ in range(2):
+            producer.publish("body", routing_key="nobody", retry=True, retry_policy={"max_retries": 3})
+        assert _went_to(spans) == ["127.0.0.1"] * 2
+        assert [span.attributes["server.port"] for span in spans] == [connection.port] * 2
+
+
+def test_a_producer_that_is_given_another_connection_names_that_ones_broker(
+    alternates: list[str], spans: Spans
+) -> None:
+    with kombu.Connection(alternates[0]) as first, kombu.Connection(alternates[1]) as second:
+        producer = mqtrace.wrap(kombu.Producer(first))
+        producer.publish("body", routing_key="nobody")
+        producer.revive(second)
+        producer.publish("body", routing_key="nobody")
+        assert _went_to(spans) == ["127.1", "127.0.0.1"]
+
+
 def test_a_simple_queue(connection: Any, spans: Spans) -> None:
     simple = mqtrace.wrap(connection.SimpleQueue(f"simple-{uuid.uuid4().hex[:8]}"))
     simple.put("one")

@@ -2,6 +2,9 @@
 
 ``publish`` has a dozen arguments that differ between versions, so they are passed on as they came; only ``headers`` is
 replaced, by a copy. A producer of a pool is wrapped each time it is taken out, so its operation is shared.
+
+A connection with alternates may fail over before a call or within it, and then has another ``hostname``: a new string
+each time, so that comparing its identity, which costs next to nothing, tells.
 """
 
 from __future__ import annotations
@@ -41,12 +44,18 @@ def _operation(tracer: SpanTracer | None) -> Operation:
 class _Sending(Proxy):
     """What a Producer and a SimpleQueue have in common."""
 
+    _slots = frozenset({"_raw", "_operation", "_broker", "_connection", "_hostname"})
+
     _operation: Operation
-    _broker: Broker | None
+    _broker: Broker
+    #: The kombu.Connection and its ``hostname`` when the broker was asked for; None until then.
+    _connection: Any
+    _hostname: Any
 
     def __init__(self, raw: Any, tracer: SpanTracer | None) -> None:
         self._operation = _operation(tracer)
-        self._broker = None
+        self._broker = UNKNOWN
+        self._connection = self._hostname = None
         self._raw = raw
 
     def _send(self, producer: Any, call: Callable[..., Any], body: Any, named: dict[str, Any]) -> Any:
@@ -58,11 +67,10 @@ class _Sending(Proxy):
             routing_key = named.get("routing_key")
             if routing_key is None:
                 routing_key = producer.routing_key or ""
+            connection = self._connection
+            if connection is None or connection.hostname is not self._hostname:
+                connection = self._look(producer)
             broker = self._broker
-            if broker is None:
-                broker = broker_of_connection(producer.connection)
-                if broker is not UNKNOWN:
-                    self._broker = broker
             template = operation.templates.get((exchange, routing_key, broker.key))
             if template is None:
                 template = self._template(str(exchange), str(routing_key), broker)
@@ -83,11 +91,37 @@ class _Sending(Proxy):
         try:
             result = call(body, **named)
         except BaseException as error:
+            if connection is not None and connection.hostname is not self._hostname:
+                self._failed_over(producer, span)
             span.fail(error)
             span.end()
             raise
+        if connection is not None and connection.hostname is not self._hostname:
+            self._failed_over(producer, span)
         span.end()
         return result
+
+    def _look(self, producer: Any) -> Any:
+        """See which broker the producer goes to, until its connection changes. The connection, if it has one."""
+        connection = producer.connection
+        hostname = getattr(connection, "hostname", None)
+        self._broker = broker_of_connection(connection)
+        if self._broker is UNKNOWN:
+            connection = None
+        self._connection, self._hostname = connection, hostname
+        return connection
+
+    def _failed_over(self, producer: Any, span: SendSpan) -> None:
+        """Have a span name the broker that it went to in the end."""
+        try:
+            self._look(producer)
+            system, facts, _ = self._broker
+            span.set_attribute("messaging.system", system)
+            for key, value in (("server.address", facts.address), ("server.port", facts.port)):
+                if value is not None:
+                    span.set_attribute(key, value)
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            self._operation.tracer.complain("the broker after a failover is not known")
 
     def _template(self, exchange: str, routing_key: str, broker: Broker) -> Template:
         extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
@@ -98,7 +132,7 @@ class _Sending(Proxy):
 class TracedProducer(_Sending):
     """kombu.Producer. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
-    _slots = frozenset({"_raw", "_operation", "_broker"})
+    _slots = _Sending._slots
 
     def publish(self, body: Any, routing_key: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``kombu.Producer.publish``: same arguments in the same order, same errors."""
@@ -109,6 +143,11 @@ class TracedProducer(_Sending):
             kwargs.update(zip(names, args, strict=True))
         kwargs["routing_key"] = routing_key
         return self._send(self._raw, self._raw.publish, body, kwargs)
+
+    def revive(self, channel: Any) -> Any:
+        """``kombu.Producer.revive``: the channel or connection may be one to another broker."""
+        self._connection = None
+        return self._raw.revive(channel)
 
     def __enter__(self) -> TracedProducer:
         self._raw.__enter__()
@@ -121,7 +160,7 @@ class TracedProducer(_Sending):
 class TracedSimpleQueue(_Sending):
     """kombu.simple.SimpleQueue and SimpleBuffer. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
-    _slots = frozenset({"_raw", "_operation", "_broker"})
+    _slots = _Sending._slots
 
     def put(
         self,
