@@ -31,6 +31,16 @@ def test_it_can_be_referred_to_weakly_hashed_and_compared() -> None:
     assert {client: 1}[raw] == 1
 
 
+@pytest.mark.parametrize("kind", [Producer, Consumer])
+def test_the_clients_own_functions_refuse_it_and_do_not_find_a_second_client_in_it(kind: Any) -> None:
+    """Were the traced class a subclass, they would find one that was never opened."""
+    client = mqtrace.wrap(kind)({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
+    assert isinstance(client, kind)
+    assert not issubclass(mqtrace.wrap(kind), kind)
+    with pytest.raises(TypeError, match="doesn't apply to"):
+        kind.poll(client, 0)
+
+
 def test_a_wrapped_class_has_the_methods_constants_and_class_methods_of_the_client() -> None:
     class Mine(Producer):
         TOPIC = "orders"
