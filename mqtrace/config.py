@@ -89,12 +89,17 @@ def read(
         relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
         rules=sampling.rules.from_argument(rules),
         limits=Limits(
-            attributes=environment.number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 128),
+            # of spans, or else of everything that has attributes (SDK environment variables, "Attribute Limits")
+            attributes=environment.number(
+                "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", environment.number("OTEL_ATTRIBUTE_COUNT_LIMIT", 128)
+            ),
             events=environment.number("OTEL_SPAN_EVENT_COUNT_LIMIT", 128),
             links=environment.number("OTEL_SPAN_LINK_COUNT_LIMIT", 128),
             event_attributes=environment.number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", 128),
             link_attributes=environment.number("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", 128),
-            value_length=environment.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None),
+            value_length=environment.number(
+                "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", environment.number("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", None)
+            ),
         ),
         batch=_batch(environment),
         receive_spans=bool(receive_spans),

@@ -220,6 +220,8 @@ NUMBERS: list[tuple[str, str, Any, Any]] = [
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "5", 5, lambda made: made.limits.links),
     ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "8", 8, lambda made: made.limits.event_attributes),
     ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "9", 9, lambda made: made.limits.link_attributes),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "4", 4, lambda made: made.limits.attributes),
+    ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "7", 7, lambda made: made.limits.value_length),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "6", 6, lambda made: made.limits.value_length),
 ]
 
@@ -230,6 +232,18 @@ def test_numbers_of_the_environment(variable: str, text: str, value: Any, of: An
     assert of(settings({variable: text})) == value
     assert of(settings({variable: f" {text} "})) == value
     assert of(settings({variable: ""})) == default
+
+
+def test_a_limit_of_spans_goes_before_that_of_everything() -> None:
+    limits = settings(
+        {
+            "OTEL_ATTRIBUTE_COUNT_LIMIT": "4",
+            "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "3",
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "6",
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "7",
+        }
+    ).limits
+    assert (limits.attributes, limits.value_length) == (3, 7)
 
 
 @pytest.mark.parametrize("text", ["-1", "many", "1.5", "0x10", "²", "\u0661", "1e3", "9" * 400, "9" * 5000])
