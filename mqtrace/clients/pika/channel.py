@@ -40,7 +40,18 @@ class TracedChannel(Proxy):
     """The channel of SelectConnection and AsyncioConnection. See docs/pika.md. Made by :func:`mqtrace.wrap`."""
 
     _slots = frozenset(
-        {"_raw", "_publish", "_operation", "_process", "_settle", "_receive", "_facts", "_deliveries", "_confirms"}
+        {
+            "_raw",
+            "_publish",
+            "_ack",
+            "_operation",
+            "_process",
+            "_settle",
+            "_receive",
+            "_facts",
+            "_deliveries",
+            "_confirms",
+        }
     )
     _deliveries: Deliveries
 
@@ -53,6 +64,7 @@ class TracedChannel(Proxy):
         self._deliveries = Deliveries(facts)
         self._confirms: Confirms | None = None
         self._publish = raw.basic_publish
+        self._ack = raw.basic_ack
         self._raw = raw
 
     # ------------------------------------------------------------------ publishing
@@ -155,9 +167,13 @@ class TracedChannel(Proxy):
     def basic_ack(self, delivery_tag: int = 0, multiple: bool = False) -> Any:
         """``basic_ack`` of the channel."""
         if self._settle.tracer.settings.settle_spans and self._settles():
-            return self._settled("ack", "ack", delivery_tag, multiple, self._raw.basic_ack, (delivery_tag, multiple))
-        result = self._raw.basic_ack(delivery_tag, multiple)
-        self._note("ack", delivery_tag, multiple)
+            return self._settled("ack", "ack", delivery_tag, multiple, self._ack, (delivery_tag, multiple))
+        result = self._ack(delivery_tag, multiple)
+        deliveries = self._deliveries
+        if multiple or deliveries.handed or type(delivery_tag) is not int:
+            self._note("ack", delivery_tag, multiple)
+        elif type(span := deliveries.open.pop(delivery_tag, None)) is DeliverySpan and not span.ended:
+            span.outcome = "ack"
         return result
 
     def basic_nack(self, delivery_tag: int = 0, multiple: bool = False, requeue: bool = True) -> Any:
@@ -187,15 +203,9 @@ class TracedChannel(Proxy):
 
     def _note(self, outcome: str, tag: Any, multiple: bool) -> None:
         """Say on the process spans that are still open what became of their messages."""
-        deliveries = self._deliveries
-        if multiple or deliveries.handed or type(tag) is not int:
-            for span in self._take(tag, multiple):
-                if type(span) is DeliverySpan and not span.ended:
-                    span.outcome = outcome
-            return
-        only = deliveries.open.pop(tag, None)
-        if type(only) is DeliverySpan and not only.ended:
-            only.outcome = outcome
+        for span in self._take(tag, multiple):
+            if type(span) is DeliverySpan and not span.ended:
+                span.outcome = outcome
 
     def _take(self, tag: Any, multiple: bool) -> list[Span | NoopSpan]:
         try:
