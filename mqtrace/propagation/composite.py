@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from mqtrace.carriers import Carrier
 from mqtrace.core.context import EMPTY, Context, Frame
@@ -13,9 +14,26 @@ from .tracecontext import TraceContext
 
 __all__ = ["Composite"]
 
+#: Bit 1 of the flags: the trace id is random.
+_RANDOM: Final = 2
+
+
+def _completed(first: Context, second: Context) -> Context:
+    """What the first format found, with what only the second one can say of the very same span.
+
+    Only ``tracecontext`` has a tracestate (with a sampler's threshold and our send time in it) and the random flag.
+    """
+    identity, state = first.identity, first.state
+    if identity is not None and second.identity is not None and identity[:53] == second.identity[:53]:
+        state = state or second.state
+        identity = b"%b%02x" % (identity[:53], int(identity[53:], 16) | int(second.identity[53:], 16) & _RANDOM)
+    return Context(identity, state, second.baggage, first.decision)
+
 
 class Composite:
     """Reads every format, writes every format. The first that finds a trace gives it; baggage merges.
+
+    Where a later format names the same span, its tracestate and random flag complete what the first one said.
 
     ``on_malformed``: called once for each message in which a format's headers are malformed.
     """
@@ -64,7 +82,7 @@ class Composite:
                 malformed = True
                 continue
             if has_trace and (found.identity is not result.identity or found.decision != result.decision):
-                found = Context(result.identity, result.state, found.baggage, result.decision)
+                found = _completed(result, found)
             elif found.identity is not None and found.identity is not context.identity:
                 has_trace = True
             elif found.identity is None and found.decision != "flag" and result.decision not in ("flag", "defer"):

@@ -413,6 +413,17 @@ def test_settle_spans_on_request(connection: Any, producer: Any, queue: Any) -> 
 # ---------------------------------------------------------------------- time, bad input
 
 
+def test_time_in_the_queue_is_measured_also_where_another_format_goes_first(
+    connection: Any, producer: Any, queue: Any
+) -> None:
+    with record(propagators="b3,tracecontext") as spans:
+        publish(producer, queue)
+        with mqtrace.process(received(queue)):
+            pass
+    assert spans[1].parent_id == spans[0].span_id
+    assert "messaging.message.receive.latency" in spans[1].attributes
+
+
 def test_time_in_the_queue_is_the_send_times(connection: Any, producer: Any, queue: Any) -> None:
     clock = FakeClock()
     with record(clock=clock) as spans:

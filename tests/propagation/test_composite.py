@@ -64,6 +64,31 @@ def test_the_first_format_that_finds_a_trace_gives_it(read: Any) -> None:
     assert read("tracecontext,b3", {**headers, "traceparent": "broken"}) == (Context(ON), 1)
 
 
+@pytest.mark.parametrize("first", ["b3", "b3multi", "jaeger", "xray", "datadog"])
+def test_a_later_tracecontext_of_the_same_span_gives_its_tracestate_and_random_flag(first: str) -> None:
+    """The other formats have neither; a sampler's threshold and a message's send time are in the tracestate."""
+    formats = from_names(f"{first},tracecontext")
+    carrier = Mapping({})
+    formats.inject(carrier, Context(ON[:53] + b"03", "mqtrace=t:1700000000000,v=1"))
+    found = formats.extract(carrier)
+    assert found.identity == ON[:53] + b"03"
+    assert found.state == "mqtrace=t:1700000000000,v=1"
+
+
+def test_the_first_formats_decision_stands_where_a_later_one_of_the_same_span_differs(read: Any) -> None:
+    headers = {"b3": f"{TRACE}-{SPAN}-0", "traceparent": f"00-{TRACE}-{SPAN}-03", "tracestate": "v=1"}
+    found, _ = read("b3,tracecontext", headers)
+    assert (found.identity, found.state) == (ON[:53] + b"02", "v=1")
+    found, _ = read("b3,tracecontext", {**headers, "b3": f"{TRACE}-{SPAN}"})
+    assert (found.decision, found.state) == ("defer", "v=1")
+
+
+def test_the_tracestate_of_another_span_is_not_taken_over(read: Any) -> None:
+    headers = {"b3": f"{TRACE}-{SPAN}-1", "traceparent": OTHER.decode(), "tracestate": "v=1"}
+    found, _ = read("b3,tracecontext", headers)
+    assert (found.identity, found.state) == (ON, None)
+
+
 def test_a_trace_goes_before_a_decision_without_one(read: Any) -> None:
     headers = {"traceparent": ON.decode(), "b3": "0"}
     assert read("b3,tracecontext", headers) == (Context(ON), 0)
