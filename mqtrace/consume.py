@@ -9,10 +9,11 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import Any, Final, TypeVar
+from weakref import WeakSet
 
 from . import tracer as tracers
 from .clients import adapter_in
-from .core import NOOP, NoopSpan, Relation, Span, current, restore
+from .core import NOOP, NoopSpan, Relation, Span, current, restore, text
 from .errors import ConfigurationError
 from .messaging import Operation, adapters, close, parts, start_batch
 from .tracer import SpanTracer
@@ -26,6 +27,10 @@ _ABSENT: Any = object()
 _set = current.set
 _reset = current.reset
 
+_RELATIONS: Final = (None, "parent", "link")
+#: Handlers that are decorated. A mark on the function itself would be copied by a decorator's functools.wraps.
+_handlers: WeakSet[Any] = WeakSet()
+
 # A name of one's own for every message must not make the process grow.
 _KEPT: Final = 256
 
@@ -34,12 +39,25 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
     """The process operation of a tracer (None: the default one), kept so that its templates are made once."""
     bound = tracers.default() if tracer is None else tracer
     kept: dict[tuple[str | None, str | None], Operation] = bound.operations
-    operation = kept.get((relation, name))
+    try:
+        operation = kept.get((relation, name))
+    except TypeError:  # a name without a hash, which is no name
+        operation = None
     if operation is None:
-        operation = Operation("process", bound, relation=_checked(relation), name=name)
-        if len(kept) < _KEPT:
-            kept[relation, name] = operation
+        usable = _usable(bound, relation, name)
+        operation = kept.get(usable)
+        if operation is None:
+            operation = Operation("process", bound, relation=usable[0], name=usable[1])
+            if len(kept) < _KEPT:
+                kept[usable] = operation
     return operation
+
+
+def _usable(tracer: SpanTracer, relation: Any, name: object) -> tuple[Relation | None, str | None]:
+    """What a message can be processed with: it is at hand already, so what is wrong is ignored and counted."""
+    plain = text(name)
+    tracer.mistakes.calls_ignored += (name is not None and plain is None) + (relation not in _RELATIONS)
+    return relation if relation in _RELATIONS else None, plain
 
 
 def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
@@ -97,10 +115,19 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
         return again  # type: ignore[no-any-return]  # the same kind of method
     if not callable(function):
         raise TypeError(f"@mqtrace.consumer is for a handler, and {function!r} cannot be called")
+    if tracer is not None and not isinstance(tracer, SpanTracer):
+        raise ConfigurationError(f"tracer={tracer!r} is no tracer: write tracer=mqtrace.Tracer('order-service')")
+    relation, name = _checked(relation), _checked_name(name)
+    decorated: Any = function if inspect.isfunction(function) and function in _handlers else None
+    if decorated is not None:
+        if tracer is None and relation is None and name is None:
+            return decorated  # type: ignore[no-any-return]  # decorating twice is decorating once
+        anew: Any = consumer(decorated.__wrapped__, tracer, relation, name)  # what was said last holds
+        return anew  # type: ignore[no-any-return]  # called as F is
     operation = (
-        operation_of(tracer, relation, name)
-        if tracer is not None
-        else Operation("process", None, relation=_checked(relation), name=name)
+        Operation("process", None, relation=relation, name=name)
+        if tracer is None
+        else operation_of(tracer, relation, name)
     )
     wrapped: Any
     # what runs when an object is called, is its class's __call__
@@ -114,12 +141,20 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
     else:
         wrapped = _function(function, operation)
     functools.update_wrapper(wrapped, function)
+    _handlers.add(wrapped)
     wrapped._mqtrace_operation = operation  # for clients that make the span before they call the handler
     return wrapped  # type: ignore[no-any-return]  # called as F is
 
 
+def _checked_name(name: object) -> str | None:
+    plain = text(name)
+    if name is not None and plain is None:
+        raise ConfigurationError(f"name={name!r} is no name: write the whole span name as text, 'charge the card'")
+    return plain
+
+
 def _checked(relation: str | None) -> Relation | None:
-    if relation not in (None, "parent", "link"):
+    if relation not in _RELATIONS:
         raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
     return relation  # type: ignore[return-value]  # one of the three, by the check above
 

@@ -141,6 +141,57 @@ def test_a_wrong_relation_is_one_sentence(message: Make) -> None:
         mqtrace.consumer(7)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"name": 3}, "name=3 is no name"), ({"name": ["a"]}, "is no name"), ({"tracer": 3}, "tracer=3 is no tracer")],
+)
+def test_a_wrong_argument_of_the_decorator_is_one_sentence(wrong: Any, said: str) -> None:
+    with pytest.raises(mqtrace.ConfigurationError, match=said):
+        mqtrace.consumer(**wrong)(lambda incoming: None)
+
+
+@pytest.mark.parametrize("wrong", [{"name": 3}, {"name": ["a"]}, {"relation": "child"}, {"relation": []}])
+def test_a_wrong_argument_of_a_block_costs_no_message_and_is_counted(message: Make, spans: Spans, wrong: Any) -> None:
+    with mqtrace.process(message(headers=HEADERS), **wrong):
+        pass
+    (span,) = spans
+    assert (span.name, span.parent_id) == ("process orders", PARENT)
+    assert spans.tracer.stats()["calls_ignored"] == 1
+
+
+@pytest.mark.parametrize("wrong", [3, ["a"]])
+def test_a_wrong_name_of_a_batch_is_counted(message: Make, spans: Spans, wrong: Any) -> None:
+    with mqtrace.batch([message(headers=HEADERS)], name=wrong):
+        pass
+    assert [span.name for span in spans] == ["process orders"]
+    assert spans.tracer.stats()["calls_ignored"] == 1
+
+
+def test_decorating_twice_is_decorating_once(message: Make, spans: Spans) -> None:
+    """FAULTS 18."""
+    once = mqtrace.consumer(name="cook")(lambda incoming: incoming)
+    assert mqtrace.consumer(once) is once
+    again = mqtrace.consumer(name="cook it well")(once)
+    once(message(headers=HEADERS))
+    again(message(headers=HEADERS))
+    assert [span.name for span in spans] == ["cook", "cook it well"]
+
+
+def test_a_decorator_between_two_of_ours_still_runs(message: Make, spans: Spans) -> None:
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def counting(incoming: Any) -> Any:
+            calls.append(incoming)
+            return function(incoming)
+
+        return counting
+
+    calls: list[Any] = []
+    mqtrace.consumer(counted(mqtrace.consumer(lambda incoming: None)))(message(headers=HEADERS))
+    assert len(calls) == 1
+    assert len(spans) >= 1
+
+
 def test_coroutines_swap_no_contexts(message: Make, spans: Spans) -> None:
     """FAULTS 11."""
 
