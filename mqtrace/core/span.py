@@ -166,13 +166,18 @@ class Span:
         )
 
     def set_status(self, status: Status, description: str | None = None) -> None:
-        """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description."""
+        """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description.
+
+        A description that is no text (the exception itself, for one) is left out and counted; the status holds.
+        """
         details = self._details()
         if details is None:
             return
-        if text(status) not in ("ok", "error", "unset") or not (description is None or isinstance(description, str)):
+        if text(status) not in ("ok", "error", "unset"):
             self._mistake()
             return
+        if description is not None and not isinstance(description, str):
+            self._mistake()
         if details.status == "ok" or status == "unset":
             return
         details.status = status

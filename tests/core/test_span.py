@@ -140,6 +140,13 @@ class RaisingList(list[int]):
         raise ZeroDivisionError
 
 
+def test_a_status_holds_where_its_description_is_no_text(template: Make, pipeline: core.Pipeline) -> None:
+    span: Any = started(template)
+    span.set_status("error", ValueError("why"))
+    assert (span.status, span.status_description) == ("error", None)
+    assert pipeline.mistakes.calls_ignored == 1
+
+
 @pytest.mark.parametrize("value", [Raising(), RaisingNumber(5), RaisingList([1]), [Raising()], memoryview(b"")])
 def test_a_value_whose_own_methods_raise_is_ignored_and_counted(
     template: Make, pipeline: core.Pipeline, value: object
