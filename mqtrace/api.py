@@ -197,6 +197,7 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     ``tracer``: whose spans; the default one's if left out. ``options``: what an instance does not show of its
     configuration, see the page of the client. Wrapping twice is wrapping once. TypeError for anything else.
     """
+    _check(tracer)
     kind: type = client if isinstance(client, type) else type(client)
     if issubclass(kind, Proxy):
         return client
@@ -229,8 +230,9 @@ def consumer(
     """Decorate a handler: each call is the process span of the message among its arguments.
 
     For functions, methods, coroutines and generators. ``relation``: "parent" or "link", as configured if left out.
-    ``name``: the whole span name.
+    ``name``: the whole span name. Raises ConfigurationError for one of these that cannot be used.
     """
+    _check(tracer)
     if function is None:
         return lambda handler: consume.consumer(handler, tracer, relation, name)
     return consume.consumer(function, tracer, relation, name)
@@ -285,12 +287,18 @@ class use:  # used as a function: with mqtrace.use(context)
 
 def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **options: Any) -> None:
     """Trace Celery's tasks: those of ``app``, or of every app. Needs ``mqtrace[celery]``."""
+    _check(tracer)
     _celery().instrument(app, tracer, **options)
 
 
 def uninstrument_celery() -> None:
     """Take away all that :func:`instrument_celery` put in."""
     _celery().uninstrument()
+
+
+def _check(tracer: object) -> None:
+    if tracer is not None and not isinstance(tracer, SpanTracer):
+        raise ConfigurationError(f"tracer={tracer!r} is no tracer: write tracer=mqtrace.Tracer('order-service')")
 
 
 def _celery() -> Any:

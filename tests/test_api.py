@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import confluent_kafka
 import pytest
 
 import mqtrace
@@ -171,3 +172,15 @@ def test_the_fixture_records(record: Any) -> None:
 def test_use_of_what_cannot_be_current_is_a_type_error(context: Any) -> None:
     with pytest.raises(TypeError, match="takes a span or a Context"):
         mqtrace.use(context)
+
+
+def test_what_is_no_tracer_is_a_configuration_error() -> None:
+    surface: Any = mqtrace
+    calls: tuple[Any, ...] = (
+        lambda: surface.wrap(confluent_kafka.Producer, tracer="orders"),
+        lambda: surface.consumer(tracer="orders"),
+        lambda: surface.instrument_celery(tracer="orders"),
+    )
+    for call in calls:
+        with pytest.raises(mqtrace.ConfigurationError, match="tracer='orders' is no tracer: write"):
+            call()
