@@ -214,7 +214,8 @@ class _Pairs:
             self._write(kept)
 
     def add(self, name: str, value: str) -> None:
-        pair = (_text.write(name), _text.write(value)) if self._is_bytes() else (name, value)
+        # bytes are what goes to the wire, where HTTP/2 wants names in lowercase (RFC 9113, section 8.2.1)
+        pair = (_text.write(name.lower()), _text.write(value)) if self._is_bytes() else (name, value)
         self._write([*self._read(), pair])
 
 

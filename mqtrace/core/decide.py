@@ -124,7 +124,7 @@ def start_process_below(
     if isinstance(started, Span) and outer is not None and outer.identity is not None:
         if started.details is None:
             started.details = Details()
-        started.details.links.append(Link(Context.of(outer), {}))
+        started.details.links.append(Link(Context.of(outer), {}, remote=not isinstance(outer, Span)))
     return started
 
 

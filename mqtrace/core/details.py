@@ -30,6 +30,8 @@ class Link(NamedTuple):
     attributes: Mapping[str, Attribute]
     #: How many more it was given than may be kept.
     dropped_attributes: int = 0
+    #: Whether the other span is another process's, or may be; False for one that was linked as a span of ours.
+    remote: bool = True
 
 
 class Details:

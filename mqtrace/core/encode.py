@@ -108,7 +108,8 @@ def _batch_links(span: BatchSpan) -> bytes:
 def _link(link: Link) -> bytes:
     origin = link.context.identity
     assert origin is not None, "add_link refuses a context without a trace"
-    body = unhexlify(b"0a10%b1208%b350%b030000" % (origin[3:35], origin[36:52], origin[54:]))
+    remote = b"03" if link.remote else b"01"
+    body = unhexlify(b"0a10%b1208%b350%b%b0000" % (origin[3:35], origin[36:52], origin[54:], remote))
     if link.context.state:
         body += proto.text(0x1A, link.context.state)
     body += b"".join(proto.attribute(0x22, key, value) for key, value in link.attributes.items())

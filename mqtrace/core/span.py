@@ -148,7 +148,7 @@ class Span:
             details.dropped_links += 1
             return
         kept, dropped = self._clean(attributes, limits.link_attributes)
-        details.links.append(Link(Context.of(context), kept, dropped))
+        details.links.append(Link(Context.of(context), kept, dropped, not isinstance(context, Span)))
         details.weight += 128
 
     def record_exception(self, error: BaseException) -> None:

@@ -94,7 +94,7 @@ def _link(link: Link) -> dict[str, Any]:
         "traceId": context.trace_id,
         "spanId": context.span_id,
         "attributes": _attributes(link.attributes),
-        "flags": 0x300 | context.trace_flags & 3,
+        "flags": (0x300 if link.remote else 0x100) | context.trace_flags & 3,
     }
     if context.state:
         out["traceState"] = context.state

@@ -41,6 +41,8 @@ def test_pairs_are_written_in_their_own_type() -> None:
     of_bytes: list[Any] = [(b"Host", b"a"), (b"TRACEPARENT", b"old")]
     HttpHeaders(of_bytes).set("traceparent", "new")
     assert of_bytes == [(b"Host", b"a"), (b"traceparent", b"new")]
+    HttpHeaders(of_bytes).set("X-Amzn-Trace-Id", "Root=1")
+    assert of_bytes[-1] == (b"x-amzn-trace-id", b"Root=1"), "HTTP/2 wants names in lowercase"
     of_str: list[Any] = []
     HttpHeaders(of_str).set("traceparent", "new")
     assert of_str == [("traceparent", "new")]

@@ -392,3 +392,11 @@ def test_a_block_left_in_another_context_than_it_was_entered_in_does_no_harm(tem
     span.__exit__(None, None, None)
     assert core.current_span() is core.NOOP
     assert not span.is_recording()
+
+
+def test_a_link_tells_a_span_of_this_process_from_a_context_of_another(template: Make) -> None:
+    span, other = started(template), started(template)
+    span.add_link(other)
+    span.add_link(core.Context.of(other))
+    assert [link.remote for link in span.links] == [False, True]
+    assert span.links[0].context == span.links[1].context

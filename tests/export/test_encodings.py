@@ -83,7 +83,7 @@ def spans_of(draw: Any, maker: Any) -> core.Span:
     for _ in range(draw(st.integers(0, 2))):
         span.add_event(draw(texts), draw(attributes), draw(times))
     for _ in range(draw(st.integers(0, 2))):
-        span.add_link(draw(contexts()), draw(attributes))
+        span.add_link(draw(st.one_of(contexts(), st.just(span))), draw(attributes))
     span.set_status(draw(st.sampled_from(["unset", "ok", "error"])), draw(st.none() | texts))
     span.end()
     return span
@@ -146,7 +146,7 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
                 trace_id=bytes.fromhex(context.trace_id or ""),
                 span_id=bytes.fromhex(context.span_id or ""),
                 trace_state=context.trace_state,
-                flags=0x300 | context.trace_flags,
+                flags=(0x300 if link.remote else 0x100) | context.trace_flags,
             )
             _fill(far.attributes, link.attributes)
             far.dropped_attributes_count = link.dropped_attributes
