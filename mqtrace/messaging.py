@@ -33,6 +33,7 @@ from .core import (
 from .tracer import SpanTracer
 
 __all__ = [
+    "DESTINATION",
     "Batch",
     "Facts",
     "MessageAdapter",
@@ -44,6 +45,9 @@ __all__ = [
     "register_part",
     "start_batch",
 ]
+
+#: Of a span, or of a link where a batch has several.
+DESTINATION: Final = "messaging.destination.name"
 
 #: `messaging.operation.type`.
 OperationType = Literal["create", "send", "receive", "process", "settle"]
@@ -155,7 +159,7 @@ class Operation:
             "messaging.operation.type": type,
         }
         if destination is not None:
-            attributes["messaging.destination.name"] = destination
+            attributes[DESTINATION] = destination
         attributes.update(facts.attributes())
         attributes.update(extra or {})
         name = self.name or (verb if destination is None else f"{verb} {destination}")

@@ -24,6 +24,7 @@ from mqtrace.core import (
     BatchSpan,
     Context,
     NoopSpan,
+    Origin,
     ProcessSpan,
     SendSpan,
     Span,
@@ -34,7 +35,7 @@ from mqtrace.core import (
     start_process,
     start_process_in,
 )
-from mqtrace.messaging import Facts, Operation, carry
+from mqtrace.messaging import DESTINATION, Batch, Facts, Operation, carry
 
 __all__ = [
     "CONVERSATION",
@@ -43,7 +44,10 @@ __all__ = [
     "RABBITMQ",
     "ROUTING_KEY",
     "DeliverySpan",
+    "Found",
+    "batch_of",
     "destination",
+    "named",
     "operation_in",
     "read_context",
     "start_below",
@@ -153,18 +157,40 @@ class DeliverySpan(ProcessSpan):
 
     def further(self) -> Mapping[str, Attribute]:
         """The delivery, the message's ids and what became of it."""
-        own: dict[str, Attribute] = {}
-        if isinstance(self.delivery_tag, int):
-            own[DELIVERY_TAG] = int(self.delivery_tag)
-        if self.message_id is not None and (text := _text(self.message_id)):
-            own[MESSAGE_ID] = text
-        if self.conversation is not None and (text := _text(self.conversation)):
-            own[CONVERSATION] = text
+        own = named(self.delivery_tag, self.message_id, self.conversation)
         if self.redelivered is True:
             own[REDELIVERED] = True
         if self.outcome is not None:
             own[OUTCOME] = self.outcome
         return own
+
+
+def named(delivery_tag: Any, message_id: Any, conversation: Any) -> dict[str, Attribute]:
+    """What tells a message from others, as its client has it, in attributes."""
+    own: dict[str, Attribute] = {}
+    if isinstance(delivery_tag, int):
+        own[DELIVERY_TAG] = int(delivery_tag)
+    if message_id is not None and (text := _text(message_id)):
+        own[MESSAGE_ID] = text
+    if conversation is not None and (text := _text(conversation)):
+        own[CONVERSATION] = text
+    return own
+
+
+#: A message of a batch: its identity, its destination, and its own attributes.
+Found = tuple[bytes | None, str, dict[str, Attribute]]
+
+
+def batch_of(system: str, found: list[Found], facts: Facts) -> Batch:
+    """A batch; where its messages come from several places, each link says which."""
+    names = {name for _, name, _ in found}
+    single = names.pop() if len(names) == 1 else None
+    origins: list[Origin] = []
+    for identity, name, own in found:
+        if identity is not None:
+            own = {DESTINATION: name, **own} if single is None and name else own
+            origins.append((identity, -1, -1, own or None))
+    return Batch(system, single or None, len(found), origins, facts, {})
 
 
 P = TypeVar("P", bound=ProcessSpan)

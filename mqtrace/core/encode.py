@@ -92,15 +92,15 @@ def _named(span: Span) -> bytes:
 
 def _batch_links(span: BatchSpan) -> bytes:
     out = []
-    for origin, partition, offset, destination in span.origins:
+    for origin, partition, offset, further in span.origins:
         body = unhexlify(b"0a10%b1208%b350%b030000" % (origin[3:35], origin[36:52], origin[54:]))
         if partition >= 0:
             body += encode_message.partition(partition, 0x22)
         if offset >= 0:
             # made as a span's attribute; on a link their field is number 4
             body += b"\x22" + encode_message.offset(offset)[1:]
-        if destination is not None:
-            body += proto.attribute(0x22, "messaging.destination.name", destination)
+        if further is not None:
+            body += b"".join([proto.attribute(0x22, key, value) for key, value in further.items()])
         out.append(proto.delimited(0x6A, body))
     return b"".join(out)
 

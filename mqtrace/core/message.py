@@ -122,8 +122,8 @@ class ProcessSpan(MessageSpan):
 S = TypeVar("S", bound=SendSpan)
 P = TypeVar("P", bound=ProcessSpan)
 
-#: A message of a batch: its identity, partition, offset, and its destination where the batch has several.
-Origin = tuple[bytes, int, int, str | None]
+#: A message of a batch: its identity, partition, offset, and the other attributes that are its own.
+Origin = tuple[bytes, int, int, Mapping[str, Attribute] | None]
 
 
 class BatchSpan(Span):
@@ -135,10 +135,8 @@ class BatchSpan(Span):
 
     def own_links(self) -> Iterator[Link]:
         """Every message's context; what varies within the batch is on the link."""
-        for origin, partition, offset, destination in self.origins:
-            own: dict[str, Attribute] = {}
-            if destination is not None:
-                own["messaging.destination.name"] = destination
+        for origin, partition, offset, further in self.origins:
+            own: dict[str, Attribute] = dict(further or {})
             if partition >= 0:
                 own[PARTITION] = str(partition)
             if offset >= 0:

@@ -498,6 +498,16 @@ def test_a_batch_is_one_span_with_a_link_to_every_message(message: Make, spans: 
     assert [link.attributes["messaging.destination.partition.id"] for link in span.links] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("topics", [("a", "a"), ("a", "b")])
+def test_a_tombstone_in_a_batch_is_said_on_its_link(message: Make, spans: Spans, topics: tuple[str, str]) -> None:
+    values = (None, b"x")
+    with mqtrace.batch(
+        [message(topic=t, headers=HEADERS, value=v) for t, v in zip(topics, values, strict=True)]
+    ) as span:
+        pass
+    assert [link.attributes.get("messaging.kafka.message.tombstone") for link in span.links] == [True, None]
+
+
 def test_a_batch_of_several_topics_says_them_on_its_links(message: Make, spans: Spans) -> None:
     messages = [message(topic=topic, headers=HEADERS) for topic in ("a", "a", "b", "a")]
     with mqtrace.batch(messages) as span:

@@ -392,6 +392,17 @@ def test_each_and_batch(connection: Any, spans: Spans) -> None:
         pass
     assert [link.context.span_id for link in span.links] == [spans[2].span_id, spans[3].span_id]
     assert span.attributes["messaging.batch.message_count"] == 2
+    assert "messaging.message.id" not in span.links[0].attributes
+
+
+def test_the_links_of_a_batch_name_their_messages(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    kept: list[Any] = []
+    producer.publish({}, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], message_id="one")
+    consumer = kombu.Consumer(connection, [queue], callbacks=[lambda _, message: kept.append(message)])
+    consume(connection, consumer)
+    with mqtrace.batch(kept) as span:
+        pass
+    assert [link.attributes["messaging.message.id"] for link in span.links] == ["one"]
 
 
 def test_settle_spans_on_request(connection: Any, producer: Any, queue: Any) -> None:

@@ -662,6 +662,17 @@ def test_a_batch_links_to_every_message(raw: Channel, channel: Any, spans: Spans
     assert span.name == "process orders"
     assert span.attributes["messaging.batch.message_count"] == 3
     assert [link.context.span_id for link in span.links] == [f"{tag:016x}" for tag in (1, 2, 3)]
+    assert [link.attributes for link in span.links] == [
+        {"messaging.rabbitmq.message.delivery_tag": tag} for tag in (1, 2, 3)
+    ]
+
+
+def test_the_links_of_a_batch_name_their_messages(channel: Any, spans: Spans) -> None:
+    properties = BasicProperties(headers={"traceparent": TRACEPARENT}, message_id="one", correlation_id="talk")
+    with mqtrace.batch([properties]) as span:
+        pass
+    (link,) = span.links
+    assert link.attributes == {"messaging.message.id": "one", "messaging.message.conversation_id": "talk"}
 
 
 def test_a_batch_of_several_queues_says_them_on_its_links(raw: Channel, channel: Any, spans: Spans) -> None:

@@ -71,7 +71,7 @@ def spans_of(draw: Any, maker: Any) -> core.Span:
             span.partition, span.offset, span.callback = draw(st.integers(-1, 5000)), draw(offsets), None
         elif kind == "batch":
             span.origins = [
-                (draw(contexts()).identity, draw(st.integers(-1, 9)), draw(offsets), draw(st.none() | texts))
+                (draw(contexts()).identity, draw(st.integers(-1, 9)), draw(offsets), draw(st.none() | attributes))
                 for _ in range(draw(st.integers(0, 3)))
             ]
     assert isinstance(span, core.Span)

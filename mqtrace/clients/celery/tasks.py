@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mqtrace.clients.amqp import RABBITMQ, ROUTING_KEY, destination
 from mqtrace.core import Attribute, Kind, Template
-from mqtrace.messaging import Facts, Operation
+from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer
 
 __all__ = ["Tasks", "for_app", "forget", "instrumented", "use"]
@@ -108,7 +108,7 @@ class Tasks:
             attributes["messaging.operation.name"] = operation.verb
             attributes["messaging.operation.type"] = operation.verb
         if where is not None:
-            attributes["messaging.destination.name"] = where
+            attributes[DESTINATION] = where
         attributes.update(facts.attributes())
         attributes["celery.task_name"] = _text(name)
         if system == RABBITMQ and routing_key:

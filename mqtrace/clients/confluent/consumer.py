@@ -14,7 +14,7 @@ from weakref import ref
 
 from mqtrace.clients.proxy import Proxy, is_the_users
 from mqtrace.core import BatchSpan, NoopSpan, Origin, Span, current, start
-from mqtrace.messaging import Facts, Operation
+from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer, follow
 
 from . import sources
@@ -126,8 +126,8 @@ class TracedConsumer(Proxy):
             for message in real:
                 origin = context_of(operation, message).identity
                 if origin is not None:
-                    named = None if destination is not None else message.topic()
-                    origins.append((origin, message.partition(), message.offset(), named))
+                    own = None if destination is not None else {DESTINATION: message.topic()}
+                    origins.append((origin, message.partition(), message.offset(), own))
             span.origins = origins
             if batch:
                 span.set_attribute("messaging.batch.message_count", len(real))

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from mqtrace.messaging import Facts
 
-__all__ = ["SYSTEM", "from_configuration", "group_of"]
+__all__ = ["SYSTEM", "TOMBSTONE", "from_configuration", "group_of"]
 
 #: `messaging.system`.
 SYSTEM: Final = "kafka"
+#: Of a message without a value.
+TOMBSTONE: Final = "messaging.kafka.message.tombstone"
 
 _BROKER: Final = re.compile(r"^(?:[A-Za-z_]+://)?(\[[^\]]+\]|[^:,]+)(?::(\d+))?$")
 

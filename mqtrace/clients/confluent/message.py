@@ -6,7 +6,7 @@ to, the wrapped consumers say (consumer.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import confluent_kafka
@@ -14,6 +14,7 @@ import confluent_kafka
 from mqtrace.carriers import KafkaHeaders
 from mqtrace.core import (
     EMPTY,
+    Attribute,
     Context,
     NoopSpan,
     Origin,
@@ -24,18 +25,18 @@ from mqtrace.core import (
     start_process,
     start_process_in,
 )
-from mqtrace.messaging import Batch, Operation, register
+from mqtrace.messaging import DESTINATION, Batch, Operation, register
 from mqtrace.propagation import MalformedContext, TraceContext
 
 from . import sources
-from .facts import SYSTEM
+from .facts import SYSTEM, TOMBSTONE
 from .producer import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
-_NONE_YET: Final = object()
+_TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}
 NO_TIMESTAMP: Final = confluent_kafka.TIMESTAMP_NOT_AVAILABLE
 
 
@@ -79,25 +80,17 @@ class KafkaMessages:
             alike = _collect_alike(messages)
             if alike is not None:
                 return alike
-        origins: list[Origin] = []
+        found: list[tuple[bytes, Any]] = []
         topics: dict[Any, None] = {}
         count = 0
         direct = operation.direct
         first: Any = None
-        topic: Any = _NONE_YET
-        name: str | None = None
         for message in messages:
             if message is None or message.error() is not None:
                 continue
             count += 1
-            if message.topic() != topic:
-                before, topic = topic, message.topic()
-                first = first or message
-                topics[topic] = None
-                if len(topics) > 1:
-                    if name is None:  # so far all were of one, which need not be said again and again
-                        origins = [(origin, partition, offset, before) for origin, partition, offset, _ in origins]
-                    name = topic
+            first = first or message
+            topics[message.topic()] = None
             headers = message.headers()
             if not headers:
                 continue
@@ -107,11 +100,20 @@ class KafkaMessages:
                 origin = _extract(operation, headers).identity if plain is None else plain[0]
                 if origin is None:
                     continue
-            origins.append((origin, message.partition(), message.offset(), name))
+            found.append((origin, message))
         if not count:
             return None
         single = next(iter(topics))
-        return Batch(SYSTEM, single if len(topics) == 1 else None, count, origins, sources.facts_of(first, single), {})
+        several = len(topics) > 1
+        origins: list[Origin] = []
+        for origin, message in found:
+            own: dict[str, Attribute] = {}
+            if several and (topic := message.topic()) is not None:
+                own[DESTINATION] = topic
+            if message.value() is None:
+                own[TOMBSTONE] = True
+            origins.append((origin, message.partition(), message.offset(), own or None))
+        return Batch(SYSTEM, None if several else single, count, origins, sources.facts_of(first, single), {})
 
 
 def _collect_alike(messages: Iterable[Any]) -> Batch | None:
@@ -134,7 +136,8 @@ def _collect_alike(messages: Iterable[Any]) -> Batch | None:
         if name != "traceparent" or type(identity) is not bytes:
             return None
         identities.append(identity)
-        origins.append((identity, message.partition(), message.offset(), None))
+        own = _TOMBSTONE if message.value() is None else None
+        origins.append((identity, message.partition(), message.offset(), own))
     if first is None or not are_canonical(identities):
         return None
     return Batch(SYSTEM, topic, len(origins), origins, sources.facts_of(first, topic), {})

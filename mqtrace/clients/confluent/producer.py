@@ -20,7 +20,7 @@ from mqtrace.messaging import Facts, Operation, carry
 from mqtrace.tracer import SpanTracer
 
 from . import batches
-from .facts import SYSTEM
+from .facts import SYSTEM, TOMBSTONE
 from .interrupts import interruptible
 from .waiting import Waiting
 
@@ -321,9 +321,9 @@ class _KeyFirst:
 
 
 def tombstone(template: Template) -> Template:
-    """The same operation on a message without a value (`messaging.kafka.message.tombstone`)."""
+    """The same operation on a message without a value (:data:`TOMBSTONE`)."""
     if template.tombstone is None:
-        template.tombstone = template.with_attribute("messaging.kafka.message.tombstone", True)
+        template.tombstone = template.with_attribute(TOMBSTONE, True)
     return template.tombstone
 
 

@@ -17,12 +17,15 @@ from mqtrace.clients.amqp import (
     RABBITMQ,
     ROUTING_KEY,
     DeliverySpan,
+    Found,
+    batch_of,
     destination,
+    named,
     read_context,
     start_delivery,
     start_settle,
 )
-from mqtrace.core import NoopSpan, Origin, Template, current
+from mqtrace.core import NoopSpan, Template, current
 from mqtrace.messaging import Batch, Operation, register
 from mqtrace.tracer import SpanTracer
 
@@ -115,7 +118,7 @@ class KombuMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        found: list[tuple[bytes | None, str]] = []
+        found: list[Found] = []
         broker: Broker | None = None
         for message in messages:
             if not isinstance(message, Message):
@@ -123,15 +126,11 @@ class KombuMessages:
             broker = broker or broker_of_channel(message.channel)
             said = message.delivery_info or {}
             name = destination(_name(said.get("exchange")), _name(said.get("routing_key")), _source(message)[0])
-            found.append((read_context(operation, message.headers)[0].identity, name))
-        if broker is None:
-            return None
-        names = {name for _, name in found}
-        single = names.pop() if len(names) == 1 else None
-        origins: list[Origin] = [
-            (identity, -1, -1, None if single is not None else name) for identity, name in found if identity is not None
-        ]
-        return Batch(broker.system, single, len(found), origins, broker.facts, {})
+            tag = message.delivery_tag if broker.system == RABBITMQ else None
+            properties = message.properties or {}
+            own = named(tag, properties.get("message_id"), properties.get("correlation_id"))
+            found.append((read_context(operation, message.headers)[0].identity, name, own))
+        return None if broker is None else batch_of(broker.system, found, broker.facts)
 
 
 def _source(message: Any) -> tuple[str, bool]:

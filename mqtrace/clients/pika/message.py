@@ -12,9 +12,19 @@ from typing import Any, Final
 
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.amqp import RABBITMQ, ROUTING_KEY, DeliverySpan, destination, read_context, start_delivery
+from mqtrace.clients.amqp import (
+    RABBITMQ,
+    ROUTING_KEY,
+    DeliverySpan,
+    Found,
+    batch_of,
+    destination,
+    named,
+    read_context,
+    start_delivery,
+)
 from mqtrace.clients.proxy import Proxy
-from mqtrace.core import NoopSpan, Origin, Template, current
+from mqtrace.core import NoopSpan, Template, current
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, register_part
 
 from .deliveries import Deliveries, find
@@ -80,29 +90,24 @@ class PikaMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        found: list[tuple[bytes | None, str]] = []
+        found: list[Found] = []
         facts: Facts | None = None
         for message in messages:
             deliveries, method, properties = _parts(message)
             if properties is None:
                 continue
             name = ""
+            tag = None
             if method is not None:
+                tag = method.delivery_tag
                 deliveries = deliveries or find(method)
                 queue = "" if deliveries is None else deliveries.source(method)[0]
                 name = destination(method.exchange, method.routing_key, queue)
             if deliveries is not None and facts is None:
                 facts = deliveries.facts
             context, _ = read_context(operation, properties.headers)
-            found.append((context.identity, name))
-        if not found:
-            return None
-        names = {name for _, name in found}
-        single = names.pop() if len(names) == 1 else None
-        origins: list[Origin] = [
-            (identity, -1, -1, None if single is not None else name) for identity, name in found if identity is not None
-        ]
-        return Batch(RABBITMQ, single or None, len(found), origins, facts or NOTHING_KNOWN, {})
+            found.append((context.identity, name, named(tag, properties.message_id, properties.correlation_id)))
+        return batch_of(RABBITMQ, found, facts or NOTHING_KNOWN) if found else None
 
 
 def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:
