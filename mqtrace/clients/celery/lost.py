@@ -104,7 +104,10 @@ def hook() -> None:
             return cancel(self, *args, **kwargs)
         finally:
             if span is not None:
-                _keep_cancelled(self, span)
+                try:
+                    _keep_cancelled(self, span)
+                except Exception:  # noqa: BLE001  # what Celery keeps privately may change, and it must go on
+                    finish(span, "RETRY", "cancelled", "the worker cancelled the task")
 
     Request.on_failure = told_of_failure
     Request.cancel = told_of_cancellation

@@ -89,7 +89,8 @@ class KafkaMessages:
             if message is None or message.error() is not None:
                 continue
             count += 1
-            first = first or message
+            if first is None:  # a message is false where its value is empty
+                first = message
             topics[message.topic()] = None
             headers = message.headers()
             if not headers:
