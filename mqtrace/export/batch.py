@@ -29,8 +29,8 @@ class BatchSettings:
     #: Spans queued and in flight (OTEL_BSP_MAX_QUEUE_SIZE). Not OpenTelemetry's 2048: at 20,000 spans a second that is
     #: 0.1 s, less than one slow answer of a broker; these are a second, and some 10 MB where all are held.
     max_queue_size: int = 20_480
-    #: Spans a batch (OTEL_BSP_MAX_EXPORT_BATCH_SIZE): a full one leaves at once, or within
-    #: 0.1 s where they fill faster than that.
+    #: Spans a batch (OTEL_BSP_MAX_EXPORT_BATCH_SIZE): a full one leaves at once, or within 0.1 s where they
+    #: fill faster than that.
     max_batch_size: int = 100
     #: Seconds that the oldest span waits at most (OTEL_BSP_SCHEDULE_DELAY, in ms).
     schedule_delay: float = 5.0

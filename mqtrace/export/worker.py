@@ -28,9 +28,9 @@ log = logging.getLogger("mqtrace.export")
 IDLE: Final = 0.1
 # How often reports are looked at while nobody waits for them, and while somebody does: seconds.
 _UNHURRIED: Final = 0.1
-# A batch that filled in less than this, ns, is followed by others: they are waited for as long as for reports.
-_FAST: Final = 100_000_000
 _HURRIED: Final = 0.02
+# A batch that filled in less than this, ns, is followed by others: they are waited for as long as for reports.
+_FAST: Final = round(_UNHURRIED * 1e9)
 # How often the user's clients are asked for spans whose report nobody fetched: seconds.
 _UPKEEP: Final = 5.0
 # A broken exporter says so once in this many seconds.
@@ -174,15 +174,15 @@ class Worker:
                     batch.spans, lambda exported, size, lost: self._settle(batch, exported, size, lost)
                 )
                 return
-            size = self._exporter.export(batch.spans)
+            result = self._exporter.export(batch.spans)
         except BaseException as error:  # noqa: BLE001  # an exporter may raise anything, SystemExit too
             self._settle(batch, 0, 0, {"export_failed": len(batch.spans)})
             self._complain("%s could not export: spans are lost", error)
         else:
-            if type(size) is Exported:
-                self._settle(batch, *size)
+            if type(result) is Exported:
+                self._settle(batch, *result)
             else:
-                self._settle(batch, len(batch.spans), size if type(size) is int and size > 0 else 0, {})
+                self._settle(batch, len(batch.spans), result if type(result) is int and result > 0 else 0, {})
 
     def _settle(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> None:
         if self._spans.settle(batch, exported, size, lost) and exported < len(batch.spans):
