@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# First of all: a child that a test forks hangs where OpenTelemetry's TracerProvider was made before this module was
+# imported. The provider's hook submits to a thread pool before the module's own has renewed the lock held for the fork.
+import concurrent.futures.thread  # noqa: F401  # for what its import registers
 import logging
 import os
 import signal
