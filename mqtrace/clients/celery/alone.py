@@ -13,15 +13,16 @@ from .tasks import Tasks
 __all__ = ["finish", "lone"]
 
 
-def lone(tasks: Tasks, app: Any, name: object, own: Any, attempt: str | None) -> TaskRun | None:
+def lone(tasks: Tasks, owner: Any, name: object, own: Any, attempt: str | None) -> TaskRun | None:
     """The span of an attempt that is told of from outside; None where its trace is not recorded.
 
+    ``owner``: what has the app: the task, its request, or the consumer.
     ``attempt``: the span id that this worker gave it. What the message itself says there is a stranger's.
     """
     try:
         delivery = own.get("delivery_info") or {}
-        template = tasks.run_template(app, name, delivery.get("exchange"), delivery.get("routing_key"))
-        span = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), app)
+        template = tasks.run_template(owner.app, name, delivery.get("exchange"), delivery.get("routing_key"))
+        span = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), owner)
         if isinstance(span, NoopSpan):
             return None
         if attempt is not None:

@@ -134,7 +134,7 @@ def _lost(request: Any) -> TaskRun | None:
         attempt = vars(request).pop(_NAME, None)
         if tasks is None or attempt is None:
             return None
-        span = lone(tasks, request.app, request.task.name, request.request_dict, attempt)
+        span = lone(tasks, request, request.task.name, request.request_dict, attempt)
         if span is not None:
             _began(span, request)
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong

@@ -39,7 +39,7 @@ def revoked(
     attempt = lost.attempt_at(own.get("id"))
     if terminated and attempt is None:
         return  # it ran in this process, where its own span has ended with what terminated it
-    span = lone(tasks, sender.app, sender.name, own, attempt)
+    span = lone(tasks, sender, sender.name, own, attempt)
     if span is None:
         return
     if terminated:
@@ -50,14 +50,14 @@ def revoked(
 
 def rejected(sender: Any = None, message: Any = None, exc: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_rejected``."""
-    _not_run(sender.app, message, None, "REJECTED", exc, "the message is no task")
+    _not_run(sender, message, None, "REJECTED", exc, "the message is no task")
 
 
 def unknown(
     sender: Any = None, message: Any = None, exc: Any = None, name: Any = None, signal: Any = None, **_: Any
 ) -> None:
     """``task_unknown``."""
-    _not_run(sender.app, message, name, "FAILURE", NotRegistered(name), "")
+    _not_run(sender, message, name, "FAILURE", NotRegistered(name), "")
 
 
 def internal_error(
@@ -76,15 +76,15 @@ def internal_error(
         run.told.set(0)
         return
     own: Any = request if isinstance(request, dict) else {"id": task_id}
-    span = lone(tasks, sender.app, sender.name, own, own.get(ATTEMPT) if run.in_pool_child else None)
+    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if run.in_pool_child else None)
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)
         span.end()
 
 
-def _not_run(app: Any, message: Any, name: Any, state: str, error: BaseException | None, text: str) -> None:
-    tasks = for_app(app)
+def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseException | None, text: str) -> None:
+    tasks = for_app(sender.app)
     if tasks is None:
         return
     headers = message.headers if isinstance(message.headers, dict) else {}
@@ -95,7 +95,7 @@ def _not_run(app: Any, message: Any, name: Any, state: str, error: BaseException
     for key in ("id", "root_id", "retries", "eta"):
         own[key] = body.get(key)
     name = name or body.get("task")
-    span = lone(tasks, app, name if isinstance(name, str) else "unknown", own, None)
+    span = lone(tasks, sender, name if isinstance(name, str) else "unknown", own, None)
     if span is None:
         return
     span.state_name = state

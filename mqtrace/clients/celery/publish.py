@@ -25,14 +25,26 @@ from mqtrace.carriers import Mapping as MappingCarrier
 from mqtrace.core import EMPTY, Context, NoopSpan, Template, current, is_canonical, start_send
 from mqtrace.messaging import Operation, carry
 
-from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend
+from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend, note
 from .tasks import Tasks, for_app
 
 __all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
 
 
-# Within send_task: the app that publishes, and then the span of its message, where one is recorded.
-_sending: ContextVar[Any] = ContextVar("mqtrace_celery_sending", default=None)
+class _Publish:
+    """A call of ``send_task``: the app that publishes, and the span of its message, once one is recorded.
+
+    An object that is changed, since setting a context variable costs more than the two.
+    """
+
+    __slots__ = ("app", "span")
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.span: TaskSend | None = None
+
+
+_sending: ContextVar[_Publish | None] = ContextVar("mqtrace_celery_sending", default=None)
 _get_sending = _sending.get
 _set_sending = _sending.set
 _reset_sending = _sending.reset
@@ -54,22 +66,20 @@ def hook() -> None:
     def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _original is not original:  # taken away, but somebody holds on to it
             return original(self, *args, **kwargs)
-        token = _set_sending(self)
+        publish = _Publish(self)
+        token = _set_sending(publish)
         try:
             result = original(self, *args, **kwargs)
         except BaseException as error:
-            span = _get_sending()
             _reset_sending(token)
-            if type(span) is not TaskSend:
-                span = _never_made(self, error, args, kwargs)
+            span = publish.span or _never_made(self, error, args, kwargs)
             if span is not None:
                 span.fail(error)
                 span.end()
             raise
-        span = _get_sending()
         _reset_sending(token)
-        if type(span) is TaskSend:
-            span.end()
+        if publish.span is not None:
+            publish.span.end()
         return result
 
     Celery.send_task = send_task
@@ -128,9 +138,11 @@ def before_publish(
     **_: Any,
 ) -> None:
     """``before_task_publish``: start the span, put its context into the headers."""
-    app = _get_sending()
-    past_the_hook = app is None or type(app) is TaskSend
-    if past_the_hook:
+    publish = _get_sending()
+    if publish is not None and publish.span is None:
+        app = publish.app
+    else:
+        publish = None
         # A caller of send_task_message, or a send_task that was on its way when the configuration, read by it, called
         # instrument_celery. Nobody says which app it is.
         app = current_app._get_current_object()
@@ -157,13 +169,15 @@ def before_publish(
             span = frame
             if uniform is not None:
                 span.template = tasks.send_template(app, sender, exchange, routing_key)
-            _describe(span, facts, app)
+            eta = note(span, facts)
+            if eta is not None:
+                span.delay = delay(eta, app, _now(span) / 1e3)
             _inject(tasks.sends, span, headers)
         if span is not None:
-            if past_the_hook:  # nobody would tell of its end
+            if publish is None:  # nobody would tell of its end
                 span.end()
             else:
-                _set_sending(span)
+                publish.span = span
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         tasks.sends.tracer.complain("a task could not be traced when it was sent")
 
@@ -172,7 +186,7 @@ def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
     """Put the context of a trace that is not recorded into a message's headers."""
     if type(frame) is bytes:
         if operation.direct and "traceparent" not in headers and "baggage" not in headers:
-            headers["traceparent"] = frame.decode("ascii")
+            headers["traceparent"] = frame.decode()
             return
         frame = NoopSpan(frame)
     _forget_ours(headers)
@@ -182,8 +196,9 @@ def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
 def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> None:
     """Put the context of a send span into a message's headers, with the send time."""
     if operation.direct and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
-        headers["traceparent"] = span.identity.decode("ascii")
-        headers["tracestate"] = send_time.stamp(span.state, _now(span))
+        headers["traceparent"] = span.identity.decode()
+        now, state = _now(span), span.state
+        headers["tracestate"] = f"mqtrace=t:{now}" if state is None else send_time.stamp(state, now)
         return
     _forget_ours(headers)
     if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:
@@ -199,14 +214,6 @@ def _forget_ours(headers: dict[str, Any]) -> None:
     if isinstance(state, str) and send_time.take(state)[1] != send_time.UNKNOWN:
         headers.pop("traceparent", None)
         del headers["tracestate"]
-
-
-def _describe(span: TaskSend, facts: Any, app: Any) -> None:
-    span.task_id = facts.get("id")
-    span.root_id = facts.get("root_id") or span.task_id
-    span.retries = facts.get("retries")
-    eta = facts.get("eta")
-    span.delay = None if eta is None else delay(eta, app, _now(span) / 1e3)
 
 
 def due(eta: object, app: Any) -> float | None:
@@ -273,7 +280,9 @@ def _retry(
     if type(frame) is not TaskSend:
         return None
     frame.add_link(first)
-    _describe(frame, facts, app)
+    eta = note(frame, facts)
+    if eta is not None:
+        frame.delay = delay(eta, app, _now(frame) / 1e3)
     if ours and "tracestate" in propagator.fields:
         headers["tracestate"] = send_time.stamp(send_time.take(first.state)[0], _now(frame))
     return frame

@@ -32,8 +32,8 @@ from mqtrace.core import (
 from mqtrace.messaging import Operation
 
 from .publish import delay, due, previous
-from .spans import ATTEMPT, KEPT, PREVIOUS, PassedRun, TaskRun
-from .tasks import Tasks, for_app
+from .spans import ATTEMPT, KEPT, PREVIOUS, PassedRun, TaskRun, note
+from .tasks import Tasks, for_task
 
 __all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_attempt", "postrun", "prerun", "told"]
 
@@ -72,7 +72,7 @@ def prerun(
     **_: Any,
 ) -> None:
     """``task_prerun``: start the span of this attempt, and make it current."""
-    tasks = for_app(task.app)
+    tasks = for_task(task)
     if tasks is None:
         return
     try:
@@ -126,7 +126,7 @@ def postrun(
     if type(span) is not TaskRun:
         return
     try:
-        error = sys.exc_info()[1]
+        error = sys.exception()
         if error is not None and error is not span.ambient:
             if in_pool_child and _is_told_elsewhere(error):
                 span = None
@@ -154,12 +154,12 @@ def _is_told_elsewhere(error: BaseException) -> bool:
 
 
 def _begin(tasks: Tasks, task: Any, own: dict[str, Any]) -> TaskRun | NoopSpan:
-    headers = headers_of(own)
+    headers = own if "traceparent" in own else headers_of(own)
     if own.get("is_eager"):
         return _begin_eager(tasks, task, own, headers)
     delivery = own.get("delivery_info") or {}
-    template = tasks.run_template(task.app, task.name, delivery.get("exchange"), delivery.get("routing_key"))
-    span = begin_attempt(tasks.runs, template, own, headers, task.app)
+    template = tasks.attempt_template(task, delivery.get("exchange"), delivery.get("routing_key"))
+    span = begin_attempt(tasks.runs, template, own, headers, task)
     if in_pool_child and type(span) is TaskRun:
         name_attempt(span, own)
     return span
@@ -180,25 +180,26 @@ def headers_of(request: Any) -> Any:
     return headers if isinstance(headers, dict) else request
 
 
-def begin_attempt(operation: Operation, template: Template, request: Any, headers: Any, app: Any) -> TaskRun | NoopSpan:
-    """The span of an attempt at the task of ``request`` (a dict as Celery keeps it), below its message's context."""
+def begin_attempt(
+    operation: Operation, template: Template, request: Any, headers: Any, owner: Any
+) -> TaskRun | NoopSpan:
+    """The span of an attempt at the task of ``request`` (a dict as Celery keeps it), below its message's context.
+
+    ``owner``: what has the app, asked for it where it is needed: a task looks for its own anew each time.
+    """
     run = start_below(operation, template, TaskRun, headers)
     if type(run) is not TaskRun:
         return run
-    get = request.get
-    run.task_id = get("id")
-    run.root_id = get("root_id") or run.task_id
-    run.retries = get("retries")
+    eta = note(run, request)
     run.state_name = None
-    run.ambient = sys.exc_info()[1]
-    run.delay = None
-    delivery = get("delivery_info")
+    run.ambient = sys.exception()
+    delivery = request.get("delivery_info")
     run.redelivered = bool(delivery and delivery.get("redelivered"))
     sent = run.timestamp
     if sent >= 0:
-        eta = get("eta")
         if eta is not None:
             # What was asked for is no time in the queue: waiting begins when the task is due.
+            app = owner.app
             when = due(eta, app)
             if when is not None:
                 run.delay = delay(eta, app, sent / 1e3)
@@ -221,7 +222,7 @@ def _number(retries: object) -> dict[str, object]:
 
 def _begin_eager(tasks: Tasks, task: Any, request: Any, headers: Any) -> TaskRun | NoopSpan:
     template = tasks.eager_template(task.name)
-    span = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task.app)
+    span = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task)
     if type(span) is TaskRun and request.get("retries"):
         before = _repeated.pop(request.get("id"), None)
         if before is not None:

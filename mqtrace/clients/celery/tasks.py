@@ -17,7 +17,7 @@ from mqtrace.core import Attribute, Kind, Template
 from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer
 
-__all__ = ["Tasks", "for_app", "forget", "instrumented", "use"]
+__all__ = ["Tasks", "for_app", "for_task", "forget", "instrumented", "use"]
 
 # kombu's names of transports that OpenTelemetry's list of messaging systems has under another one.
 _SYSTEMS: Final = {
@@ -55,7 +55,8 @@ class Tasks:
 
     def send_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
         """Of a message to this exchange with this routing key."""
-        exchange = _text(getattr(exchange, "name", exchange))
+        if type(exchange) is not str:
+            exchange = _text(getattr(exchange, "name", exchange))
         key = (app, name, exchange, routing_key)
         template = self.sends.templates.get(key)
         if template is None:
@@ -81,6 +82,16 @@ class Tasks:
             where = _queue(app, _text(exchange), _text(routing_key))
             system, facts = _broker(app, write=False)
             template = self._make(self.runs, key, "consumer", name, where, system, facts, routing_key)
+        return template
+
+    def attempt_template(self, task: Any, exchange: object, routing_key: object) -> Template:
+        """The same, of a task that runs here. Kept by the task, which takes a microsecond to say which app's it is."""
+        key = (task, exchange, routing_key)
+        template = self.runs.templates.get(key)
+        if template is None:
+            template = self.run_template(task.app, task.name, exchange, routing_key)
+            if len(self.runs.templates) < _KEPT:
+                self.runs.templates[key] = template
         return template
 
     def eager_template(self, name: object) -> Template:
@@ -129,6 +140,11 @@ _by_app: dict[Any, Tasks] = {}
 def for_app(app: Any) -> Tasks | None:
     """What was asked for the tasks of this app; None where nothing was."""
     return _by_app.get(app, _all) if _by_app else _all
+
+
+def for_task(task: Any) -> Tasks | None:
+    """What was asked for the tasks of this one's app."""
+    return _by_app.get(task.app, _all) if _by_app else _all
 
 
 def use(app: Any, tasks: Tasks) -> None:
