@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from statistics import quantiles
 
+from .steady import wait
+
 __all__ = ["Slice", "alternate", "thread_cpu"]
 
 #: Handles some messages, and says what one took: microseconds of CPU, by figure.
@@ -28,6 +30,7 @@ def alternate(bare: Slice, traced: Slice, flush: Callable[[], object], pairs: in
 
     found: list[tuple[dict[str, float], dict[str, float]]] = []
     for turn in range(pairs + 1):
+        wait(patience=0.5)
         if turn % 2:
             other = tracing()
             found.append((bare(), other))

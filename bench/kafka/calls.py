@@ -8,13 +8,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from itertools import count as counter
 from typing import Any
+
+from bench.steady import awake, steady
 
 from .client import configuration, fill, ignore, send, subscribed
 from .variants import Variant, make
 
 __all__ = ["figures"]
 
+_turns = counter()
 SAMPLED = f"00-{'a1' * 16}-{'b2' * 8}-03".encode()
 
 
@@ -24,12 +28,12 @@ def figures(name: str, bootstrap: str, count: int) -> dict[str, float]:
     variant = make(name, None)
     unsampled = name == "mqtrace unsampled"
     found = {
-        "produce": produce(variant, client, count),
-        "poll": poll(variant, client, count, unsampled),
-        "batch": batch(variant, client, count, unsampled),
-        "span": calls(variant.span, count),
-        "inject": calls(lambda: variant.inject({}), count),
-        "extract": calls(lambda: variant.extract({"traceparent": SAMPLED.decode()}), count),
+        "produce": steady(lambda: produce(variant, client, count)),
+        "poll": steady(lambda: poll(variant, client, count, unsampled)),
+        "batch": steady(lambda: batch(variant, client, count, unsampled)),
+        "span": steady(lambda: calls(variant.span, count)),
+        "inject": steady(lambda: calls(lambda: variant.inject({}), count)),
+        "extract": steady(lambda: calls(lambda: variant.extract({"traceparent": SAMPLED.decode()}), count)),
     }
     if name == "mqtrace":
         from . import mqtrace_only
@@ -63,13 +67,13 @@ def produce(variant: Variant, client: dict[str, Any], count: int) -> float:
 
 def poll(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) -> float:
     """CPU of a poll that gives a message, and its decorated handler."""
-    topic = f"poll-{os.getpid()}"
+    topic = f"poll-{os.getpid()}-{next(_turns)}"
     fill(client, topic, count, unsampled)
     consumer = subscribed(variant, client, topic)
     handle = variant.handler(ignore)
     while consumer.poll(1.0) is None:
         pass
-    time.sleep(1.0)  # the client has fetched ahead: what is measured is the call, not the wait
+    awake(1.0)  # the client has fetched ahead: what is measured is the call, not the wait
     seen = 1
     began = time.thread_time()
     while seen < count:
@@ -84,13 +88,13 @@ def poll(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) 
 
 def batch(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) -> float:
     """CPU of consume(100) and the batch's span, a message."""
-    topic = f"batch-{os.getpid()}"
+    topic = f"batch-{os.getpid()}-{next(_turns)}"
     fill(client, topic, count, unsampled)
     consumer = subscribed(variant, client, topic)
     seen = 0
     while not (first := consumer.consume(1, 1.0)):
         pass
-    time.sleep(1.0)
+    awake(1.0)
     seen += len(first)
     began = time.thread_time()
     while seen < count:

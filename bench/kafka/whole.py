@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import count as counter
+
+from bench.steady import steady
 
 from .client import configuration, ignore, send, subscribed
-from .variants import make
+from .variants import Variant, make
 
 __all__ = ["figures"]
+
+_turns = counter()
 
 
 def figures(name: str, bootstrap: str, count: int) -> dict[str, float]:
     """Wall and CPU of the whole process."""
     variant = make(name, bootstrap)
+    return steady(lambda: _figures(variant, bootstrap, count))
+
+
+def _figures(variant: Variant, bootstrap: str, count: int) -> dict[str, float]:
     client = configuration(bootstrap)
-    topic = f"whole-{os.getpid()}"
+    topic = f"whole-{os.getpid()}-{next(_turns)}"
     producer = variant.producer({**client, "queue.buffering.max.messages": 1_000_000})
     send(producer, f"warm-{topic}", count // 10)
     variant.flush()

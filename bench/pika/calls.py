@@ -13,6 +13,7 @@ from typing import Any
 import pika  # type: ignore[import-untyped]  # pika ships no types
 
 from bench.alternate import Slice, alternate
+from bench.steady import awake
 from bench.tracing import configure, traceparent
 
 from .channels import BODY, properties, publish, traced
@@ -55,7 +56,7 @@ def _slice(connection: Any, channel: Any, exchange: str, variant: str) -> Slice:
             feed.basic_publish("", queue, BODY, properties(traceparent(number, variant)))
         seen = 0
         tag = channel.basic_consume(queue, handle)
-        time.sleep(0.05)
+        awake(0.05)
         began = time.thread_time()
         while seen < _SLICE:
             connection.process_data_events(time_limit=1)
