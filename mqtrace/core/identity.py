@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from itertools import chain
+from struct import Struct
 from typing import Final
 
 __all__ = ["LENGTH", "are_canonical", "fresh", "is_canonical", "is_valid", "new_span_id", "reset", "use_randomness"]
@@ -30,10 +30,11 @@ is_valid: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"[0-9a-f]{2}").
 #: Whether they are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5).
 is_canonical: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"0[0-3]").fullmatch
 
-_NO_TRACE: Final = "0" * 32
-_NO_SPAN: Final = "0" * 16
-_ROOTS: Final = " ".join(["00-%s-%s-03"] * _BLOCK)
+_NO_TRACE: Final = b"-%b-" % (b"0" * 32)
+_NO_SPAN: Final = b"-%b-" % (b"0" * 16)
 
+_halves: Final = Struct("50s" * _BLOCK).unpack
+_identities: Final = Struct("55s" * _BLOCK).unpack
 
 # Where a traceparent has no digit of an id: its bytes there, and which.
 _COLUMNS: Final = ((0, b"0"), (1, b"0"), (2, b"-"), (35, b"-"), (52, b"-"), (53, b"0"))
@@ -75,21 +76,23 @@ def new_span_id() -> bytes:
 
 
 def _refill_roots() -> bytes:
-    # No Python runs for the single id: hex() cuts the random bytes into ids, one format joins them, split() parts them.
-    traces = _randomness(16 * _BLOCK).hex("-", 16).split("-")
-    spans = _randomness(8 * _BLOCK).hex("-", 8).split("-")
-    if _NO_TRACE in traces or _NO_SPAN in spans:
+    # No Python runs for the single id. Three groups of hex digits to an id; without the dash between the first two they
+    # are a trace id and a span id, and between one id and the next stand the flags of the one and the other's version.
+    digits = bytearray(_randomness(24 * _BLOCK).hex("-", 8), "ascii") + b"-"
+    del digits[16::51]
+    ids = b"".join((b"00-", b"0300-".join(_halves(digits)), b"03"))
+    if _NO_TRACE in ids or _NO_SPAN in ids:
         # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but an injected randomness may give it
         return _refill_roots()
-    _roots.extend((_ROOTS % tuple(chain.from_iterable(zip(traces, spans, strict=True)))).encode("ascii").split(b" "))
+    _roots.extend(_identities(ids))
     return _roots.pop()
 
 
 def _refill_spans() -> bytes:
-    spans = _randomness(8 * _BLOCK).hex("-", 8)
-    if _NO_SPAN in spans.split("-"):
+    ids = b"-%b-" % _randomness(8 * _BLOCK).hex("-", 8).encode("ascii")
+    if _NO_SPAN in ids:
         return _refill_spans()
-    _spans.extend(spans.encode("ascii").split(b"-"))
+    _spans.extend(ids[1:-1].split(b"-"))
     return _spans.pop()
 
 

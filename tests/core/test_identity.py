@@ -66,20 +66,43 @@ def test_no_bytes_raise(value: bytes) -> None:
     identity.is_valid(value)
 
 
-def test_zeros_from_the_random_source_are_never_an_id() -> None:
-    """Trace Context level 2, 3.2.2.3: all zeros is invalid."""
+@pytest.mark.parametrize("zeros", [slice(0, 16), slice(16, 24)])
+@pytest.mark.parametrize("place", [0, 100, 255])
+def test_zeros_from_the_random_source_are_never_an_id(zeros: slice, place: int) -> None:
+    """Trace Context level 2, 3.2.2.3: all zeros is invalid; 16 zeros within a trace id are not."""
     calls = 0
 
-    def zeros_first(count: int) -> bytes:
+    def zeros_once(count: int) -> bytes:
         nonlocal calls
         calls += 1
-        return bytes(count) if calls == 1 else os.urandom(count)
+        given = bytearray(b"\xa1" * count)
+        given[place * 24 : place * 24 + 8] = bytes(8)
+        if calls == 1:
+            given[place * 24 + zeros.start : place * 24 + zeros.stop] = bytes(zeros.stop - zeros.start)
+        return bytes(given)
 
-    identity.use_randomness(zeros_first)
-    assert identity.is_valid(identity.fresh())
+    identity.use_randomness(zeros_once)
+    made = [identity.fresh() for _ in range(256)]
+    assert all(identity.is_valid(one) for one in made)
+    assert calls == 2
+    assert made[255 - place] == b"00-" + b"0" * 16 + b"a1" * 8 + b"-" + b"a1" * 8 + b"-03"
+
+
+@pytest.mark.parametrize("place", [0, 100, 255])
+def test_zeros_from_the_random_source_are_never_a_span_id(place: int) -> None:
     calls = 0
-    identity.use_randomness(zeros_first)
-    assert identity.new_span_id() != b"0" * 16
+
+    def zeros_once(count: int) -> bytes:
+        nonlocal calls
+        calls += 1
+        given = bytearray(b"\xa1" * count)
+        if calls == 1:
+            given[place * 8 : place * 8 + 8] = bytes(8)
+        return bytes(given)
+
+    identity.use_randomness(zeros_once)
+    assert {identity.new_span_id() for _ in range(256)} == {b"a1" * 8}
+    assert calls == 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
