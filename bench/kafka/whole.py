@@ -29,7 +29,7 @@ def _figures(variant: Variant, bootstrap: str, count: int) -> dict[str, float]:
     client = configuration(bootstrap)
     topic = f"whole-{os.getpid()}-{next(_turns)}"
     producer = variant.producer({**client, "queue.buffering.max.messages": 1_000_000})
-    send(producer, f"warm-{topic}", count // 10)
+    send(producer, f"warm-{topic}", count)  # the memory that so many messages take is taken once
     variant.flush()
     cpu, wall = time.process_time(), time.perf_counter()
     send(producer, topic, count)

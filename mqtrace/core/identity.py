@@ -37,25 +37,24 @@ _halves: Final = Struct("50s" * _BLOCK).unpack
 _identities: Final = Struct("55s" * _BLOCK).unpack
 
 # Where a traceparent has no digit of an id: its bytes there, and which.
-_COLUMNS: Final = ((0, b"0"), (1, b"0"), (2, b"-"), (35, b"-"), (52, b"-"), (53, b"0"))
+_COLUMNS: Final = ((0, b"0"), (1, b"0"), (2, b"-"), (35, b"-"), (52, b"-"), (53, b"0"), (LENGTH, b" "))
 
 
 def are_canonical(values: Sequence[bytes]) -> bool:
     """Whether :data:`is_canonical` holds for every one of them."""
-    if values and set(map(len, values)) != {LENGTH}:
-        return False
     rows = len(values)
-    joined = b"".join(values)
+    joined = b" ".join((*values, b""))
+    row = LENGTH + 1
     for column, byte in _COLUMNS:
-        if joined[column::LENGTH] != byte * rows:
+        if joined[column::row] != byte * rows:
             return False
-    # Where the dashes are where they belong, all that is left has to be digits, and an id of zeros is what stands
-    # between two of them: the last of a row's flags and the first of the next make only four.
+    # Where dashes and spaces are where they belong and there are no more of them, each value is as long as it should,
+    # all that is left has to be digits, and an id of zeros is what stands between two dashes.
     return (
-        joined.translate(None, b"0123456789abcdef") == b"---" * rows
-        and not joined[LENGTH - 1 :: LENGTH].strip(b"0123")
-        and b"-" + b"0" * 32 + b"-" not in joined
-        and b"-" + b"0" * 16 + b"-" not in joined
+        joined.translate(None, b"0123456789abcdef") == b"--- " * rows
+        and not joined[LENGTH - 1 :: row].strip(b"0123")
+        and _NO_TRACE not in joined
+        and _NO_SPAN not in joined
     )
 
 

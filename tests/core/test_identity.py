@@ -124,7 +124,7 @@ def test_a_forked_child_has_ids_of_its_own() -> None:
 
 _HEX = b"0123456789abcdef"
 #: What an identity may be changed by: other digits, dashes, zeros, and what is none of these.
-_BYTES = st.sampled_from([bytes([one]) for one in _HEX + b"-AFgx\x00\xff"])
+_BYTES = st.sampled_from([bytes([one]) for one in _HEX + b"- AFgx\x00\xff"])
 
 
 @st.composite
@@ -151,7 +151,7 @@ def test_identities_that_are_checked_together_are_judged_as_each_by_itself(value
 def test_one_wrong_byte_of_one_identity_is_seen_among_others(place: int, row: int) -> None:
     values = [GOOD, GOOD, GOOD]
     assert identity.are_canonical(values)
-    for wrong in b"gA\xff-":
+    for wrong in b"gA\xff- ":
         changed = values[row][:place] + bytes([wrong]) + values[row][place + 1 :]
         if changed != GOOD:
             assert not identity.are_canonical([*values[:row], changed, *values[row + 1 :]])
