@@ -12,7 +12,7 @@ from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # 
 
 import mqtrace
 from mqtrace.clients.pika.properties import UNREAD, ContextProperties
-from mqtrace.testing import Spans
+from mqtrace.testing import Spans, record
 
 
 class Channel(BlockingChannel):  # type: ignore[misc]  # pika ships no types
@@ -181,13 +181,26 @@ def test_a_message_without_properties_goes_out_as_pika_itself_would_encode_its_c
     assert b"".join(sent.encode()) == encoded, "looking changes nothing"
 
 
-@pytest.mark.parametrize("sent", [0, 10**12 - 1, 10**12, 10**13 - 1, 10**13])
-def test_a_clock_that_is_far_off_is_encoded_like_any_other(sent: int) -> None:
+def test_so_does_one_of_a_trace_that_is_not_sampled(raw: Channel, channel: Any) -> None:
+    with record(sampler=0.0) as spans:
+        channel.basic_publish("", "orders", b"")
+    (sent,) = raw.sent
+    encoded = b"".join(sent.encode())
+    assert list(sent.headers) == ["traceparent"]
+    assert sent.headers["traceparent"].endswith("-02")
+    assert encoded == b"".join(_plain(sent.headers).encode()) == b"".join(sent.encode())
+    assert type(sent) is ContextProperties
+    assert not spans
+
+
+@pytest.mark.parametrize("sent", [None, 0, 10**12 - 1, 10**12, 10**13 - 1, 10**13])
+def test_a_clock_that_is_far_off_is_encoded_like_any_other(sent: int | None) -> None:
     properties = ContextProperties()
     properties.traceparent = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-03"
     properties.sent = sent
     properties.table = UNREAD
-    expected = _plain({"traceparent": properties.traceparent.decode(), "tracestate": f"mqtrace=t:{sent}"})
+    state = {} if sent is None else {"tracestate": f"mqtrace=t:{sent}"}
+    expected = _plain({"traceparent": properties.traceparent.decode(), **state})
     assert b"".join(properties.encode()) == b"".join(expected.encode())
 
 

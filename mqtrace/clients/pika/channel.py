@@ -99,6 +99,11 @@ class TracedChannel(Proxy):
                 made.traceparent = span.identity
                 made.sent = (span.begun + template.pipeline.clock.offset) // 1_000_000
                 made.table = UNREAD
+            elif properties is None and type(span) is bytes and operation.direct:
+                made = properties = _new(ContextProperties)
+                made.traceparent = span
+                made.sent = None
+                made.table = UNREAD
             elif span is not None:
                 properties = with_properties(operation, span, properties)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong

@@ -32,6 +32,7 @@ _TRACESTATE: Final = _entry(b"tracestate", b"mqtrace=t:", 23)
 _HEAD: Final = (
     struct.pack(">HI", BasicProperties.FLAG_HEADERS, len(_TRACEPARENT + _TRACESTATE) + 55 + 13) + _TRACEPARENT
 )
+_ALONE: Final = struct.pack(">HI", BasicProperties.FLAG_HEADERS, len(_TRACEPARENT) + 55) + _TRACEPARENT
 _TIMES: Final = range(10**12, 10**13)
 
 #: The table of :class:`ContextProperties` that nobody has looked at.
@@ -39,7 +40,7 @@ UNREAD: Final[Any] = object()
 
 
 class ContextProperties(BasicProperties):  # type: ignore[misc]  # as above
-    """Properties of which only the headers are set, and those to a traceparent and a send time.
+    """Properties of which only the headers are set, and those to a traceparent and a send time, or to that alone.
 
     Most messages are sent without properties. What pika takes to encode a table of two is two thirds of what such a
     message costs, and all but 68 bytes of it are the same for every message; so they encode themselves.
@@ -48,15 +49,18 @@ class ContextProperties(BasicProperties):  # type: ignore[misc]  # as above
     __slots__ = ("sent", "table", "traceparent")
 
     traceparent: bytes
-    #: ms since the epoch.
-    sent: int
+    #: ms since the epoch; None where the headers do not say it: the trace is not recorded.
+    sent: int | None
     #: The headers, once somebody has looked at them, or where there is more to them; :data:`UNREAD` before.
     table: Any
 
     def encode(self) -> list[bytes]:
         """As pika's: the flags and what is set, in pieces."""
-        if self.table is UNREAD and self.sent in _TIMES:
-            return [b"%b%b%b%d" % (_HEAD, self.traceparent, _TRACESTATE, self.sent)]
+        if self.table is UNREAD:
+            if self.sent is None:
+                return [_ALONE + self.traceparent]
+            if self.sent in _TIMES:
+                return [b"%b%b%b%d" % (_HEAD, self.traceparent, _TRACESTATE, self.sent)]
         pieces: list[bytes] = _encode(self)
         return pieces
 
@@ -64,7 +68,9 @@ class ContextProperties(BasicProperties):  # type: ignore[misc]  # as above
     def headers(self) -> Any:
         """The table."""
         if self.table is UNREAD:
-            self.table = {"traceparent": self.traceparent.decode(), "tracestate": f"mqtrace=t:{self.sent}"}
+            self.table = {"traceparent": self.traceparent.decode()}
+            if self.sent is not None:
+                self.table["tracestate"] = f"mqtrace=t:{self.sent}"
         return self.table
 
     @headers.setter
