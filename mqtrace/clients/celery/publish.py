@@ -197,8 +197,7 @@ def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> No
     """Put the context of a send span into a message's headers, with the send time."""
     if operation.direct and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
         headers["traceparent"] = span.identity.decode()
-        now, state = _now(span), span.state
-        headers["tracestate"] = f"mqtrace=t:{now}" if state is None else send_time.stamp(state, now)
+        headers["tracestate"] = send_time.stamp(span.state, _now(span))
         return
     _forget_ours(headers)
     if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:

@@ -154,7 +154,7 @@ def _is_told_elsewhere(error: BaseException) -> bool:
 
 
 def _begin(tasks: Tasks, task: Any, own: dict[str, Any]) -> TaskRun | NoopSpan:
-    headers = own if "traceparent" in own else headers_of(own)
+    headers = headers_of(own)
     if own.get("is_eager"):
         return _begin_eager(tasks, task, own, headers)
     delivery = own.get("delivery_info") or {}
