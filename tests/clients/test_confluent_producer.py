@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import gc
 import os
@@ -16,6 +17,7 @@ from confluent_kafka import Consumer, Producer, SerializingProducer
 from confluent_kafka.error import ValueSerializationError
 
 import mqtrace
+from mqtrace.clients.confluent import batches
 from mqtrace.testing import Spans, record
 
 
@@ -414,6 +416,55 @@ def test_an_interrupt_within_a_delivery_report_is_one(
     assert len(spans) == 1
 
 
+class Interrupting:
+    """A partition to which the client's C code converts just before it reads the headers, and a Ctrl-C arrives."""
+
+    __index__ = functools.partial(ctypes.pythonapi.PyErr_SetInterruptEx, int(signal.SIGINT))
+
+
+@pytest.mark.parametrize("headers", [None, [("a", b"1")], {"a": b"1"}])
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize("reported", [True, False])
+def test_an_interrupt_while_the_headers_are_read_is_one(
+    configuration: dict[str, Any], topic: str, headers: Any, sampled: bool, reported: bool
+) -> None:
+    """The client calls it a header's key that is no string, and the headers may be ours alone."""
+    with record(sampler=1.0 if sampled else 0.0) as spans:
+        producer = mqtrace.wrap(Producer({**configuration, "delivery.report.only.error": not reported}))
+        with spans.tracer.start_span("order"), pytest.raises(KeyboardInterrupt):
+            producer.produce(topic, b"1", partition=Interrupting(), headers=headers)  # type: ignore[arg-type]
+        assert [span.attributes["error.type"] for span in spans if span.kind == "producer"] == (
+            ["KeyboardInterrupt"] if sampled else []
+        )
+
+
+def test_a_handler_of_ones_own_interrupts_too_though_nobody_knows_with_what(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    def leave(number: int, frame: Any) -> None:
+        raise SystemExit(7)
+
+    producer = mqtrace.wrap(Producer(configuration))
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="a handler of a signal raised"):
+            producer.produce(topic, b"1", partition=Interrupting())  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_header_key_that_is_no_string_is_the_clients_error(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    class Unreadable:
+        def __str__(self) -> str:
+            raise ValueError
+
+    producer = mqtrace.wrap(Producer(configuration))
+    with pytest.raises(TypeError, match="header key"):
+        producer.produce(topic, b"1", headers=[(Unreadable(), b"1")])  # type: ignore[list-item]
+
+
 def test_other_errors_of_a_report_are_left_alone(configuration: dict[str, Any], topic: str, spans: Spans) -> None:
     def report(error: Any, message: Any) -> None:
         raise SystemError("mine")
@@ -539,6 +590,12 @@ def test_a_batch_has_a_context_for_each_message_and_one_send_span(
     assert {span.name for span in created} == {f"create {topic}"}
     sent = {dict(message.headers())["traceparent"][36:52].decode() for message in read(topic, 3)}
     assert sent == {span.span_id for span in created}
+
+
+def test_an_interrupt_while_the_headers_of_a_batch_are_read_is_one(configuration: dict[str, Any], topic: str) -> None:
+    message = {"value": b"1", "partition": Interrupting()}
+    with pytest.raises(KeyboardInterrupt):
+        batches.produce(Producer(configuration).produce, topic, message, -1, None, [("traceparent", b"00")])
 
 
 def test_a_message_of_a_batch_that_is_refused_says_so(configuration: dict[str, Any], topic: str, spans: Spans) -> None:

@@ -157,6 +157,22 @@ def test_what_such_a_produce_raises_is_on_the_span_and_goes_on(cluster: str, top
     assert [span.attributes["error.type"] for span in spans] == ["LookupError"] * 2
 
 
+def test_an_interrupt_that_the_client_loses_within_such_a_produce_is_one(
+    cluster: str, topic: str, spans: Spans
+) -> None:
+    class Own(Producer):
+        def produce(self, topic: str, headers: Any = None, on_delivery: Any = None) -> None:  # type: ignore[override]
+            raise TypeError(
+                "expected header key to be unicode string"
+            )  # the client's words, see test_confluent_producer
+
+    producer = mqtrace.wrap(Own)({"bootstrap.servers": cluster, "log_level": 0})
+    for named in ({}, {"on_delivery": print}):
+        with pytest.raises(KeyboardInterrupt):
+            producer.produce(topic, **named)
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"] * 2
+
+
 def test_a_batch_goes_past_the_serializers_as_it_does_without_tracing(cluster: str, topic: str, spans: Spans) -> None:
     options = {"bootstrap.servers": cluster, "log_level": 0, "value.serializer": StringSerializer()}
     sent = []

@@ -11,6 +11,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from .interrupts import interruption
+
 __all__ = ["can_part", "plain_produce", "produce"]
 
 
@@ -55,6 +57,11 @@ def produce(
             0,
             headers,
         )
+    except TypeError as error:
+        lost = interruption(error, headers)
+        if lost is None:
+            raise
+        raise lost from None
     except BufferError as error:
         return KafkaError(KafkaError._QUEUE_FULL, f"Message failed: {error}")
     except KafkaException as error:

@@ -18,7 +18,7 @@ from mqtrace.core import SendSpan
 from mqtrace.messaging import Facts
 from mqtrace.tracer import SpanTracer
 
-from .producer import TracedProducer
+from .producer import TracedProducer, refused
 
 __all__ = ["TracedOverridingProducer", "has_own_produce", "route_back"]
 
@@ -68,8 +68,7 @@ class TracedOverridingProducer(TracedProducer):
             call.make(span, headers)
         except BaseException as error:
             span.callback = None
-            span.fail(error)
-            span.end()
+            refused(span, error, headers)
             raise
 
 

@@ -21,7 +21,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import batches
 from .facts import SYSTEM, TOMBSTONE
-from .interrupts import interruptible
+from .interrupts import interruptible, interruption
 from .waiting import Waiting
 
 __all__ = ["TracedProducer", "TracedSerializingProducer"]
@@ -103,7 +103,11 @@ class TracedProducer(Proxy):
                     headers = self._headers(NoopSpan(span), headers)
             elif span is not None:
                 headers = self._headers(span, headers)  # type: ignore[arg-type]  # a NoopSpan: what else is left
-            return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
+            try:
+                return self._produce(topic, value, key, partition, callback, None, timestamp, headers)
+            except TypeError as error:
+                refused(None, error, headers)
+                raise
         if not headers and operation.direct and span.baggage is None:
             state = span.state
             headers = [("traceparent", span.identity)]
@@ -122,8 +126,7 @@ class TracedProducer(Proxy):
             self._produce(topic, value, key, partition, span, None, timestamp, headers)
         except BaseException as error:
             span.callback = None
-            span.fail(error)
-            span.end()
+            refused(span, error, headers)
             raise
 
     def produce_batch(
@@ -221,8 +224,7 @@ class TracedProducer(Proxy):
         try:
             self._produce(*arguments)
         except BaseException as error:
-            span.fail(error)
-            span.end()
+            refused(span, error, arguments[-1])
             raise
         span.end()
 
@@ -263,6 +265,16 @@ class TracedProducer(Proxy):
             self._waiting.abandon("discarded before the delivery report")
         except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
             pass
+
+
+def refused(span: SendSpan | None, error: BaseException, headers: Headers) -> None:
+    """End the span of a message that the client did not take; an interrupt that it lost on the way is raised."""
+    lost = interruption(error, headers)
+    if span is not None:
+        span.fail(error if lost is None else lost)
+        span.end()
+    if lost is not None:
+        raise lost from None
 
 
 def headers_with(span: Span | NoopSpan, headers: Headers) -> Headers | None:
