@@ -2,9 +2,10 @@
 
 Reasons are a full batch, the age of the oldest span, somebody who waits, and reports of the exporter. The age is that
 of the OLDEST span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker, and it comes by
-itself, as often as for reports: a thread that wants the interpreter costs the one that has it. After every batch, or
-every few while the queue is about to overflow, the worker gives way to the other threads: a backlog drained in one go
-would hold the interpreter for milliseconds.
+itself, as often as for reports: a thread that wants the interpreter costs the one that has it. Now and then the worker
+gives way to the other threads: a backlog drained in one go would hold the interpreter for milliseconds. Not after every
+batch: to hand the interpreter over and back takes both sides as long as half a batch, and after it the worker may get
+it again only after the interpreter's switch interval, 5 ms, while the queue fills.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _FAST: Final = round(_UNHURRIED * 1e9)
 _UPKEEP: Final = 5.0
 # A broken exporter says so once in this many seconds.
 _COMPLAIN: Final = 60.0
-# Batches between two looks at the clock and at what else is due.
-_ROUND: Final = 50
-# Batches between two yields while the queue is more than half full: half a millisecond's work.
-_CROWDED: Final = 4
+# After this long the worker gives way, seconds: some batches. It is how long it may keep the application from going on.
+_HOLD: Final = 0.0004
+# The same while the queue is more than half full: a longer pause of the application is less than dropped spans.
+_HOLD_CROWDED: Final = 0.0015
 # An exporter may itself use a traced client: what runs in the worker's thread is of a trace that is not recorded.
 _NOT_RECORDED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00")
 
@@ -148,8 +149,9 @@ class Worker:
         due = 0
         if self._until_due(self._clock.now()) <= 0:
             due = spans._taken + len(spans.queue)
-        for turn in range(_ROUND):
-            mark = max([due, *(ticket.mark for ticket in self._tickets)])
+        mark = max([due, *(ticket.mark for ticket in self._tickets)])
+        until = time.monotonic() + (_HOLD_CROWDED if spans.is_crowded() else _HOLD)
+        while True:
             if self.stopped or not (spans.room_is_used() or spans._taken < mark):
                 return False
             batch = spans.take()
@@ -158,14 +160,9 @@ class Worker:
             found = batch.spans
             self._fast = len(found) == spans._batch and found[-1].ended - found[0].ended < _FAST
             self._export(batch)
-            # After a yield it may take the interpreter's switch interval, 5 ms, to come back: where the queue fills
-            # faster than that, a longer pause of the application is less than dropped spans.
-            if turn % _CROWDED == 0 or not spans.is_crowded():
+            if time.monotonic() >= until:
                 time.sleep(0)
-            self._poll(0.0)
-            self._read_mail(0.0)
-            self._answer()
-        return True
+                return True
 
     def _export(self, batch: Batch) -> None:
         try:

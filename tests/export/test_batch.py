@@ -620,15 +620,30 @@ def test_more_results_than_spans_do_not_upset_the_counts(process: Process, maker
     assert balanced(stats)
 
 
-@pytest.mark.parametrize(("queued", "yields"), [(40, 4), (90, 7)])
-def test_the_worker_gives_way_less_often_while_the_queue_is_about_to_overflow(
-    maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, queued: int, yields: int
+@pytest.mark.parametrize(("queued", "held"), [(40, 0.0004), (90, 0.0015)])
+def test_the_worker_gives_way_after_a_while_and_later_where_the_queue_is_about_to_overflow(
+    maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, queued: int, held: float
 ) -> None:
-    spans = SpanQueue(100, 1 << 20, 10)
-    worker = Worker(spans, MemoryExporter(), clock=core.Clock(), delay=60.0)
+    """A batch that takes 0.1 ms at a time: a few of them in a turn, and one at least where each takes longer."""
+    now = [0.0]
+    took = [0.0001]
+
+    class Slow(MemoryExporter):
+        def export(self, spans: Sequence[core.Span]) -> None:
+            now[0] += took[0]
+            super().export(spans)
+
+    spans = SpanQueue(100, 1 << 20, 2)
+    worker = Worker(spans, Slow(), clock=core.Clock(), delay=60.0)
     maker(spans).end(queued)
     given: list[float] = []
     monkeypatch.setattr("mqtrace.export.worker.time.sleep", given.append)
+    monkeypatch.setattr("mqtrace.export.worker.time.monotonic", lambda: now[0])
+    assert worker.turn() == 0.0
+    assert given == [0]
+    assert now[0] == pytest.approx(held, abs=0.00011)
+    assert spans.stats()["spans_exported"] == 2 * round(now[0] / 0.0001)
+    took[0] = 1.0
+    exported = spans.stats()["spans_exported"]
     worker.turn()
-    assert spans.stats()["spans_exported"] == queued
-    assert given == [0] * yields
+    assert spans.stats()["spans_exported"] == exported + 2
