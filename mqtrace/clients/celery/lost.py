@@ -104,10 +104,7 @@ def hook() -> None:
             return cancel(self, *args, **kwargs)
         finally:
             if span is not None:
-                try:
-                    _keep_cancelled(self, span)
-                except Exception:  # noqa: BLE001  # what Celery keeps privately may change, and it must go on
-                    finish(span, "RETRY", "cancelled", "the worker cancelled the task")
+                _keep_cancelled(self, span)
 
     Request.on_failure = told_of_failure
     Request.cancel = told_of_cancellation
@@ -144,22 +141,28 @@ def _lost(request: Any) -> TaskRun | None:
 
 def _keep_cancelled(request: Any, span: TaskRun) -> None:
     for each, kept in list(_cancelled.items()):
-        if kept.result.ready():  # its child has told of it: no failure was heard of
+        if _asked(kept.result, "ready"):  # its child has told of it: no failure was heard of
             _tell_unless_told(each)
-    reference = getattr(request, "_apply_result", None)  # Celery gives no other way to it
     clock = span.template.pipeline.clock
-    kept = _Cancelled(span, clock.epoch(clock.now()), None if reference is None else reference())
-    _cancelled[request] = kept
-    if kept.result is None:
+    result = _asked(request, "_apply_result")  # a weak reference; Celery gives no other way to it
+    _cancelled[request] = _Cancelled(span, clock.epoch(clock.now()), result)
+    if result is None:
         _tell_unless_told(request)
 
 
 def _tell_unless_told(request: Any) -> None:
     """Tell that an attempt was cut off, if it was cancelled and its child gave no result."""
     kept = _cancelled.pop(request, None)
-    if kept is None or (kept.result is not None and kept.result.ready() and kept.result.successful()):
-        return
-    finish(kept.span, "RETRY", "cancelled", "the worker cancelled the task", kept.when)
+    if kept is not None and not (_asked(kept.result, "ready") and _asked(kept.result, "successful")):
+        finish(kept.span, "RETRY", "cancelled", "the worker cancelled the task", kept.when)
+
+
+def _asked(of: Any, name: str) -> Any:
+    """What a method gives that is not made for us; None where it is not there, or is something else by now."""
+    try:
+        return getattr(of, name)()
+    except Exception:  # noqa: BLE001  # what Celery and billiard keep privately may change, and the worker must go on
+        return None
 
 
 def tell_of_cancelled() -> None:
