@@ -21,6 +21,7 @@ from mqtrace.core import (
     ProcessSpan,
     Template,
     are_canonical,
+    current,
     is_canonical,
     start_process,
     start_process_in,
@@ -34,6 +35,7 @@ from .producer import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
+_current = current.get
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 _TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}
@@ -69,6 +71,12 @@ class KafkaMessages:
                 origin = context.identity
                 state = context.state
                 baggage = context.baggage
+            if (
+                origin is not None
+                and (template.passing or (template.plain and not origin[54] & 1))
+                and _current() is None
+            ):
+                return NoopSpan(origin, state, baggage)  # as start_process would, before the message is asked for more
         sort, sent = message.timestamp()
         if sort == NO_TIMESTAMP:
             sent = -1
