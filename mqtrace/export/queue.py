@@ -237,8 +237,8 @@ class SpanQueue:
         return queued >= min(count, self._size - self._in_flight) or self._weight_is_used()
 
     def is_crowded(self) -> bool:
-        """Whether more than half of the room is taken."""
-        return len(self.queue) > self._size // 2
+        """Whether three quarters of the room are taken."""
+        return len(self.queue) > self._size * 3 // 4
 
     def _weight_is_used(self) -> bool:
         return self._weight > self._size_bytes // 2

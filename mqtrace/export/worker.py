@@ -2,10 +2,13 @@
 
 Reasons are a full batch, the age of the oldest span, somebody who waits, and reports of the exporter. The age is that
 of the OLDEST span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker, and it comes by
-itself, as often as for reports: a thread that wants the interpreter costs the one that has it. Now and then the worker
-gives way to the other threads: a backlog drained in one go would hold the interpreter for milliseconds. Not after every
-batch: to hand the interpreter over and back takes both sides as long as half a batch, and after it the worker may get
-it again only after the interpreter's switch interval, 5 ms, while the queue fills.
+itself, as often as for reports: a thread that wants the interpreter costs the one that has it.
+
+With a backlog it works a fifth of the time: a few batches, then four times as long a rest. In one go it would hold the
+interpreter for milliseconds. Without a rest it would be the application that gets a fifth, where that gives the
+interpreter away often, in a loop of delivery reports for one. And a rest after every batch costs both sides half a
+batch, to hand the interpreter over and back. It does not rest where it has to wait for the interpreter anyway, where
+somebody waits for it, nor while the queue is about to overflow: then it only steps aside.
 """
 
 from __future__ import annotations
@@ -38,7 +41,10 @@ _UPKEEP: Final = 5.0
 _COMPLAIN: Final = 60.0
 # After this long the worker gives way, seconds: some batches. It is how long it may keep the application from going on.
 _HOLD: Final = 0.0004
-# The same while the queue is more than half full: a longer pause of the application is less than dropped spans.
+# How long it rests then, seconds.
+_REST: Final = 0.0016
+# How long it goes on while the queue is crowded: a longer pause of the application is less than dropped spans, and once
+# it gives way it may get the interpreter again only after a switch interval of 5 ms.
 _HOLD_CROWDED: Final = 0.0015
 # An exporter may itself use a traced client: what runs in the worker's thread is of a trace that is not recorded.
 _NOT_RECORDED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00")
@@ -68,6 +74,8 @@ class Worker:
         self._front_seen = 0
         #: Whether the last batch was full, and filled fast.
         self._fast = False
+        #: Whether it took the interpreter long to come back when the worker gave way the last time.
+        self._has_waited = False
         self._complain_at = 0.0
         self._dropped = 0
         self._released = False
@@ -102,7 +110,10 @@ class Worker:
         self._keep_up()
         self._report_drops()
         self._answer()
-        if self.stopped or more or not self._spans.rest(alert=not self._fast):
+        if more and not self.stopped:
+            self._give_way()
+            return 0.0
+        if self.stopped or not self._spans.rest(alert=not self._fast):
             return 0.0
         pause = self._until_due(self._clock.now()) / 1e9
         if self._upkeep is not None:
@@ -114,6 +125,14 @@ class Worker:
         return max(0.0, pause)
 
     # ------------------------------------------------------------------ when
+
+    def _give_way(self) -> None:
+        """Have the other threads go on."""
+        rest = 0.0 if self._has_waited or self._tickets or self._spans.is_crowded() else _REST
+        began = time.monotonic()
+        time.sleep(rest)
+        # A thread that never lets go of the interpreter has it for a switch interval, 5 ms, each time.
+        self._has_waited = time.monotonic() - began - rest > _REST
 
     def _until_due(self, now: int) -> int:
         """Nanoseconds until the oldest span has waited long enough; the whole delay where there is none."""
@@ -161,7 +180,6 @@ class Worker:
             self._fast = len(found) == spans._batch and found[-1].ended - found[0].ended < _FAST
             self._export(batch)
             if time.monotonic() >= until:
-                time.sleep(0)
                 return True
 
     def _export(self, batch: Batch) -> None:
