@@ -20,6 +20,7 @@ from mqtrace.testing import Spans
 @pytest.fixture
 def app(spans: Spans) -> Iterator[Celery]:
     app = Celery("shop", broker="memory://", backend="cache+memory://", set_as_current=False)
+    app.conf.task_default_queue = "cancelled"  # queues in memory are the process's, whichever app declares them
 
     @app.task(name="shop.add", shared=False)  # type: ignore[untyped-decorator]  # as above
     def add(*numbers: int) -> int:
