@@ -108,8 +108,8 @@ def test_a_client_and_a_worker_are_traced(shop: Any, send: str) -> None:
 def test_a_beat_of_its_own_ends_cleanly_and_loses_no_span(shop: Any, how: int) -> None:
     beat = shop.celery("beat")
     shop.until(lambda: shop.log().count("Sending due task") >= 10, "beat has ticked")
-    # The signal may have come between the log's line and the message, and Celery closes its schedule while it ticks: one
-    # beat in twenty ends with an error of its own then, untraced ones too.
+    # The signal may have come between the log's line and the message, and Celery closes its schedule while it ticks:
+    # one beat in twenty ends with an error of its own then, untraced ones too.
     assert shop.stop(beat, how) == 0 or "invalid operation on closed shelf" in shop.log(), shop.log()
     assert "mqtrace/clients" not in shop.log()
     worker = shop.worker("-c", "1")
