@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -630,8 +631,8 @@ class Slow(MemoryExporter):
         #: How long a thread that wants the interpreter waits for it.
         self.wait = 0.0
         self.rests: list[float] = []
-        monkeypatch.setattr("mqtrace.export.worker.time.sleep", self._rest)
-        monkeypatch.setattr("mqtrace.export.worker.time.monotonic", lambda: self.now)
+        clock = SimpleNamespace(sleep=self._rest, monotonic=lambda: self.now)
+        monkeypatch.setattr("mqtrace.export.worker.time", clock)
 
     def export(self, spans: Sequence[core.Span]) -> None:
         self.now += self.batch
