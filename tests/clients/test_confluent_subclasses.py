@@ -161,10 +161,9 @@ def test_an_interrupt_that_the_client_loses_within_such_a_produce_is_one(
     cluster: str, topic: str, spans: Spans
 ) -> None:
     class Own(Producer):
-        def produce(self, topic: str, headers: Any = None, on_delivery: Any = None) -> None:  # type: ignore[override]
-            raise TypeError(
-                "expected header key to be unicode string"
-            )  # the client's words, see test_confluent_producer
+        def produce(self, topic: str, **named: Any) -> None:  # type: ignore[override]  # as above
+            # the client's words, see test_confluent_producer
+            raise TypeError("expected header key to be unicode string")
 
     producer = mqtrace.wrap(Own)({"bootstrap.servers": cluster, "log_level": 0})
     for named in ({}, {"on_delivery": print}):
