@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Final
 
 from . import proto
-from .attributes import Attribute
 from .message import LATENCY, OFFSET, PARTITION, ProcessSpan, SendSpan
 from .proto import VARINTS, varint
 from .span import Span
@@ -28,9 +27,10 @@ Pieces = tuple[bytes, bytes, bytes, bytes]
 # SpanFlags. Bit 8: bit 9 says something; bit 9: the parent is remote.
 LOCAL: Final = 0x100
 REMOTE: Final = 0x300
-# How much of what was encoded is kept: partitions of a topic, and stretches of offsets.
+# How much of what was encoded is kept: partitions of a topic, stretches of offsets, and keys of clients' own spans.
 _PARTITIONS: Final = 512
 _OFFSETS: Final = 4096
+_KEYS: Final = 64
 
 # Span: 1 trace_id, 2 span_id, 4 parent_span_id, 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags. By the trace's
 # two flags: what stands between and behind the fields that differ from span to span.
@@ -173,25 +173,41 @@ def offset(number: int) -> bytes:
 
 
 def _with_further(span: SendSpan | ProcessSpan, made: Pieces) -> Pieces:
+    """The same with what the span's class adds: short texts and numbers, nearly always."""
     head, known, low, high = made
-    return head, known, low, high + b"".join([_further(key, value) for key, value in span.further().items()])
+    out = [high]
+    for key, value in span.further().items():
+        texts, numbers = _heads.get(key) or _head(key)
+        if type(value) is str:
+            text = value.encode("utf-8", "replace")
+            if len(text) < len(texts):
+                out += (texts[len(text)], text)
+                continue
+        elif type(value) is int:
+            digits = VARINTS[value] if 0 <= value < 2048 else varint(value)
+            out += (numbers[len(digits)], digits)
+            continue
+        out.append(proto.attribute(0x4A, key, value))
+    return head, known, low, b"".join(out)
 
 
-# Keys of what clients' own classes of span have: a handful.
-_names: dict[str, bytes] = {}
+# What stands before the content of an attribute (its tag, its length, its key, the AnyValue's tag and length, and the
+# value's), by the content's length: of a text as long as each length is one byte, and of a number's varint. The keys
+# are those that clients' own classes of span have: a handful.
+_Heads = tuple[tuple[bytes, ...], tuple[bytes, ...]]
+_heads: dict[str, _Heads] = {}
 
 
-def _further(key: str, value: Attribute) -> bytes:
-    """An attribute: a short text or a small number, nearly always."""
-    named = _names.get(key)
-    if named is None:
-        named = _names[key] = proto.text(0x0A, key)
-    if type(value) is str:
-        text = value.encode("utf-8", "replace")
-        size = len(text)
-        if size + len(named) < 124:  # so every length is one byte
-            return bytes((0x4A, len(named) + 4 + size)) + named + bytes((0x12, 2 + size, 0x0A, size)) + text
-    elif type(value) is int:
-        digits = VARINTS[value] if 0 <= value < 2048 else varint(value)
-        return bytes((0x4A, len(named) + 3 + len(digits))) + named + bytes((0x12, 1 + len(digits), 0x18)) + digits
-    return proto.attribute(0x4A, key, value)
+def _head(key: str) -> _Heads:
+    named = proto.text(0x0A, key)
+    texts = tuple(
+        bytes((0x4A, len(named) + 4 + size)) + named + bytes((0x12, 2 + size, 0x0A, size))
+        for size in range(max(0, 124 - len(named)))
+    )
+    numbers = tuple(
+        b"\x4a" + varint(len(named) + 3 + size) + named + bytes((0x12, 1 + size, 0x18)) for size in range(11)
+    )
+    if len(_heads) >= _KEYS:
+        _heads.clear()
+    made = _heads[key] = (texts, numbers)
+    return made

@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from mqtrace import core
 from mqtrace.core.encode import SCOPE_NAME
+from mqtrace.core.encode_message import pieces
 from mqtrace.export import otlp, otlp_json, zipkin
 from mqtrace.version import VERSION
 
@@ -86,6 +87,56 @@ def spans_of(draw: Any, maker: Any) -> core.Span:
         span.add_link(draw(st.one_of(contexts(), st.just(span))), draw(attributes))
     span.set_status(draw(st.sampled_from(["unset", "ok", "error"])), draw(st.none() | texts))
     span.end()
+    return span
+
+
+class _Sent(core.SendSpan):
+    """A client's own class of span, which has more to say."""
+
+    __slots__ = ("own",)
+
+    own: dict[str, core.Attribute]
+
+    def further(self) -> dict[str, core.Attribute]:
+        return self.own
+
+
+class _Processed(core.ProcessSpan):
+    __slots__ = ("own",)
+
+    own: dict[str, core.Attribute]
+
+    def further(self) -> dict[str, core.Attribute]:
+        return self.own
+
+
+partitions = st.integers(-1, 5000)
+offsets = st.just(-1) | st.integers(0, 1 << 16) | st.integers(0, (1 << 63) - 1)
+# What clients say is mostly ids, words and small numbers; they may hold anything.
+said = st.dictionaries(st.sampled_from(["id", "state", "n", "key" * 45]), st.integers(0, 5000) | texts | values)
+
+
+@st.composite
+def messages_of(draw: Any, maker: Any) -> core.Span:
+    """A finished span of a message as nearly all of them are: nothing on it but what its class has."""
+    template = maker.template("send orders", draw(st.sampled_from(["producer", "consumer"])), {"t": "orders"})
+    parent = draw(contexts()).replace(state=None)
+    parent = parent.replace(identity=parent.identity[:53] + draw(st.sampled_from([b"01", b"03"])))
+    span: Any
+    if draw(st.booleans()):
+        span = core.start(template, draw(st.none() | st.just(parent)), draw(st.sampled_from([core.SendSpan, _Sent])))
+        span.partition, span.offset, span.callback = draw(partitions), draw(offsets), None
+    else:
+        # before the span, after it, and nobody knows
+        timestamp = draw(st.sampled_from([-1, 0, 1_700_000_000_000, 1 << 43]))
+        make = draw(st.sampled_from([core.ProcessSpan, _Processed]))
+        span = core.start_process(
+            template, parent.identity, None, None, draw(partitions), draw(offsets), timestamp, make
+        )
+    if hasattr(type(span), "own"):
+        span.own = draw(said)
+    span.end()
+    assert isinstance(span, core.Span)
     return span
 
 
@@ -196,6 +247,29 @@ def test_protobuf_reads_what_was_written(maker_of_this_module: Callable[..., Any
     spans = [data.draw(spans_of(data.draw(st.sampled_from(makers)))) for _ in range(data.draw(st.integers(1, 4)))]
     decoded = trace_pb2.TracesData.FromString(otlp.encode(spans))
     assert _canonical(decoded) == _canonical(_expected(spans))
+
+
+@given(st.data())
+def test_protobuf_reads_spans_of_messages(maker_of_this_module: Callable[..., Any], data: Any) -> None:
+    """They have an encoding of their own (mqtrace/core/encode_message.py)."""
+    maker = maker_of_this_module()
+    spans = [data.draw(messages_of(maker)) for _ in range(data.draw(st.integers(1, 4)))]
+    assert None not in map(pieces, spans)
+    decoded = trace_pb2.TracesData.FromString(otlp.encode(spans))
+    assert _canonical(decoded) == _canonical(_expected(spans))
+
+
+def test_texts_of_every_length_are_read(maker: Any) -> None:
+    """On a client's own span, whose lengths are bytes made ahead as long as one byte holds them."""
+    spans = maker()
+    made = []
+    for size in range(140):
+        span = core.start(spans.template("send orders", "producer", {}), None, _Sent)
+        assert isinstance(span, _Sent)
+        span.partition, span.offset, span.own = -1, -1, {"id": "x" * size, "n": 1 << size % 63}
+        span.end()
+        made.append(span)
+    assert _canonical(trace_pb2.TracesData.FromString(otlp.encode(made))) == _canonical(_expected([*made]))
 
 
 @given(st.data())
