@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Final
 
 import mqtrace
 
-__all__ = ["configure", "traceparent"]
+__all__ = ["configure", "identity", "traceparent"]
 
 _RATES: Final = {"mqtrace": 1.0, "mqtrace unsampled": 0.0}
 
@@ -38,7 +39,15 @@ def _flush() -> int:
     return int(mqtrace.stats()["spans_exported"])
 
 
+def identity(number: int, sampled: bool) -> str:
+    """The traceparent of one message: the same for all variants, and of digits like those of random ids.
+
+    Code that asks of each digit what it is runs twice as fast on ids that are alike.
+    """
+    digits = hashlib.sha256(b"%d" % number).hexdigest()
+    return f"00-{digits[:32]}-{digits[32:48]}-{'03' if sampled else '02'}"
+
+
 def traceparent(number: int, variant: str) -> str:
     """The context of a message that comes in: the same for all, but not sampled where nothing is."""
-    flags = "02" if variant == "mqtrace unsampled" else "03"
-    return f"00-{number + 1:032x}-{number + 1:016x}-{flags}"
+    return identity(number, variant != "mqtrace unsampled")

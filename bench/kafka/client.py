@@ -7,6 +7,8 @@ from typing import Any
 
 import confluent_kafka
 
+from bench.tracing import identity
+
 from .variants import Variant
 
 __all__ = ["configuration", "fill", "ignore", "send", "subscribed"]
@@ -32,10 +34,8 @@ def send(producer: Any, topic: str, count: int) -> None:
 def fill(client: dict[str, Any], topic: str, count: int, unsampled: bool) -> None:
     """Messages with a context, from a raw client, so that every variant reads the same."""
     producer = confluent_kafka.Producer({**client, "queue.buffering.max.messages": 1_000_000})
-    flags = b"02" if unsampled else b"03"
     for number in range(count):
-        identity = b"00-%032x-%016x-%b" % (number + 1, number + 1, flags)
-        producer.produce(topic, PAYLOAD, headers=[("traceparent", identity)])
+        producer.produce(topic, PAYLOAD, headers=[("traceparent", identity(number, not unsampled))])
     producer.flush(60)
 
 

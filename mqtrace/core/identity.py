@@ -2,14 +2,14 @@
 
 W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
 read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
-A pattern checks one in 0.15 us, without a Python call; translating it to a shape and comparing takes twice as long.
-Those of a batch are checked together, column by column, at half of that.
+Those of messages are checked by their form, without a branch on any digit: one in 0.2 us. A pattern asks of each digit
+whether it is one of ten or of six, which no processor foresees: 0.4 us for an id that it has not seen, and 0.2 for the
+same one again, so that it is compared on ids that differ. Those of a batch are checked together, column by column.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
@@ -17,18 +17,38 @@ from typing import Final
 __all__ = ["LENGTH", "are_canonical", "fresh", "is_canonical", "is_valid", "new_span_id", "reset", "use_randomness"]
 
 LENGTH: Final = 55
+_DIGITS: Final = b"0123456789abcdef"
 _BLOCK: Final = 256
 
 _randomness: Callable[[int], bytes] = os.urandom
 _roots: list[bytes] = []
 _spans: list[bytes] = []
 
-# Ids of zeros are invalid (sections 3.2.2.3 and 3.2.2.4).
-_IDS: Final = rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-"
-#: Whether bytes are a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides.
-is_valid: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"[0-9a-f]{2}").fullmatch
-#: Whether they are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5).
-is_canonical: Final[Callable[[bytes], object]] = re.compile(_IDS + rb"0[0-3]").fullmatch
+# The form of an identity: x for a digit, the dashes, and 0 for what is neither.
+_FORM: Final = bytes(0x78 if byte in _DIGITS else byte if byte == 0x2D else 0 for byte in range(256))
+_IDENTITY: Final = b"xx-" + b"x" * 32 + b"-" + b"x" * 16 + b"-xx"
+# Ids of zeros are invalid (sections 3.2.2.3 and 3.2.2.4). What has the form and lies between these two is of version 00
+# and has a trace id that is not all zero.
+_FIRST: Final = b"00-" + b"0" * 31 + b"1"
+_LAST: Final = b"00-g"
+_ZEROS: Final = b"0" * 16
+
+
+def is_valid(value: bytes) -> bool:
+    """Whether bytes are a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides."""
+    return value.translate(_FORM) == _IDENTITY and _FIRST <= value < _LAST and value[36:52] != _ZEROS
+
+
+def is_canonical(value: bytes) -> bool:
+    """Whether they are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5)."""
+    return (
+        value.translate(_FORM) == _IDENTITY
+        and _FIRST <= value < _LAST
+        and value[36:52] != _ZEROS
+        and value[53] == 0x30
+        and value[54] <= 0x33
+    )
+
 
 _NO_TRACE: Final = b"-%b-" % (b"0" * 32)
 _NO_SPAN: Final = b"-%b-" % (b"0" * 16)
@@ -51,7 +71,7 @@ def are_canonical(values: Sequence[bytes]) -> bool:
     # Where dashes and spaces are where they belong and there are no more of them, each value is as long as it should,
     # all that is left has to be digits, and an id of zeros is what stands between two dashes.
     return (
-        joined.translate(None, b"0123456789abcdef") == b"--- " * rows
+        joined.translate(None, _DIGITS) == b"--- " * rows
         and not joined[LENGTH - 1 :: row].strip(b"0123")
         and _NO_TRACE not in joined
         and _NO_SPAN not in joined

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -61,9 +62,25 @@ def test_an_identity_has_only_flags_that_level_2_defines(flags: bytes, known: bo
     assert bool(identity.is_canonical(GOOD[:-2] + flags)) is known
 
 
+_VALID = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@pytest.mark.parametrize("place", range(55))
+def test_each_byte_is_judged_as_the_specification_has_it(place: int) -> None:
+    """Section 3.2.2, as a pattern: slower, and plain to see."""
+    lowest = b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00"
+    for start in (GOOD, lowest):
+        for byte in range(256):
+            value = start[:place] + bytes([byte]) + start[place + 1 :]
+            valid = _VALID.fullmatch(value) is not None
+            assert identity.is_valid(value) is valid
+            assert identity.is_canonical(value) is (valid and value[53:] in (b"00", b"01", b"02", b"03"))
+
+
 @given(st.binary(min_size=50, max_size=60))
 def test_no_bytes_raise(value: bytes) -> None:
     identity.is_valid(value)
+    identity.is_canonical(value)
 
 
 @pytest.mark.parametrize("zeros", [slice(0, 16), slice(16, 24)])
