@@ -9,29 +9,24 @@ W3C Trace Context level 2, section 3.3: a member that is changed moves to the fr
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Final
 
-from .core import Span
+from .core import SENT
 from .propagation.tracestate import get_member, remove_member, set_member
 
-__all__ = ["UNKNOWN", "alone", "note_skew", "stamp", "take"]
+__all__ = ["UNKNOWN", "stamp", "take"]
 
 #: Where there is no send time.
 UNKNOWN: Final = -1
 
 _KEY: Final = "mqtrace"
-#: The match of a tracestate that is nothing but a send time, as nearly every one is; its first group is the time. From
-#: 2001 to 2286 that has thirteen digits.
-alone: Final[Callable[[str], re.Match[str] | None]] = re.compile(r"mqtrace=t:([0-9]{13})").fullmatch
 _PLAUSIBLE: Final = 10**15
 
 
 def stamp(state: str | None, sent: int) -> str:
     """A canonical tracestate with the send time in it. ``sent``: ms since the epoch."""
     if not state:
-        return f"mqtrace=t:{sent}"
+        return f"{SENT}{sent}"
     return set_member(state, _KEY, f"t:{sent}")
 
 
@@ -42,9 +37,8 @@ def take(state: str | None) -> tuple[str | None, int]:
     """
     if state is None:
         return None, UNKNOWN
-    only = alone(state)
-    if only is not None:
-        return None, int(only[1])
+    if state.startswith(SENT) and "," not in state:  # nothing else, as nearly always
+        return None, _milliseconds(state[len(_KEY) + 1 :])
     value = get_member(state, _KEY)
     if value is None:
         return state, UNKNOWN
@@ -57,10 +51,3 @@ def _milliseconds(value: str) -> int:
         sent = int(digits)
         return sent if 0 < sent < _PLAUSIBLE else UNKNOWN
     return UNKNOWN
-
-
-def note_skew(span: Span, sent: int) -> None:
-    """Count a message that was read before it was sent, by the two machines' clocks. Its time in the queue is 0."""
-    pipeline = span.template.pipeline
-    if sent * 1_000_000 > span.begun + pipeline.clock.offset:
-        pipeline.mistakes.clock_skew += 1

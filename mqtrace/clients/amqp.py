@@ -30,9 +30,10 @@ from mqtrace.core import (
     Span,
     Template,
     current,
-    is_canonical,
+    note_skew,
     start,
     start_process,
+    start_process_from,
     start_process_in,
 )
 from mqtrace.messaging import DESTINATION, Batch, Facts, Operation, carry
@@ -202,31 +203,24 @@ def start_delivery(operation: Operation, template: Template, make: type[D], head
     span = start_below(operation, template, make, headers)
     if isinstance(span, DeliverySpan):
         span.outcome = None
-        sent = span.timestamp
-        if sent >= 0 and sent * 1_000_000 > span.begun + template.pipeline.clock.offset:
-            send_time.note_skew(span, sent)
         if headers and ("x-death" in headers or "x-delivery-count" in headers):
             span.set_attributes(history(headers))
     return span
 
 
 def start_below(operation: Operation, template: Template, make: type[P], headers: Any) -> P | NoopSpan:
-    """Start a process span of class ``make`` below the context in a header table, with its send time."""
+    """Start a process span of class ``make`` below the context in a header table, with its send time.
+
+    One that was sent after it was read is counted.
+    """
     if not headers:
         return start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
-    # flat, because nearly every message is like this: a good traceparent and a send time
-    if operation.direct and type(headers) is dict and "baggage" not in headers:
-        text = headers.get("traceparent")
-        if type(text) is str and is_canonical(origin := text.encode("utf-8", "replace")):
-            state = headers.get("tracestate")
-            if type(state) is str:
-                alone = send_time.alone(state)
-                if alone is not None:
-                    return start_process(template, origin, None, None, -1, -1, int(alone[1]), make)
-            elif state is None and "tracestate" not in headers:
-                return start_process(template, origin, None, None, -1, -1, send_time.UNKNOWN, make)
+    if operation.direct and type(headers) is dict:
+        span = start_process_from(template, headers, make)
+        if span is not None:
+            return span
     context, sent = read_context(operation, headers)
-    return start_process_in(template, context, -1, -1, sent, make)
+    return note_skew(start_process_in(template, context, -1, -1, sent, make), sent)
 
 
 def history(headers: Any) -> dict[str, Attribute]:

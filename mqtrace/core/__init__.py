@@ -14,7 +14,19 @@ from .details import Details, Event, Link, Status
 from .encode import encode_span, request, wrap
 from .guard import Guard
 from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
-from .message import BatchSpan, MessageSpan, Origin, ProcessSpan, SendSpan, start_process, start_process_in, start_send
+from .message import (
+    SENT,
+    BatchSpan,
+    MessageSpan,
+    Origin,
+    ProcessSpan,
+    SendSpan,
+    note_skew,
+    start_process,
+    start_process_from,
+    start_process_in,
+    start_send,
+)
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
 from .span import Span, is_time, restore
@@ -24,6 +36,7 @@ __all__ = [
     "EMPTY",
     "NOOP",
     "NO_LIMIT",
+    "SENT",
     "Attribute",
     "BatchSpan",
     "Clock",
@@ -58,12 +71,14 @@ __all__ = [
     "is_time",
     "is_valid",
     "new_span_id",
+    "note_skew",
     "pairs",
     "request",
     "restore",
     "start",
     "start_process",
     "start_process_below",
+    "start_process_from",
     "start_process_in",
     "start_send",
     "text",

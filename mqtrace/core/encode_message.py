@@ -101,6 +101,8 @@ def _processed(span: ProcessSpan) -> Pieces:
     above = unhexlify(parent[36:52])
     begun = span.begun + clock
     sent = span.timestamp
+    if isinstance(sent, str):
+        sent = span.sent_at()
     if sent >= 0:
         waited = begun / 1e6 - sent
         head = _WAITED.pack(

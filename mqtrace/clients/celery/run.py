@@ -18,7 +18,6 @@ from typing import Any, Final
 from billiard import common as billiard_common  # type: ignore[import-untyped]  # billiard ships no types
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
-from mqtrace import send_time
 from mqtrace.clients.amqp import history, start_below
 from mqtrace.core import (
     NOOP,
@@ -27,6 +26,7 @@ from mqtrace.core import (
     Template,
     current,
     is_canonical,
+    note_skew,
     restore,
 )
 from mqtrace.messaging import Operation
@@ -195,17 +195,8 @@ def begin_attempt(
     run.ambient = sys.exception()
     delivery = request.get("delivery_info")
     run.redelivered = bool(delivery and delivery.get("redelivered"))
-    sent = run.timestamp
-    if sent >= 0:
-        if eta is not None:
-            # What was asked for is no time in the queue: waiting begins when the task is due.
-            app = owner.app
-            when = due(eta, app)
-            if when is not None:
-                run.delay = delay(eta, app, sent / 1e3)
-                run.timestamp = sent = max(sent, int(when * 1000))
-        if sent * 1_000_000 > run.begun + template.pipeline.clock.offset:
-            send_time.note_skew(run, sent)
+    if eta is not None and run.sent_at() >= 0:
+        _wait_from_when_due(run, eta, owner.app)
     if headers:
         if PREVIOUS in headers:
             before = previous(headers)
@@ -214,6 +205,19 @@ def begin_attempt(
         if "x-death" in headers or "x-delivery-count" in headers:
             run.set_attributes(history(headers))
     return run
+
+
+def _wait_from_when_due(run: TaskRun, eta: object, app: Any) -> None:
+    """What was asked for is no time in the queue: waiting begins when the task is due."""
+    when = due(eta, app)
+    if when is None:
+        return
+    sent = run.sent_at()
+    run.delay = delay(eta, app, sent / 1e3)
+    if when * 1e3 > sent:
+        run.timestamp = later = int(when * 1e3)
+        if sent / 1e3 <= run.start_time / 1e9:  # else it is counted already
+            note_skew(run, later)
 
 
 def _number(retries: object) -> dict[str, object]:
