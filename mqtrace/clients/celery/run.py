@@ -28,6 +28,7 @@ from mqtrace.core import (
     is_canonical,
     note_skew,
     restore,
+    start_process_from,
 )
 from mqtrace.messaging import Operation
 
@@ -95,7 +96,18 @@ def prerun(
             passed.token = _set(passed)
             own[KEPT] = passed
             return
-        span = _begin(tasks, task, own)
+        if own.get("is_eager"):
+            span = _begin_eager(tasks, task, own)
+        else:
+            delivery = own.get("delivery_info") or {}
+            exchange = delivery.get("exchange")
+            routing_key = delivery.get("routing_key")
+            template = tasks.runs.templates.get((task, exchange, routing_key))
+            if template is None:
+                template = tasks.attempt_template(task, exchange, routing_key)
+            span = begin_attempt(tasks.runs, template, own, own if text is not None else headers_of(own), task)
+            if in_pool_child and type(span) is TaskRun:
+                name_attempt(span, own)
         if span is not NOOP:
             own[KEPT] = span
             span.token = _set(span)
@@ -153,18 +165,6 @@ def _is_told_elsewhere(error: BaseException) -> bool:
     return _LEAVING_IS_LOSS and isinstance(error, (SystemExit, KeyboardInterrupt))
 
 
-def _begin(tasks: Tasks, task: Any, own: dict[str, Any]) -> TaskRun | NoopSpan:
-    headers = headers_of(own)
-    if own.get("is_eager"):
-        return _begin_eager(tasks, task, own, headers)
-    delivery = own.get("delivery_info") or {}
-    template = tasks.attempt_template(task, delivery.get("exchange"), delivery.get("routing_key"))
-    span = begin_attempt(tasks.runs, template, own, headers, task)
-    if in_pool_child and type(span) is TaskRun:
-        name_attempt(span, own)
-    return span
-
-
 def name_attempt(span: TaskRun, request: Any) -> None:
     """Give a span the id that the main process chose, where it did and the message brought a trace."""
     attempt = request.get(ATTEMPT)
@@ -187,7 +187,9 @@ def begin_attempt(
 
     ``owner``: what has the app, asked for it where it is needed: a task looks for its own anew each time.
     """
-    run = start_below(operation, template, TaskRun, headers)
+    run = start_process_from(template, headers, TaskRun) if operation.direct and type(headers) is dict else None
+    if run is None:
+        run = start_below(operation, template, TaskRun, headers)
     if type(run) is not TaskRun:
         return run
     eta = note(run, request)
@@ -224,8 +226,9 @@ def _number(retries: object) -> dict[str, object]:
     return {"celery.retries": retries - 1} if type(retries) is int and retries > 0 else {}
 
 
-def _begin_eager(tasks: Tasks, task: Any, request: Any, headers: Any) -> TaskRun | NoopSpan:
+def _begin_eager(tasks: Tasks, task: Any, request: Any) -> TaskRun | NoopSpan:
     template = tasks.eager_template(task.name)
+    headers = headers_of(request)
     span = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task)
     if type(span) is TaskRun and request.get("retries"):
         before = _repeated.pop(request.get("id"), None)

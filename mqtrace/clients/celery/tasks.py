@@ -85,14 +85,11 @@ class Tasks:
         return template
 
     def attempt_template(self, task: Any, exchange: object, routing_key: object) -> Template:
-        """The same, of a task that runs here. Kept by the task, which takes a microsecond to say which app's it is."""
-        key = (task, exchange, routing_key)
+        """The same, of a task that runs here: kept by the task, which takes a microsecond to say which app's it is."""
         templates = self.runs.templates  # of one tracer, also if another one is configured meanwhile
-        template = templates.get(key)
-        if template is None:
-            template = self.run_template(task.app, task.name, exchange, routing_key)
-            if len(templates) < _KEPT:
-                templates[key] = template
+        template = self.run_template(task.app, task.name, exchange, routing_key)
+        if len(templates) < _KEPT:
+            templates[task, exchange, routing_key] = template
         return template
 
     def eager_template(self, name: object) -> Template:
