@@ -271,11 +271,7 @@ def start_process(
     return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
 
 
-def start_process_from(
-    template: Template,
-    headers: Mapping[Any, Any],
-    make: type[P] = ProcessSpan,  # type: ignore[assignment]  # as above
-) -> P | NoopSpan | None:
+def start_process_from(template: Template, headers: Mapping[Any, Any], make: type[P]) -> P | NoopSpan | None:
     """The same below the context in W3C headers, as nearly every message has it: a traceparent and a send time.
 
     None where a propagator has to read them: a traceparent that is not as we write it, baggage, another tracestate.
@@ -299,28 +295,7 @@ def start_process_from(
         sent = state
     elif state is not None or "tracestate" in headers:
         return None
-    if _current() is not None or not template.plain:
-        return start_process(template, origin, None, None, -1, -1, sent, make)
-    if not origin[54] & 1:
-        return NoopSpan(origin)
-    span = make()
-    span.parent = span.origin = origin
-    try:
-        span.identity = origin[:36] + _pop_span() + origin[52:]
-    except IndexError:
-        span.identity = origin[:36] + _refill_spans() + origin[52:]
-    span.template = template
-    span.remote = True
-    span.state = None
-    span.baggage = None
-    span.ended = 0
-    span.details = None
-    span.token = None
-    span.partition = -1
-    span.offset = -1
-    span.timestamp = sent
-    span.begun = template.now()
-    return span
+    return start_process(template, origin, None, None, -1, -1, sent, make)
 
 
 def note_skew(span: P | NoopSpan, sent: int) -> P | NoopSpan:

@@ -124,7 +124,7 @@ def test_a_callback_that_such_a_produce_chooses_is_called(cluster: str, topic: s
     reported: list[Any] = []
 
     class Own(Producer):
-        def produce(self, topic: str, **named: Any) -> None:  # type: ignore[override]  # as above
+        def produce(self, topic: str, **named: Any) -> None:  # type: ignore[override]  # a signature of the user's own
             named.setdefault("on_delivery", lambda error, message: reported.append(message.headers()))
             super().produce(topic, **named)
 
@@ -136,7 +136,7 @@ def test_a_callback_that_such_a_produce_chooses_is_called(cluster: str, topic: s
 
 def test_a_produce_without_headers_works_untraced(cluster: str, topic: str, spans: Spans) -> None:
     class Own(Producer):
-        def produce(self, topic: str, value: Any) -> None:  # type: ignore[override]  # as above
+        def produce(self, topic: str, value: Any) -> None:  # type: ignore[override]  # a signature of the user's own
             super().produce(topic, value)
 
     producer = mqtrace.wrap(Own)({"bootstrap.servers": cluster, "log_level": 0})
@@ -161,7 +161,7 @@ def test_an_interrupt_that_the_client_loses_within_such_a_produce_is_one(
     cluster: str, topic: str, spans: Spans
 ) -> None:
     class Own(Producer):
-        def produce(self, topic: str, **named: Any) -> None:  # type: ignore[override]  # as above
+        def produce(self, topic: str, **named: Any) -> None:  # type: ignore[override]  # a signature of the user's own
             # the client's words, see test_confluent_producer
             raise TypeError("expected header key to be unicode string")
 

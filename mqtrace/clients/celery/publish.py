@@ -16,13 +16,13 @@ import functools
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
-from mqtrace.core import EMPTY, SENT, Context, NoopSpan, Template, current, is_canonical, start_send
+from mqtrace.core import EMPTY, Context, NoopSpan, Template, current, is_canonical, start_send
 from mqtrace.messaging import Operation, carry
 
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend, note
@@ -39,11 +39,11 @@ class _Publish:
 
     __slots__ = ("app", "span")
 
-    app: Any
-    span: TaskSend | None
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.span: TaskSend | None = None
 
 
-_new: Final = object.__new__
 _sending: ContextVar[_Publish | None] = ContextVar("mqtrace_celery_sending", default=None)
 _get_sending = _sending.get
 _set_sending = _sending.set
@@ -66,9 +66,7 @@ def hook() -> None:
     def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
         if _original is not original:  # taken away, but somebody holds on to it
             return original(self, *args, **kwargs)
-        publish = _new(_Publish)
-        publish.app = self
-        publish.span = None
+        publish = _Publish(self)
         token = _set_sending(publish)
         try:
             result = original(self, *args, **kwargs)
@@ -199,8 +197,7 @@ def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> No
     """Put the context of a send span into a message's headers, with the send time."""
     if operation.direct and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
         headers["traceparent"] = span.identity.decode()
-        sent = (span.begun + span.template.pipeline.clock.offset) // 1_000_000
-        headers["tracestate"] = f"{SENT}{sent}" if span.state is None else send_time.stamp(span.state, sent)
+        headers["tracestate"] = send_time.stamp(span.state, _now(span))
         return
     _forget_ours(headers)
     if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:

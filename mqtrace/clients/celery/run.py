@@ -28,7 +28,6 @@ from mqtrace.core import (
     is_canonical,
     note_skew,
     restore,
-    start_process_from,
 )
 from mqtrace.messaging import Operation
 
@@ -187,9 +186,7 @@ def begin_attempt(
 
     ``owner``: what has the app, asked for it where it is needed: a task looks for its own anew each time.
     """
-    run = start_process_from(template, headers, TaskRun) if operation.direct and type(headers) is dict else None
-    if run is None:
-        run = start_below(operation, template, TaskRun, headers)
+    run = start_below(operation, template, TaskRun, headers)
     if type(run) is not TaskRun:
         return run
     eta = note(run, request)
