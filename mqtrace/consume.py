@@ -187,14 +187,14 @@ def _function(function: Callable[..., Any], operation: Operation) -> Callable[..
                 result = function(*rest, **named) if first is _ABSENT else function(first, *rest, **named)
             else:
                 result = function(first)
+            if not span.ended:
+                span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             _reset(token)
             span.token = None
             close(span, error)
             raise
         _reset(token)
-        if not span.ended:
-            span.end()
         return result
 
     return handler

@@ -272,6 +272,8 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier) -> bool:
 def close(span: Span | NoopSpan, error: BaseException | None) -> None:
     """End a process span that was made current, with the exception that its handler raised."""
     restore(span)
+    if span.ended:  # by the handler itself, or the exception is an interrupt that came after that
+        return
     if error is not None and not isinstance(error, GeneratorExit):
         span.fail(error)
     span.end()

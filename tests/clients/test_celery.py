@@ -19,8 +19,9 @@ from kombu.exceptions import OperationalError
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
+from mqtrace.clients.celery.spans import TaskSend
 from mqtrace.core import Span, encode_span
-from mqtrace.testing import Spans
+from mqtrace.testing import Spans, record
 
 FOREIGN = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
 SEEN: dict[str, Any] = {}
@@ -625,6 +626,14 @@ def test_so_does_one_whose_broker_is_not_there(spans: Spans, broker: str) -> Non
     assert send.attributes["error.type"] == "kombu.exceptions.OperationalError"
 
 
+def test_an_interrupt_after_the_publish_returned_loses_no_span(app: Celery, spans: Spans, interrupt: Any) -> None:
+    """Beat's handler of SIGTERM raises SystemExit wherever it arrives."""
+    interrupt(TaskSend, "end")
+    with pytest.raises(KeyboardInterrupt):
+        app.send_task("shop.add", queue="nobody-reads-it")
+    assert [span.attributes["error.type"] for span in _sends(spans)] == ["KeyboardInterrupt"]
+
+
 def test_a_publish_that_fails_before_there_is_a_message_has_a_span_too(spans: Spans) -> None:
     down = _down("amqp://127.0.0.1:1//", backend="rpc://")
     with spans.tracer.start_span("web") as web:
@@ -647,6 +656,24 @@ def test_a_publish_of_a_trace_that_is_not_sampled_fails_without_a_span(spans: Sp
             with pytest.raises(OperationalError):
                 app.send_task("shop.add", retry=False)
     assert spans == []
+
+
+def test_what_is_raised_after_the_message_was_sent_asks_no_sampler_again(app: Celery) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no result of this class")
+
+    class InTurn:
+        asked = 0
+
+        def sample(self, *_: Any, **__: Any) -> bool:
+            self.asked += 1
+            return self.asked > 1
+
+    sampler = InTurn()
+    with record(sampler=sampler) as spans, pytest.raises(RuntimeError):
+        app.send_task("shop.add", result_cls=refuse, queue="nobody-reads-it")
+    assert _sends(spans) == []
+    assert sampler.asked == 1
 
 
 def test_a_message_that_is_sent_past_send_task_is_traced(

@@ -18,6 +18,7 @@ from confluent_kafka.error import ValueSerializationError
 
 import mqtrace
 from mqtrace.clients.confluent import batches
+from mqtrace.core import SendSpan
 from mqtrace.testing import Spans, record
 
 
@@ -433,12 +434,22 @@ def test_an_interrupt_while_the_headers_are_read_is_one(
 ) -> None:
     """The client calls it a header's key that is no string, and the headers may be ours alone."""
     with record(sampler=1.0 if sampled else 0.0) as spans:
-        producer = mqtrace.wrap(Producer({**configuration, "delivery.report.only.error": not reported}))
+        producer = mqtrace.wrap(Producer)({**configuration, "delivery.report.only.error": not reported})
         with spans.tracer.start_span("order"), pytest.raises(KeyboardInterrupt):
             producer.produce(topic, b"1", partition=INTERRUPTING, headers=headers)
         assert [span.attributes["error.type"] for span in spans if span.kind == "producer"] == (
             ["KeyboardInterrupt"] if sampled else []
         )
+
+
+def test_an_interrupt_after_a_produce_without_report_loses_no_span(
+    configuration: dict[str, Any], topic: str, spans: Spans, interrupt: Any
+) -> None:
+    producer = mqtrace.wrap(Producer)({**configuration, "delivery.report.only.error": True})
+    interrupt(SendSpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        producer.produce(topic, b"1")
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
 
 
 def test_a_handler_of_ones_own_interrupts_too_though_nobody_knows_with_what(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import mqtrace
+from mqtrace.core import ProcessSpan
 from mqtrace.testing import Spans, record
 
 TRACE = "a1" * 16
@@ -67,6 +68,14 @@ def test_what_a_handler_raises_is_recorded_and_goes_on(message: Make, spans: Spa
     assert caught.value is error
     assert spans[0].status == "error"
     assert spans[0].attributes["error.type"] == type(error).__name__
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_an_interrupt_after_the_handler_returned_loses_no_span(message: Make, spans: Spans, interrupt: Any) -> None:
+    interrupt(ProcessSpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        mqtrace.consumer(len)(message(headers=HEADERS))
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
     assert mqtrace.current_span().trace_id == "0" * 32
 
 

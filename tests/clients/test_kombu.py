@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 import mqtrace
 from mqtrace.clients.kombu import rejects
+from mqtrace.clients.kombu.message import KombuSpan
+from mqtrace.core import SendSpan
 from mqtrace.testing import FakeClock, Spans, record
 
 # kombu says that it is typed, and most of it is not.
@@ -322,6 +324,26 @@ def test_what_a_callback_raises_is_recorded_and_goes_on(
     assert spans[1].attributes["error.type"] == type(error).__name__
     assert spans[1].attributes["mqtrace.outcome"] == "reject"
     assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_an_interrupt_after_the_callback_returned_loses_no_span(
+    connection: Any, producer: Any, queue: Any, spans: Spans, interrupt: Any
+) -> None:
+    publish(producer, queue)
+    interrupt(KombuSpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[lambda body, message: None])))
+    assert [span.attributes.get("error.type") for span in spans] == [None, "KeyboardInterrupt"]
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_an_interrupt_after_the_publish_returned_loses_no_span(
+    producer: Any, queue: Any, spans: Spans, interrupt: Any
+) -> None:
+    interrupt(SendSpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        publish(producer, queue)
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
 
 
 def test_several_queues_of_one_consumer(connection: Any, producer: Any, spans: Spans) -> None:

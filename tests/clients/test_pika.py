@@ -17,7 +17,8 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 import mqtrace
-from mqtrace.core import encode_span
+from mqtrace.clients.amqp import DeliverySpan
+from mqtrace.core import SendSpan, encode_span
 from mqtrace.testing import FakeClock, Spans, record
 
 TRACE = "a1" * 16
@@ -425,6 +426,25 @@ def test_what_a_callback_raises_is_recorded_and_goes_on(
     assert spans[0].status == "error"
     assert spans[0].attributes["error.type"] == type(error).__name__
     assert mqtrace.current_span().trace_id == "0" * 32
+
+
+@pytest.mark.parametrize("auto_ack", [True, False])
+def test_an_interrupt_after_the_callback_returned_loses_no_span(
+    raw: Channel, channel: Any, spans: Spans, interrupt: Any, auto_ack: bool
+) -> None:
+    channel.basic_consume("orders", lambda *_: None, auto_ack=auto_ack)
+    interrupt(DeliverySpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        raw.deliver("orders")
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
+def test_an_interrupt_after_the_publish_returned_loses_no_span(channel: Any, spans: Spans, interrupt: Any) -> None:
+    interrupt(SendSpan, "end")
+    with pytest.raises(KeyboardInterrupt):
+        channel.basic_publish("", "orders", b"1")
+    assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
 
 
 def test_a_connection_lost_in_a_handler_ends_its_span(raw: Channel, channel: Any, spans: Spans) -> None:

@@ -32,15 +32,16 @@ __all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
 
 
 class _Publish:
-    """A call of ``send_task``: the app that publishes, and the span of its message, once one is recorded.
+    """A call of ``send_task``: the app that publishes, whether the signal was sent, and the span, if one is recorded.
 
-    An object that is changed, since setting a context variable costs more than the two.
+    An object that is changed, since setting a context variable costs more than the three.
     """
 
-    __slots__ = ("app", "span")
+    __slots__ = ("app", "span", "told")
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self.told = False
         self.span: TaskSend | None = None
 
 
@@ -70,16 +71,17 @@ def hook() -> None:
         token = _set_sending(publish)
         try:
             result = original(self, *args, **kwargs)
+            if publish.span is not None:
+                publish.span.end()  # within: a signal's handler may raise before this has begun, as beat's does
         except BaseException as error:
             _reset_sending(token)
-            span = publish.span or _never_made(self, error, args, kwargs)
-            if span is not None:
+            # where the signal was sent, what there is to tell has been decided
+            span = publish.span if publish.told else _never_made(self, args, kwargs)
+            if span is not None and not span.ended:
                 span.fail(error)
                 span.end()
             raise
         _reset_sending(token)
-        if publish.span is not None:
-            publish.span.end()
         return result
 
     Celery.send_task = send_task
@@ -95,16 +97,11 @@ def unhook() -> None:
     _original = None
 
 
-def _never_made(app: Any, error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskSend | None:
+def _never_made(app: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskSend | None:
     """The span of a publish that failed before there was a message, so before any signal: no result store, no route.
 
-    It begins when it fails. None where the signal was sent: then what there is to tell has been decided.
+    It begins when it fails.
     """
-    frames = error.__traceback__
-    while frames is not None:
-        if frames.tb_frame.f_code.co_name == "send_task_message":
-            return None
-        frames = frames.tb_next
     tasks = for_app(app)
     if tasks is None:
         return None
@@ -139,7 +136,8 @@ def before_publish(
 ) -> None:
     """``before_task_publish``: start the span, put its context into the headers."""
     publish = _get_sending()
-    if publish is not None and publish.span is None:
+    if publish is not None and not publish.told:
+        publish.told = True
         app = publish.app
     else:
         publish = None

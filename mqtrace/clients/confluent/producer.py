@@ -223,10 +223,10 @@ class TracedProducer(Proxy):
     def _without_report(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
         try:
             self._produce(*arguments)
+            span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             refused(span, error, arguments[-1])
             raise
-        span.end()
 
     # ------------------------------------------------------------------ spans whose report never comes
 
@@ -270,7 +270,7 @@ class TracedProducer(Proxy):
 def refused(span: SendSpan | None, error: BaseException, headers: Headers) -> None:
     """End the span of a message that the client did not take; an interrupt that it lost on the way is raised."""
     lost = interruption(error, headers)
-    if span is not None:
+    if span is not None and not span.ended:
         span.fail(error if lost is None else lost)
         span.end()
     if lost is not None:

@@ -67,6 +67,8 @@ class TracedConsumer(Proxy):
         handled[id(message)] = message
         try:
             result = call(*given)
+            if not span.ended:
+                span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             current.reset(token)
             handled.pop(id(message), None)
@@ -75,8 +77,6 @@ class TracedConsumer(Proxy):
             raise
         current.reset(token)
         handled.pop(id(message), None)
-        if not span.ended:
-            span.end()
         return result
 
     def _queue(self, message: Any) -> str:

@@ -90,15 +90,16 @@ class _Sending(Proxy):
             span.set_attributes({key: str(value) for key, value in ids.items() if value})
         try:
             result = call(body, **named)
-        except BaseException as error:
             if connection is not None and connection.hostname is not self._hostname:
                 self._failed_over(producer, span)
-            span.fail(error)
-            span.end()
+            span.end()  # within: a signal's handler may raise before this has begun
+        except BaseException as error:
+            if not span.ended:
+                if connection is not None and connection.hostname is not self._hostname:
+                    self._failed_over(producer, span)
+                span.fail(error)
+                span.end()
             raise
-        if connection is not None and connection.hostname is not self._hostname:
-            self._failed_over(producer, span)
-        span.end()
         return result
 
     def _look(self, producer: Any) -> Any:

@@ -115,13 +115,14 @@ class TracedChannel(Proxy):
             return result
         try:
             result = self._publish(exchange, routing_key, body, properties, mandatory)
+            if self._confirms is None:
+                span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
-            span.fail(error)
-            span.end()
+            if not span.ended:
+                span.fail(error)
+                span.end()
             raise
-        if self._confirms is None:
-            span.end()
-        else:
+        if self._confirms is not None:
             self._confirms.sent(span)
         return result
 

@@ -53,6 +53,8 @@ class TracedCallback:
         token = _set(span)
         try:
             result = self.function(self.channel, method, properties, body)
+            if not span.ended:
+                span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             _reset(token)
             span.token = None
@@ -65,8 +67,6 @@ class TracedCallback:
                 opened.pop(tag, None)
             else:
                 self._forget(tag, span)
-        if not span.ended:
-            span.end()
         return result
 
     def _forget(self, tag: int, span: Any) -> None:
