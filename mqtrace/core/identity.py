@@ -2,6 +2,7 @@
 
 W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
 read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
+Whether a threshold samples a root is decided then too, and said by its flags.
 Those of messages are checked by their form, without a branch on any digit: one in 0.2 us. A pattern asks of each digit
 whether it is one of ten or of six, which no processor foresees: 0.4 us for an id that it has not seen, and 0.2 for the
 same one again, so that it is compared on ids that differ. Those of a batch are checked together, column by column.
@@ -13,15 +14,28 @@ import os
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
+from weakref import WeakValueDictionary
 
-__all__ = ["LENGTH", "are_canonical", "fresh", "is_canonical", "is_valid", "new_span_id", "reset", "use_randomness"]
+from .guard import Guard
+
+__all__ = [
+    "LENGTH",
+    "Roots",
+    "are_canonical",
+    "fresh",
+    "is_canonical",
+    "is_valid",
+    "new_span_id",
+    "reset",
+    "roots_for",
+    "use_randomness",
+]
 
 LENGTH: Final = 55
 _DIGITS: Final = b"0123456789abcdef"
 _BLOCK: Final = 256
 
 _randomness: Callable[[int], bytes] = os.urandom
-_roots: list[bytes] = []
 _spans: list[bytes] = []
 
 # The form of an identity: x for a digit, the dashes, and 0 for what is neither.
@@ -53,6 +67,10 @@ def is_canonical(value: bytes) -> bool:
 _NO_TRACE: Final = b"-%b-" % (b"0" * 32)
 _NO_SPAN: Final = b"-%b-" % (b"0" * 16)
 
+# Thresholds: every root is sampled up to the one, and none above the other.
+_LOWEST: Final = b"0" * 14
+_HIGHEST: Final = b"f" * 14
+
 _halves: Final = Struct("50s" * _BLOCK).unpack
 _identities: Final = Struct("55s" * _BLOCK).unpack
 
@@ -78,12 +96,47 @@ def are_canonical(values: Sequence[bytes]) -> bool:
     )
 
 
+class Roots(list[bytes]):
+    """Identities of new root spans, made ahead: random, with flags 03 where ``threshold`` samples them, else 02.
+
+    Those that are sampled end their trace id in 14 characters that are not below it. Made by :func:`roots_for`.
+    """
+
+    __slots__ = ("__weakref__", "threshold")
+
+    def __init__(self, threshold: bytes) -> None:
+        super().__init__()
+        self.threshold: Final = threshold
+
+    def refill(self) -> bytes:
+        """Make a block of them, and take one."""
+        threshold = self.threshold
+        if threshold > _HIGHEST:
+            self.extend(_block(b"02"))
+        elif threshold <= _LOWEST:
+            self.extend(_block(b"03"))
+        else:
+            self.extend([one if one[21:35] >= threshold else one[:53] + b"02" for one in _block(b"03")])
+        return self.pop()
+
+
+#: By threshold, as long as a template asks for it.
+_roots: WeakValueDictionary[bytes, Roots] = WeakValueDictionary()
+_sharing: Final = Guard()
+
+
+def roots_for(threshold: bytes) -> Roots:
+    """Those of one threshold, the same for everyone. ``threshold``: see :class:`~mqtrace.core.template.Template`."""
+    with _sharing.lock:
+        return _roots.setdefault(threshold, Roots(threshold))
+
+
 def fresh() -> bytes:
     """The identity of a new root span: random, sampled (flags 03)."""
     try:
-        return _roots.pop()
+        return _always.pop()
     except IndexError:
-        return _refill_roots()
+        return _always.refill()
 
 
 def new_span_id() -> bytes:
@@ -94,17 +147,16 @@ def new_span_id() -> bytes:
         return _refill_spans()
 
 
-def _refill_roots() -> bytes:
+def _block(flags: bytes) -> tuple[bytes, ...]:
     # No Python runs for the single id. Three groups of hex digits to an id; without the dash between the first two they
     # are a trace id and a span id, and between one id and the next stand the flags of the one and the other's version.
     digits = bytearray(_randomness(24 * _BLOCK).hex("-", 8), "ascii") + b"-"
     del digits[16::51]
-    ids = b"".join((b"00-", b"0300-".join(_halves(digits)), b"03"))
+    ids = b"".join((b"00-", (flags + b"00-").join(_halves(digits)), flags))
     if _NO_TRACE in ids or _NO_SPAN in ids:
         # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but an injected randomness may give it
-        return _refill_roots()
-    _roots.extend(_identities(ids))
-    return _roots.pop()
+        return _block(flags)
+    return _identities(ids)
 
 
 def _refill_spans() -> bytes:
@@ -117,7 +169,8 @@ def _refill_spans() -> bytes:
 
 def reset() -> None:
     """Forget the ids made ahead: a forked child would give them out a second time."""
-    _roots.clear()
+    for roots in list(_roots.values()):
+        roots.clear()
     _spans.clear()
 
 
@@ -127,6 +180,8 @@ def use_randomness(source: Callable[[int], bytes] = os.urandom) -> None:
     _randomness = source
     reset()
 
+
+_always: Final = roots_for(_LOWEST)
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
     os.register_at_fork(after_in_child=reset)

@@ -45,8 +45,6 @@ _SENT_LENGTH: Final = len(_LATEST)
 _current = current.get
 _pop_span = identity._spans.pop
 _refill_spans = identity._refill_spans
-_pop_root = identity._roots.pop
-_refill_roots = identity._refill_roots
 _is_canonical = identity.is_canonical
 
 
@@ -190,15 +188,15 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
             return None
         return decide.start_send(template, parent, make)
     if parent is None or (above := parent.identity) is None:
-        threshold = template.threshold
-        if threshold is None or parent is not None:
+        roots = template.roots
+        if roots is None or parent is not None:
             return decide.start_send(template, parent, make)
         try:
-            own = _pop_root()
+            own = roots.pop()
         except IndexError:
-            own = _refill_roots()
-        if own[21:35] < threshold:
-            return own[:53] + b"02"
+            own = roots.refill()
+        if not own[54] & 1:
+            return own
         span = make()
         span.parent = None
         span.remote = False

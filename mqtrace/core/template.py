@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
-from . import proto
+from . import identity, proto
 from .attributes import Attribute
 from .pipeline import Pipeline
 
@@ -60,8 +60,8 @@ class Template:
     """One operation of one tracer.
 
     ``threshold``: a root is sampled when the last 14 hex characters of its trace id are not below it; None: ask
-    ``sampler``. ``plain``: nothing but the parent's flag decides a child, and nothing has to be told of it.
-    ``passing``: make no span, pass the context on.
+    ``sampler``. ``roots``: identities of new roots, decided so already; None as before. ``plain``: nothing but the
+    parent's flag decides a child, and nothing has to be told of it. ``passing``: make no span, pass the context on.
     """
 
     __slots__ = (
@@ -78,6 +78,7 @@ class Template:
         "plain",
         "relation",
         "root_state",
+        "roots",
         "sampling",
         "sink",
         "threshold",
@@ -107,6 +108,7 @@ class Template:
         self.passing = passing
         self.sampling = sampling
         self.threshold = sampling.threshold
+        self.roots = None if sampling.threshold is None else identity.roots_for(sampling.threshold)
         self.root_state = sampling.state
         self.plain = not passing and pipeline.spend is None and sampling.follows and relation == "parent"
         self.encoded = (

@@ -34,6 +34,26 @@ def test_identities_do_not_repeat() -> None:
     assert len({identity.new_span_id() for _ in range(5000)}) == 5000
 
 
+@pytest.mark.parametrize("threshold", [b"0" * 14, b"0" * 13 + b"1", b"8" + b"0" * 13, b"f" * 14, b"g"])
+def test_roots_made_ahead_say_by_their_flags_whether_a_threshold_samples_them(threshold: bytes) -> None:
+    roots = identity.roots_for(threshold)
+    made = [roots.pop() if roots else roots.refill() for _ in range(1000)]
+    assert len({one[3:35] for one in made}) == 1000
+    assert all(identity.is_canonical(one) for one in made)
+    assert all(one[53:] == (b"03" if one[21:35] >= threshold else b"02") for one in made)
+
+
+def test_roots_are_shared_by_threshold_for_as_long_as_somebody_asks() -> None:
+    """A program that computes a rate each minute must not grow."""
+    threshold = b"123456789abcde"
+    first = identity.roots_for(threshold)
+    first.refill()
+    assert identity.roots_for(threshold) is first
+    assert identity.roots_for(b"123456789abcdf") is not first
+    del first
+    assert not identity.roots_for(threshold)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -125,18 +145,21 @@ def test_zeros_from_the_random_source_are_never_a_span_id(place: int) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_has_ids_of_its_own() -> None:
     """FAULTS 15: the ids made ahead are the parent's."""
+    some = identity.roots_for(b"8" + b"0" * 13)
     identity.fresh()
+    some.refill()
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.write(write, identity.fresh() + identity.new_span_id())
+        os.write(write, identity.fresh() + (some.pop() if some else some.refill()) + identity.new_span_id())
         os._exit(0)
     os.waitpid(child, 0)
     theirs = os.read(read, 200)
     os.close(read)
     os.close(write)
     assert theirs[:55] != identity.fresh()
-    assert theirs[55:] != identity.new_span_id()
+    assert theirs[55:110] != some.pop()
+    assert theirs[110:] != identity.new_span_id()
 
 
 _HEX = b"0123456789abcdef"
