@@ -40,6 +40,7 @@ __all__ = [
     "Operation",
     "carry",
     "close",
+    "end",
     "forget",
     "register",
     "register_part",
@@ -272,8 +273,16 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier) -> bool:
 def close(span: Span | NoopSpan, error: BaseException | None) -> None:
     """End a process span that was made current, with the exception that its handler raised."""
     restore(span)
-    if span.ended:  # by the handler itself, or the exception is an interrupt that came after that
+    end(span, None if isinstance(error, GeneratorExit) else error)
+
+
+def end(span: Span | NoopSpan, error: BaseException | None) -> None:
+    """End a span with the exception that its call raised.
+
+    Unless it has ended: the handler did that itself, or the exception is an interrupt that came after it.
+    """
+    if span.ended:
         return
-    if error is not None and not isinstance(error, GeneratorExit):
+    if error is not None:
         span.fail(error)
     span.end()

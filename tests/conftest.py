@@ -58,25 +58,6 @@ def pytest_report_header() -> str:
     return f"brokers: embedded kafka; {'; '.join(said)}; tests without theirs {absent}"
 
 
-@pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str], None]:
-    """Have the next call of a class's method raise KeyboardInterrupt: the handler of a signal that arrives just there.
-
-    The interpreter runs such handlers at the entry of a function written in Python, among other places.
-    """
-
-    def arm(owner: type, name: str) -> None:
-        method = getattr(owner, name)
-
-        def entered(self: Any, *arguments: Any, **named: Any) -> Any:
-            monkeypatch.setattr(owner, name, method)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(owner, name, entered)
-
-    return arm
-
-
 class FakeMessage(confluent_kafka.Message):
     """A Message whose getters say what it was made with. ``failure``: what ``error()`` gives."""
 

@@ -47,13 +47,18 @@ def start(
     own: bytes
     charged = False
     if above is None:
-        own = identity.fresh()
-        if decision == "flag":
-            sampled = _root(template, own, attributes)
+        if decision != "flag":
+            own = identity.fresh()
+            sampled = decision == "accept"
+        else:
+            if template.roots is not None:
+                own = template.roots.take()
+                sampled = bool(own[54] & 1)
+            else:
+                own = identity.fresh()
+                sampled = template.sampling.root(template, own, attributes or template.attributes)
             charged = True
             state = template.root_state if sampled else None
-        else:
-            sampled = decision == "accept"
     else:
         own = above[:36] + identity.new_span_id() + above[52:]
         undecided = decision == "defer"
@@ -134,13 +139,6 @@ def undelivered(span: SendSpan, error: Any) -> None:
     span.set_attributes({"error.type": str(name)})
     span.set_status("error", str(error))
     span.end()
-
-
-def _root(template: Template, own: bytes, attributes: Mapping[str, Attribute] | None) -> bool:
-    threshold = template.threshold
-    if threshold is not None:
-        return own[21:35] >= threshold
-    return template.sampling.root(template, own, attributes or template.attributes)
 
 
 def _with_flag(own: bytes, sampled: bool) -> bytes:

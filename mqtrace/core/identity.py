@@ -108,6 +108,13 @@ class Roots(list[bytes]):
         super().__init__()
         self.threshold: Final = threshold
 
+    def take(self) -> bytes:
+        """One of them."""
+        try:
+            return self.pop()
+        except IndexError:
+            return self.refill()
+
     def refill(self) -> bytes:
         """Make a block of them, and take one."""
         threshold = self.threshold
@@ -126,17 +133,14 @@ _sharing: Final = Guard()
 
 
 def roots_for(threshold: bytes) -> Roots:
-    """Those of one threshold, the same for everyone. ``threshold``: see :class:`~mqtrace.core.template.Template`."""
+    """Those of one threshold, the same for everyone. ``threshold``: see :class:`~mqtrace.core.template.Decider`."""
     with _sharing.lock:
         return _roots.setdefault(threshold, Roots(threshold))
 
 
 def fresh() -> bytes:
     """The identity of a new root span: random, sampled (flags 03)."""
-    try:
-        return _always.pop()
-    except IndexError:
-        return _always.refill()
+    return _always.take()
 
 
 def new_span_id() -> bytes:

@@ -29,7 +29,7 @@ class Decider(Protocol):
     Made by the tracer from a sampler of mqtrace.sampling; ``root`` and ``remote`` are called off the fast path only.
     """
 
-    #: See :class:`Template`.
+    #: A root is sampled when the last 14 hex characters of its trace id are not below it; None: ask ``root``.
     threshold: bytes | None
     #: A tracestate that a sampled root starts with, ``ot=th:c`` for one.
     state: str | None
@@ -59,9 +59,9 @@ class Decider(Protocol):
 class Template:
     """One operation of one tracer.
 
-    ``threshold``: a root is sampled when the last 14 hex characters of its trace id are not below it; None: ask
-    ``sampler``. ``roots``: identities of new roots, decided so already; None as before. ``plain``: nothing but the
-    parent's flag decides a child, and nothing has to be told of it. ``passing``: make no span, pass the context on.
+    ``roots``: identities of new roots, decided already by the threshold of ``sampling``; None: it has to be asked.
+    ``plain``: nothing but the parent's flag decides a child, and nothing has to be told of it.
+    ``passing``: make no span, pass the context on.
     """
 
     __slots__ = (
@@ -81,7 +81,6 @@ class Template:
         "roots",
         "sampling",
         "sink",
-        "threshold",
         "tombstone",
     )
 
@@ -107,7 +106,6 @@ class Template:
         self.relation: Relation = relation
         self.passing = passing
         self.sampling = sampling
-        self.threshold = sampling.threshold
         self.roots = None if sampling.threshold is None else identity.roots_for(sampling.threshold)
         self.root_state = sampling.state
         self.plain = not passing and pipeline.spend is None and sampling.follows and relation == "parent"

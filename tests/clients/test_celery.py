@@ -626,9 +626,9 @@ def test_so_does_one_whose_broker_is_not_there(spans: Spans, broker: str) -> Non
     assert send.attributes["error.type"] == "kombu.exceptions.OperationalError"
 
 
-def test_an_interrupt_after_the_publish_returned_loses_no_span(app: Celery, spans: Spans, interrupt: Any) -> None:
+def test_an_interrupt_after_the_publish_returned_loses_no_span(app: Celery, spans: Spans, interrupt_end: Any) -> None:
     """Beat's handler of SIGTERM raises SystemExit wherever it arrives."""
-    interrupt(TaskSend, "end")
+    interrupt_end(TaskSend)
     with pytest.raises(KeyboardInterrupt):
         app.send_task("shop.add", queue="nobody-reads-it")
     assert [span.attributes["error.type"] for span in _sends(spans)] == ["KeyboardInterrupt"]

@@ -443,10 +443,10 @@ def test_an_interrupt_while_the_headers_are_read_is_one(
 
 
 def test_an_interrupt_after_a_produce_without_report_loses_no_span(
-    configuration: dict[str, Any], topic: str, spans: Spans, interrupt: Any
+    configuration: dict[str, Any], topic: str, spans: Spans, interrupt_end: Any
 ) -> None:
     producer = mqtrace.wrap(Producer)({**configuration, "delivery.report.only.error": True})
-    interrupt(SendSpan, "end")
+    interrupt_end(SendSpan)
     with pytest.raises(KeyboardInterrupt):
         producer.produce(topic, b"1")
     assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]

@@ -71,8 +71,8 @@ def test_what_a_handler_raises_is_recorded_and_goes_on(message: Make, spans: Spa
     assert mqtrace.current_span().trace_id == "0" * 32
 
 
-def test_an_interrupt_after_the_handler_returned_loses_no_span(message: Make, spans: Spans, interrupt: Any) -> None:
-    interrupt(ProcessSpan, "end")
+def test_an_interrupt_after_the_handler_returned_loses_no_span(message: Make, spans: Spans, interrupt_end: Any) -> None:
+    interrupt_end(ProcessSpan)
     with pytest.raises(KeyboardInterrupt):
         mqtrace.consumer(len)(message(headers=HEADERS))
     assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]

@@ -327,10 +327,10 @@ def test_what_a_callback_raises_is_recorded_and_goes_on(
 
 
 def test_an_interrupt_after_the_callback_returned_loses_no_span(
-    connection: Any, producer: Any, queue: Any, spans: Spans, interrupt: Any
+    connection: Any, producer: Any, queue: Any, spans: Spans, interrupt_end: Any
 ) -> None:
     publish(producer, queue)
-    interrupt(KombuSpan, "end")
+    interrupt_end(KombuSpan)
     with pytest.raises(KeyboardInterrupt):
         consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[lambda body, message: None])))
     assert [span.attributes.get("error.type") for span in spans] == [None, "KeyboardInterrupt"]
@@ -338,9 +338,9 @@ def test_an_interrupt_after_the_callback_returned_loses_no_span(
 
 
 def test_an_interrupt_after_the_publish_returned_loses_no_span(
-    producer: Any, queue: Any, spans: Spans, interrupt: Any
+    producer: Any, queue: Any, spans: Spans, interrupt_end: Any
 ) -> None:
-    interrupt(SendSpan, "end")
+    interrupt_end(SendSpan)
     with pytest.raises(KeyboardInterrupt):
         publish(producer, queue)
     assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]

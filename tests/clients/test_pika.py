@@ -430,18 +430,18 @@ def test_what_a_callback_raises_is_recorded_and_goes_on(
 
 @pytest.mark.parametrize("auto_ack", [True, False])
 def test_an_interrupt_after_the_callback_returned_loses_no_span(
-    raw: Channel, channel: Any, spans: Spans, interrupt: Any, auto_ack: bool
+    raw: Channel, channel: Any, spans: Spans, interrupt_end: Any, auto_ack: bool
 ) -> None:
     channel.basic_consume("orders", lambda *_: None, auto_ack=auto_ack)
-    interrupt(DeliverySpan, "end")
+    interrupt_end(DeliverySpan)
     with pytest.raises(KeyboardInterrupt):
         raw.deliver("orders")
     assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]
     assert mqtrace.current_span().trace_id == "0" * 32
 
 
-def test_an_interrupt_after_the_publish_returned_loses_no_span(channel: Any, spans: Spans, interrupt: Any) -> None:
-    interrupt(SendSpan, "end")
+def test_an_interrupt_after_the_publish_returned_loses_no_span(channel: Any, spans: Spans, interrupt_end: Any) -> None:
+    interrupt_end(SendSpan)
     with pytest.raises(KeyboardInterrupt):
         channel.basic_publish("", "orders", b"1")
     assert [span.attributes["error.type"] for span in spans] == ["KeyboardInterrupt"]

@@ -23,7 +23,7 @@ from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
 from mqtrace.core import EMPTY, Context, NoopSpan, Template, current, is_canonical, start_send
-from mqtrace.messaging import Operation, carry
+from mqtrace.messaging import Operation, carry, end
 
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend, note
 from .tasks import Tasks, for_app
@@ -77,9 +77,8 @@ def hook() -> None:
             _reset_sending(token)
             # where the signal was sent, what there is to tell has been decided
             span = publish.span if publish.told else _never_made(self, args, kwargs)
-            if span is not None and not span.ended:
-                span.fail(error)
-                span.end()
+            if span is not None:
+                end(span, error)
             raise
         _reset_sending(token)
         return result

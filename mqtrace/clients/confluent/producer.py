@@ -16,7 +16,7 @@ import confluent_kafka
 from mqtrace.carriers import KafkaHeaders
 from mqtrace.clients.proxy import Proxy, is_the_users
 from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, start_send
-from mqtrace.messaging import Facts, Operation, carry
+from mqtrace.messaging import Facts, Operation, carry, end
 from mqtrace.tracer import SpanTracer
 
 from . import batches
@@ -270,9 +270,8 @@ class TracedProducer(Proxy):
 def refused(span: SendSpan | None, error: BaseException, headers: Headers) -> None:
     """End the span of a message that the client did not take; an interrupt that it lost on the way is raised."""
     lost = interruption(error, headers)
-    if span is not None and not span.ended:
-        span.fail(error if lost is None else lost)
-        span.end()
+    if span is not None:
+        end(span, error if lost is None else lost)
     if lost is not None:
         raise lost from None
 

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from mqtrace.clients.amqp import CONVERSATION, MESSAGE_ID, RABBITMQ, ROUTING_KEY, destination, with_context
 from mqtrace.clients.proxy import Proxy
 from mqtrace.core import SendSpan, Template, start_send
-from mqtrace.messaging import Operation
+from mqtrace.messaging import Operation, end
 from mqtrace.tracer import SpanTracer
 
 from .facts import UNKNOWN, Broker, broker_of_connection
@@ -94,11 +94,9 @@ class _Sending(Proxy):
                 self._failed_over(producer, span)
             span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
-            if not span.ended:
-                if connection is not None and connection.hostname is not self._hostname:
-                    self._failed_over(producer, span)
-                span.fail(error)
-                span.end()
+            if connection is not None and connection.hostname is not self._hostname:
+                self._failed_over(producer, span)
+            end(span, error)
             raise
         return result
 

@@ -23,7 +23,7 @@ from mqtrace.clients.amqp import (
 )
 from mqtrace.clients.proxy import Proxy
 from mqtrace.core import BatchSpan, NoopSpan, SendSpan, Span, Template, current, start, start_send
-from mqtrace.messaging import Facts, Operation
+from mqtrace.messaging import Facts, Operation, end
 from mqtrace.tracer import SpanTracer
 
 from .confirms import Confirms
@@ -117,13 +117,11 @@ class TracedChannel(Proxy):
             result = self._publish(exchange, routing_key, body, properties, mandatory)
             if self._confirms is None:
                 span.end()  # within: a signal's handler may raise before this has begun
+            else:
+                self._confirms.sent(span)
         except BaseException as error:
-            if not span.ended:
-                span.fail(error)
-                span.end()
+            end(span, error)
             raise
-        if self._confirms is not None:
-            self._confirms.sent(span)
         return result
 
     def _template(self, exchange: Any, routing_key: Any) -> Template:
