@@ -1,9 +1,11 @@
-"""For the tests of those who use mqtrace: recorded spans, a clock that stands still, the carriers' contract."""
+"""For the tests of those who use mqtrace: recorded spans, a clock that stands still, the contracts of carriers
+and clients."""
 
 from __future__ import annotations
 
 from .carrier_contract import CarrierContract
+from .client_contract import ClientContract
 from .clock import FakeClock
 from .recording import Spans, record
 
-__all__ = ["CarrierContract", "FakeClock", "Spans", "record"]
+__all__ = ["CarrierContract", "ClientContract", "FakeClock", "Spans", "record"]
