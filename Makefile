@@ -10,9 +10,9 @@ PYTEST ?= $(BIN)/pytest
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.made
 # An environment that was made for an older pyproject.toml is brought up to date; otherwise nothing is installed.
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL = $(BIN)/python .ci/install.py
 
-.PHONY: help test demo bench lint format clean
+.PHONY: help test demo bench w3c lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint    ruff, mypy, pyright, import rules'
 	@echo 'make format  let ruff format the code'
 	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry'
+	@echo 'make w3c     the W3C'\''s suite for Trace Context, from the checkout that W3C_TRACE_CONTEXT names'
 	@echo 'make clean   remove the environment and what was built'
 
 test: $(STAMPS)/test
@@ -31,6 +32,9 @@ demo: $(STAMPS)/demo
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m bench $(ARGS)
+
+w3c: $(STAMPS)/w3c
+	$(BIN)/python -m tests.w3c $(ARGS)
 
 lint: $(STAMPS)/test
 	$(BIN)/ruff check .
@@ -47,7 +51,7 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(STAMPS)/%: pyproject.toml | $(STAMPS)/venv
-	$(INSTALL) --editable '.[$*]'
+	@$(INSTALL) $*
 	@touch $@
 
 $(STAMPS)/venv:
@@ -58,6 +62,7 @@ $(STAMPS)/venv:
 	if [ -z "$$found" ]; then \
 	  echo 'No Python >= 3.11 was found ($(if $(PYTHON),$(PYTHON),python3)): install one, or say PYTHON=/path/to/python.' >&2; exit 1; \
 	fi; \
+	echo "Making an environment in $(VENV) with $$found: some ten seconds."; \
 	test -x $(BIN)/python || "$$found" -m venv $(VENV); \
-	$(INSTALL) --upgrade pip; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip; \
 	mkdir -p $(STAMPS); touch $@
