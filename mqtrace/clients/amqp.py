@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from mqtrace import send_time
+from mqtrace.brokers import RABBITMQ
 from mqtrace.carriers import AmqpTable
 from mqtrace.core import (
     EMPTY,
@@ -57,8 +58,6 @@ __all__ = [
     "with_context",
 ]
 
-#: `messaging.system` of RabbitMQ, and of whatever else speaks AMQP 0-9-1.
-RABBITMQ: Final = "rabbitmq"
 ROUTING_KEY: Final = "messaging.rabbitmq.destination.routing_key"
 DELIVERY_TAG: Final = "messaging.rabbitmq.message.delivery_tag"
 MESSAGE_ID: Final = "messaging.message.id"

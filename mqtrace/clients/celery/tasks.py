@@ -12,22 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mqtrace.clients.amqp import RABBITMQ, ROUTING_KEY, destination
+from mqtrace.brokers import RABBITMQ, endpoint_of, system_of
+from mqtrace.clients.amqp import ROUTING_KEY, destination
 from mqtrace.core import Attribute, Kind, Template
 from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer
 
 __all__ = ["Tasks", "for_app", "for_task", "forget", "instrumented", "use"]
 
-# kombu's names of transports that OpenTelemetry's list of messaging systems has under another one.
-_SYSTEMS: Final = {
-    "amqp": RABBITMQ,
-    "sqs": "aws_sqs",
-    "gcpubsub": "gcp_pubsub",
-    "azureservicebus": "servicebus",
-}
-# Transports without a server have no address.
-_LOCAL: Final = frozenset(("memory", "filesystem"))
 _KEPT: Final = 2048
 
 
@@ -172,15 +164,8 @@ def instrumented() -> list[Tasks]:
 def _broker(app: Any, *, write: bool) -> tuple[str, Facts]:
     """``messaging.system`` and the address, as configured."""
     connection = (app.connection_for_write if write else app.connection_for_read)()
-    transport = connection.get_transport_cls()
-    name = str(getattr(transport, "driver_type", "N/A")).lower()
-    if name == "n/a":
-        name = str(connection.transport_cls).lower()
-    system = _SYSTEMS.get(name, name)
-    if system in _LOCAL:
-        return system, Facts()
-    port = connection.port or getattr(transport, "default_port", None)
-    return system, Facts(address=connection.hostname or None, port=port if isinstance(port, int) else None)
+    address, port = endpoint_of(connection)
+    return system_of(connection), Facts(address=address, port=port)
 
 
 def _queue(app: Any, exchange: str, routing_key: str) -> str:

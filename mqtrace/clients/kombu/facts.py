@@ -9,23 +9,12 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from mqtrace.clients.amqp import RABBITMQ
+from mqtrace.brokers import LOCAL, endpoint_of, system_of
 from mqtrace.messaging import NOTHING_KNOWN, Facts
 
 from .rejects import note_rejects
 
 __all__ = ["UNKNOWN", "Broker", "broker_of_channel", "broker_of_connection"]
-
-# driver_type -> `messaging.system` (semantic conventions 1.44), where the two differ
-_SYSTEMS: Final = {
-    "amqp": RABBITMQ,
-    "sqs": "aws_sqs",
-    "SQS": "aws_sqs",
-    "azureservicebus": "servicebus",
-    "gcpubsub": "gcp_pubsub",
-}
-# These have no host: what the connection says there is a default.
-_LOCAL: Final = frozenset({"memory", "filesystem"})
 
 
 class Broker(NamedTuple):
@@ -43,17 +32,11 @@ UNKNOWN: Final = Broker("kombu", NOTHING_KNOWN, "")
 def broker_of_connection(connection: Any) -> Broker:
     """The broker of a kombu.Connection; UNKNOWN where it does not say."""
     try:
-        transport = connection.transport
-        driver = str(transport.driver_type)
-        system = _SYSTEMS.get(driver, driver)
-        if system in _LOCAL:
+        system = system_of(connection)
+        if system in LOCAL:
             return Broker(system, NOTHING_KNOWN, system)
-        host = connection.hostname if isinstance(connection.hostname, str) else None
-        port = connection.port or getattr(transport, "default_port", None)
-        if host is not None and "://" in host:  # a transport whose URL is its own business
-            host, port = None, None
-        facts = Facts(address=host or None, port=port if isinstance(port, int) else None)
-        return Broker(system, facts, f"{system}:{facts.address}:{facts.port}")
+        address, port = endpoint_of(connection)
+        return Broker(system, Facts(address=address, port=port), f"{system}:{address}:{port}")
     except Exception:  # noqa: BLE001  # a transport of somebody's own may lack anything
         return UNKNOWN
 

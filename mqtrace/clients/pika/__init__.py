@@ -9,6 +9,7 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships no types
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
+from mqtrace.brokers import endpoint_in_parts
 from mqtrace.clients.proxy import Proxy
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import Facts, MessageAdapter, register_part
@@ -49,11 +50,9 @@ def _facts(channel: Any) -> Facts:
     # A BlockingConnection keeps what it wraps to itself, and its parameters are shown nowhere else. Without them the
     # address is left out.
     parameters = getattr(connection, "params", None) or getattr(getattr(connection, "_impl", None), "params", None)
-    address, port = getattr(parameters, "host", None), getattr(parameters, "port", None)
-    return Facts(
-        address=address if isinstance(address, str) else None,
-        port=port if isinstance(port, int) else None,
-    )
+    said = [getattr(parameters, name, None) for name in ("host", "port", "virtual_host")]
+    address, port = endpoint_in_parts(*said)
+    return Facts(address=address, port=port)
 
 
 _classes: dict[type, type] = {}

@@ -1,0 +1,169 @@
+"""Where a broker is, read from its URL: a host or the path of a socket, and a port. Never who logs in there, nor how.
+
+A broker's URL holds a user and a password, and users write them as they come: with ``@``, ``/``, ``?``, ``#`` or ``;``
+in them, not percent-encoded. So what cannot be told from a part of them is left out: a span without an address is worth
+more than one with a secret. That is
+
+- whatever stands before the last ``@`` of the authority (RFC 3986, section 3.2),
+- the whole address where an ``@`` stands after the authority, because what ends it may be within a password,
+- an address that is no host name, no IP address and no absolute path, or whose port is no number.
+
+No client library is imported here: kombu's ``Connection`` is read by its attributes, for kombu and for Celery.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+__all__ = ["LOCAL", "NOWHERE", "RABBITMQ", "Endpoint", "endpoint", "endpoint_in_parts", "endpoint_of", "system_of"]
+
+#: `messaging.system` of RabbitMQ, and of whatever else speaks AMQP 0-9-1.
+RABBITMQ: Final = "rabbitmq"
+#: Systems without a server: what a connection says of a host there is a default.
+LOCAL: Final = frozenset({"memory", "filesystem"})
+
+# kombu's driver_type -> `messaging.system` (semantic conventions 1.44), where the two differ
+_SYSTEMS: Final = {
+    "amqp": RABBITMQ,
+    "sqs": "aws_sqs",
+    "azureservicebus": "servicebus",
+    "gcpubsub": "gcp_pubsub",
+}
+# Their URLs name a project or an account, not a host.
+_HOSTLESS: Final = frozenset({"gcpubsub"})
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# azurestoragequeues://credential@https://account.queue.core.windows.net
+_NESTED: Final = re.compile(r"[^/?#]*@(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_AUTHORITY: Final = re.compile(r"[^/?#]*")
+_SOCKETS: Final = frozenset({"socket", "unix"})
+# A name of the DNS, of whatever script (RFC 1035, section 2.3.4: at most 255 octets), or of a container.
+_HOST: Final = re.compile(r"[\w.-]{1,255}")
+_PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
+_PATH: Final = re.compile(r"/[^@?\s]{0,254}")
+
+
+class Endpoint(NamedTuple):
+    """`server.address` and `server.port`; None for what is not known."""
+
+    address: str | None
+    port: int | None
+
+
+#: Of a URL that does not say where its broker is, or not so that it could be told from a secret.
+NOWHERE: Final = Endpoint(None, None)
+
+
+def endpoint(url: object) -> Endpoint:
+    """Where the broker of this URL is.
+
+    ``url``: a URL of any scheme, a host, ``host:port`` or an absolute path; several in a sequence, or in one text with
+    ``;`` between URLs or ``,`` between hosts, of which the first counts.
+    """
+    alternates: Sequence[object] = url.split(";") if isinstance(url, str) else url if isinstance(url, Sequence) else ()
+    if not alternates or _are_one(alternates):
+        return NOWHERE
+    first = alternates[0]
+    if not isinstance(first, str):
+        return NOWHERE
+    return _of_one(first.strip()) if isinstance(url, str) else endpoint(first)
+
+
+def _are_one(alternates: Sequence[object]) -> bool:
+    """Whether several URLs may be one in whose password there is a ``;``."""
+    further = [str(one) for one in alternates[1:]]
+    return any("@" in one and ("://" not in one or "@" not in str(alternates[0])) for one in further)
+
+
+def _of_one(url: str) -> Endpoint:
+    scheme, rest = "", url
+    while found := _SCHEME.match(rest):
+        scheme, rest = found[1].lower(), rest[found.end() :]
+        if scheme in _HOSTLESS:
+            return NOWHERE
+        if nested := _NESTED.match(rest):
+            rest = rest[nested.end() :]
+    if not scheme and rest.startswith("/"):
+        return _path(rest)
+    authority = _AUTHORITY.match(rest)[0]  # type: ignore[index]  # it matches the empty text too
+    beyond = rest[len(authority) :]
+    if "@" in beyond:
+        return NOWHERE
+    if scheme.rpartition("+")[2] in _SOCKETS:
+        return _path(beyond.partition("?")[0])
+    return _host_and_port(authority.rpartition("@")[2].partition(",")[0])
+
+
+def _path(text: str) -> Endpoint:
+    return Endpoint(text, None) if _PATH.fullmatch(text) else NOWHERE
+
+
+def _host_and_port(text: str) -> Endpoint:
+    if _is_ip(text):  # of version 6 without brackets, as kombu has it
+        return Endpoint(text, None)
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+        if not text.endswith(f"]{rest}") or colon not in ("", ":") or not _is_ip(host):
+            return NOWHERE
+    else:
+        host, _, port = text.partition(":")
+        if not _HOST.fullmatch(host):
+            return NOWHERE
+    if not port:
+        return Endpoint(host, None)
+    number = int(port) if _PORT.fullmatch(port) else 0
+    return Endpoint(host, number) if 0 < number < 65536 else NOWHERE
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def endpoint_in_parts(host: object, port: object, virtual_host: object) -> Endpoint:
+    """Where the broker is of a URL that a client has taken apart.
+
+    A password with a ``/`` in it that was not encoded leaves the user as the host, and an ``@`` in the virtual host.
+    """
+    if "@" in str(virtual_host or ""):
+        return NOWHERE
+    address, own = endpoint(host)
+    if address is None or address.startswith("/"):
+        return Endpoint(address, None)
+    port = port or own
+    return Endpoint(address, port if isinstance(port, int) and port > 0 else None)
+
+
+# ---------------------------------------------------------------------- what a kombu.Connection says
+
+
+def system_of(connection: Any) -> str:
+    """`messaging.system` of a kombu.Connection. Raises what kombu does where there is no such transport."""
+    name = str(getattr(connection.get_transport_cls(), "driver_type", "N/A")).lower()
+    if name == "n/a":
+        name = str(connection.transport_cls).lower()
+    return _SYSTEMS.get(name, name)
+
+
+def endpoint_of(connection: Any) -> Endpoint:
+    """Where the broker of a kombu.Connection is, before it has connected, after a failover the alternate.
+
+    Raises what kombu does where there is no such transport.
+    """
+    if system_of(connection) in LOCAL:
+        return NOWHERE
+    alternates = getattr(connection, "alt", None) or ()
+    if _are_one(alternates):
+        return NOWHERE
+    address, port = endpoint_in_parts(connection.hostname, connection.port, connection.virtual_host)
+    default = getattr(connection.get_transport_cls(), "default_port", None)
+    if address is not None and not address.startswith("/") and port is None and isinstance(default, int):
+        port = default or None
+    return Endpoint(address, port)
