@@ -201,14 +201,17 @@ def _exporter(exporter: object, environment: _Environment) -> Any:
             return export.from_url(exporter)
         if inspect.iscoroutinefunction(getattr(exporter, "export", None)):
             raise ConfigurationError(
-                f"exporter={exporter!r} has a coroutine for export(), which nobody would await: write def export(spans)"
+                f"exporter, a {type(exporter).__name__}, has a coroutine for export(), which nobody would await: "
+                "write def export(spans)"
             )
         takes = callable(getattr(exporter, "export", None)) or callable(getattr(exporter, "submit", None))
         if takes and callable(getattr(exporter, "shutdown", None)) and not isinstance(exporter, type):
             return exporter
+        kind = f"the class {exporter.__name__}" if isinstance(exporter, type) else f"of type {type(exporter).__name__}"
         raise ConfigurationError(
-            f"exporter={exporter!r} is no exporter: write a URL such as 'kafka://localhost:9092/otlp_spans', "
-            "or give an object with export(spans) and shutdown(timeout)"
+            # its repr may hold a URL, and so a password
+            f"exporter is {kind}, which is not an exporter: write a URL such as 'kafka://localhost:9092/otlp_spans', "
+            "or pass an object with export(spans) and shutdown(timeout)"
         )
     url = environment.text("MQTRACE_EXPORTER")
     if url is None:

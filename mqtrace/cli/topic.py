@@ -9,16 +9,17 @@ import time
 import uuid
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 import confluent_kafka
+
+from mqtrace.errors import ConfigurationError
+from mqtrace.export import kafka_url
+from mqtrace.urls import Url, hide
 
 from .trouble import CommandError
 
 __all__ = ["SpanTopic", "Target", "parse"]
 
-DEFAULT_TOPIC: Final = "otlp_spans"
-_EXAMPLE: Final = "kafka://localhost:9092/otlp_spans"
 # Partitions may be added to a topic, and a topic may not exist yet: seconds between two looks.
 _LOOK: Final = 5.0
 _AT_MOST: Final = 500
@@ -32,32 +33,27 @@ class Target(NamedTuple):
     settings: Mapping[str, str]
 
 
-def parse(url: str) -> Target:
+def parse(text: str) -> Target:
     """``kafka://host:port[,host:port]/[topic][?option=value]``, the URL that an exporter takes.
 
     An option with a dot in it is librdkafka's; the exporter's own say nothing to a reader. Raises CommandError.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "kafka" or not parts.netloc:
-        raise CommandError(f"{url!r} is no address of a topic: write {_EXAMPLE}")
-    if "@" in parts.netloc:
-        raise CommandError(
-            "the address of the topic has a user in it: "
-            "write kafka://host:port/topic?security.protocol=SASL_SSL&sasl.username=..."
-        )
-    servers = [server if ":" in server else f"{server}:9092" for server in parts.netloc.split(",") if server]
-    topic = unquote(parts.path.strip("/")) or DEFAULT_TOPIC
-    if not servers or "/" in topic:
-        raise CommandError(f"{url!r} is no address of a topic: write {_EXAMPLE}")
-    pairs = (option.partition("=") for option in parts.query.split("&"))
-    options = {unquote(key): unquote(value) for key, _, value in pairs if "." in key}
-    return Target(",".join(servers), topic, options)
+    try:
+        url = Url(text, example=kafka_url.EXAMPLE)
+        if url.scheme != "kafka":
+            raise url.error(f"it is not the address of a topic: write {kafka_url.EXAMPLE}")
+        target = kafka_url.parse(url)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
+    return Target(target.servers, target.topic, target.options)
 
 
 class SpanTopic:
-    """Reads the messages of a topic. Raises CommandError where no broker answers, or a setting is wrong."""
+    """Reads the messages of a topic. Raises CommandError where no broker answers within ``timeout`` seconds, or a
+    setting is wrong.
+    """
 
-    def __init__(self, target: Target, *, from_beginning: bool) -> None:
+    def __init__(self, target: Target, *, from_beginning: bool, timeout: float = 5.0) -> None:
         self._target = target
         self._from_beginning = from_beginning
         self._known: set[int] = set()
@@ -76,20 +72,22 @@ class SpanTopic:
         try:
             self._consumer = confluent_kafka.Consumer(settings)
         except confluent_kafka.KafkaException as error:
-            raise CommandError(f"the client refuses its settings: {error.args[0].str()}") from error
-        self._look(first=True)
+            refusal = hide(str(error.args[0].str()), [*target.settings, *target.settings.values()])
+            # from None: its own words quote the settings
+            raise CommandError(f"the client refuses its settings: {refusal}") from None
+        self._look(first=True, timeout=timeout)
 
     @property
     def exists(self) -> bool:
         """Whether the topic was there when it was last looked for."""
         return bool(self._known)
 
-    def _look(self, *, first: bool = False) -> None:
+    def _look(self, *, first: bool = False, timeout: float = 1.0) -> None:
         """Assign the partitions that are new; those that were not there at the first look from their start."""
         self._looked = time.monotonic()
         target = self._target
         try:
-            found = self._consumer.list_topics(target.topic, timeout=5 if first else 1).topics.get(target.topic)
+            found = self._consumer.list_topics(target.topic, timeout=timeout).topics.get(target.topic)
         except confluent_kafka.KafkaException as error:
             if first:
                 self._consumer.close()

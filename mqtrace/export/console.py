@@ -9,7 +9,7 @@ from typing import TextIO
 from mqtrace.core import Span
 
 from .protocol import Exported
-from .sparing import SparingEncoder
+from .safe_encoder import SafeEncoder
 
 __all__ = ["ConsoleExporter"]
 
@@ -19,7 +19,7 @@ class ConsoleExporter:
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out
-        self._encode = SparingEncoder(_lines)
+        self._encode = SafeEncoder(_lines)
 
     def export(self, spans: Sequence[Span]) -> Exported:
         """Write them, characters that the stream's encoding lacks with a backslash."""

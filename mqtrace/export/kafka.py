@@ -17,7 +17,7 @@ import ctypes
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 # Not from confluent_kafka, where an application may have put a traced Producer.
@@ -25,44 +25,45 @@ from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
 from mqtrace.core import Span
 from mqtrace.errors import ConfigurationError
+from mqtrace.urls import hide
 
-from . import otlp, otlp_json, zipkin
+from . import encodings
+from .limited_log import LimitedLog
 from .protocol import Settle
+from .safe_encoder import SafeEncoder
 from .shipment import Message, Shipment
-from .sparing import SparingEncoder
 
-__all__ = ["ENCODINGS", "KafkaExporter"]
+__all__ = ["KafkaExporter"]
 
 log = logging.getLogger("mqtrace.export.kafka")
-
-ENCODINGS: Final[Mapping[str, Callable[[Sequence[Span]], bytes]]] = {
-    "otlp_proto": otlp.encode,
-    "otlp_json": otlp_json.encode,
-    "zipkin_json": zipkin.encode,
-}
 
 _TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
 _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _UNKNOWN_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 # Below this librdkafka refuses a message.timeout.ms next to its linger: seconds.
 _LEAST_TIMEOUT: Final = 1.0
-# The same trouble is said once in this many seconds.
-_COMPLAIN: Final = 60.0
 _NO_LIMIT: Final = 1 << 40
 _DEFAULTS: Final = {"client.id": "mqtrace", "linger.ms": "20", "log.connection.close": "false"}
 
 
 class _ToDebug:
-    """Takes librdkafka's log, which else goes to standard error: what matters of it comes as an error or a report."""
+    """Takes librdkafka's log, which else goes to standard error: what matters of it comes as an error or a report.
+
+    With ``debug=conf`` librdkafka logs its whole configuration, so ``secrets`` are taken out.
+    """
+
+    def __init__(self, secrets: Collection[str] = ()) -> None:
+        self._secrets = secrets
 
     def log(self, level: int, message: str, *arguments: object) -> None:
-        log.debug(message, *arguments)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s", hide(message % arguments if arguments else message, self._secrets))
 
 
 class KafkaExporter:
     """Sends spans to ``topic`` of the brokers at ``servers`` (``host:port``, separated by commas).
 
-    ``encoding``: one of :data:`ENCODINGS`. ``partition_by_trace``: the spans of one trace a message, its key the 32
+    ``encoding``: one of encodings.py. ``partition_by_trace``: the spans of one trace a message, its key the 32
     lowercase hex characters of the trace id. ``options``: librdkafka's, over our defaults. ConfigurationError for an
     encoding or an option that cannot be; brokers that cannot be reached are no error here.
     """
@@ -76,12 +77,10 @@ class KafkaExporter:
         partition_by_trace: bool = False,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        if encoding not in ENCODINGS:
-            raise ConfigurationError(f"encoding={encoding!r} is unknown: write {', '.join(ENCODINGS)}")
         self.servers = servers
         self.topic = topic
         self.export_timeout = 30.0
-        self._encode = SparingEncoder(ENCODINGS[encoding])
+        self._encode = SafeEncoder(encodings.named(encoding).encode)
         self._by_trace = partition_by_trace
         self._options = dict(options or {})
         #: The last one takes messages; the ones before still owe reports.
@@ -91,7 +90,7 @@ class KafkaExporter:
         #: Payloads above this were refused.
         self._limit = _NO_LIMIT
         self._closed = False
-        self._complained: dict[object, float] = {}
+        self._log = LimitedLog(log)
         self._compression = _check(self._options)
 
     # ------------------------------------------------------------------ the worker's calls
@@ -100,9 +99,11 @@ class KafkaExporter:
         """Hand a batch to librdkafka."""
         if self._closed:
             raise RuntimeError("the exporter is shut down")
-        if not self._producers:
-            self._producers.append(self._build())
         shipment = Shipment(settle)
+        if not self._has_producer():
+            shipment.lose("export_failed", len(spans))
+            shipment.one_done()
+            return
         deadline = time.monotonic() + self.export_timeout
         if self._by_trace:
             traces: dict[bytes, list[Span]] = {}
@@ -149,7 +150,7 @@ class KafkaExporter:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(producer))
         self._producers = []
         self._waiting = deque()
-        self._complained = {}
+        self._log = LimitedLog(log)
 
     # ------------------------------------------------------------------ a message
 
@@ -198,7 +199,7 @@ class KafkaExporter:
         elif error.code() == _TOO_LARGE and not message.alone and not self._closed:
             if not self._alone:
                 self._alone = True
-                self._producers.append(self._build())
+                self._add_producer()
             self._produce(message)
         else:
             self._failed(message, error)
@@ -216,7 +217,7 @@ class KafkaExporter:
             self._lost(message, "shutdown")
         else:
             advice = "; create the topic, or let the broker create topics" if code in _UNKNOWN_TOPIC else ""
-            self._complain(code, f"spans did not arrive on topic {self.topic}: {error.str()}{advice}")
+            self._log.warning(code, f"spans did not arrive on topic {self.topic}: {self._text_of(error)}{advice}")
             self._lost(message, "export_failed")
 
     def _lost(self, message: Message, reason: str) -> None:
@@ -224,6 +225,19 @@ class KafkaExporter:
         message.shipment.one_done()
 
     # ------------------------------------------------------------------ librdkafka
+
+    def _has_producer(self) -> bool:
+        return bool(self._producers) or self._add_producer()
+
+    def _add_producer(self) -> bool:
+        """Have another producer take the messages from here on. False: there cannot be one now, which is logged."""
+        try:
+            self._producers.append(self._build())
+        except KafkaException as error:  # a certificate's file that is not there any more, for one
+            text = self._text_of(error.args[0])
+            self._log.warning("build", f"spans are lost, librdkafka cannot begin: {text}")
+            return False
+        return True
 
     def _build(self) -> Producer:
         timeout = round(max(_LEAST_TIMEOUT, self.export_timeout) * 1000)
@@ -235,7 +249,7 @@ class KafkaExporter:
                 **self._options,
                 **({"batch.num.messages": "1"} if self._alone else {}),
                 "bootstrap.servers": self.servers,
-                "logger": _ToDebug(),
+                "logger": _ToDebug(self._options.values()),
                 "error_cb": self._error,
             }
         )
@@ -243,33 +257,43 @@ class KafkaExporter:
     def _error(self, error: Any) -> None:
         """What librdkafka says of the brokers as a whole; it goes on trying."""
         if error.code() == KafkaError._TRANSPORT:  # one connection, an idle one that the broker closed for example
-            log.debug("%s", error.str())
+            log.debug("%s", self._text_of(error))
         else:
-            self._complain(error.code(), f"spans wait for the brokers at {self.servers}: {error.str()}")
+            self._log.warning(error.code(), f"spans wait for the brokers at {self.servers}: {self._text_of(error)}")
 
-    def _complain(self, what: object, sentence: str) -> None:
-        now = time.monotonic()
-        if now >= self._complained.get(what, 0.0):
-            self._complained[what] = now + _COMPLAIN
-            log.warning("%s", sentence)
+    def _text_of(self, error: Any) -> str:
+        """librdkafka's own words, without what the options say."""
+        return hide(str(error.str()), self._options.values())
 
 
 def _check(options: Mapping[str, str]) -> str:
-    """Have librdkafka read the options, without an address to connect to. Gives the compression to use by default."""
-    compression, problem = "zstd", _refusal({"compression.type": "zstd"})
-    if problem is not None:  # this build of librdkafka came without it
+    """Have librdkafka read the options, without an address to connect to. Returns the compression to use by default."""
+    compression = "zstd"
+    if _refusal({"compression.type": compression}) is not None:  # this build of librdkafka came without it
         compression = "lz4"
-    problem = _refusal({**options})
-    if problem is not None:
-        raise ConfigurationError(
-            f"librdkafka refuses the exporter's options: {problem}: write options of its CONFIGURATION.md"
-        )
+    if _refusal(options) is not None:
+        # not in an except block: the error must not hold librdkafka's, which quotes the options
+        raise ConfigurationError(f"{_first_refused(options)}: write options of librdkafka's CONFIGURATION.md")
     return compression
 
 
+def _first_refused(options: Mapping[str, str]) -> str:
+    """What is wrong with the options, without their names and values, which may be parts of a password."""
+    for position, (name, value) in enumerate(options.items(), 1):
+        refusal = _refusal({name: value})
+        if refusal is not None:
+            what = "is unknown to it"
+            if not refusal.startswith("No such configuration property"):
+                what = "has a value that it does not take"
+            return f"librdkafka refuses the exporter's options: number {position} of them {what}"
+    whole = hide(_refusal(options) or "", [*options, *options.values()])
+    return f"librdkafka refuses the exporter's options taken together: {whole}"
+
+
 def _refusal(options: Mapping[str, str]) -> str | None:
+    """librdkafka's words, which may quote the options; None where it takes them."""
     try:
-        Producer({**_DEFAULTS, **options, "logger": _ToDebug()})
+        Producer({**_DEFAULTS, **options, "logger": _ToDebug(options.values())})
     except KafkaException as error:
         return str(error.args[0].str()).rstrip(".")
     except (TypeError, ValueError) as error:

@@ -200,10 +200,10 @@ def test_without_from_beginning_only_what_is_new(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("localhost:9092", "is no address of a topic: write kafka://localhost:9092/otlp_spans"),
-        ("amqp://localhost/x", "is no address of a topic: write kafka://localhost:9092/otlp_spans"),
-        ("kafka://", "is no address of a topic: write kafka://localhost:9092/otlp_spans"),
-        ("kafka://me:secret@host/x", "has a user in it"),
+        ("localhost:9092", "is not the address of a topic: write 'kafka://localhost:9092/otlp_spans'"),
+        ("amqp://localhost/x", "is not the address of a topic: write 'kafka://localhost:9092/otlp_spans'"),
+        ("kafka://", "a host is missing: write 'kafka://host:9092/topic'"),
+        ("kafka://me:secret@host/x", "holds a user before"),
         ("kafka://127.0.0.1:1/spans", "no Kafka broker answers at 127.0.0.1:1: start one, or correct the address"),
         ("kafka://127.0.0.1:1/spans?no.such=x", "the client refuses its settings"),
     ],

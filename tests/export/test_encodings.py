@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from mqtrace import core
 from mqtrace.core.encode import SCOPE_NAME
 from mqtrace.core.encode_message import pieces
-from mqtrace.export import otlp, otlp_json, zipkin
+from mqtrace.export import otlp_json, zipkin
 from mqtrace.version import VERSION
 
 _HEX = "0123456789abcdef"
@@ -245,7 +245,7 @@ def _from_json(encoded: bytes) -> trace_pb2.TracesData:
 def test_protobuf_reads_what_was_written(maker_of_this_module: Callable[..., Any], data: Any) -> None:
     makers = [maker_of_this_module(), maker_of_this_module(service="till")]
     spans = [data.draw(spans_of(data.draw(st.sampled_from(makers)))) for _ in range(data.draw(st.integers(1, 4)))]
-    decoded = trace_pb2.TracesData.FromString(otlp.encode(spans))
+    decoded = trace_pb2.TracesData.FromString(core.request(spans))
     assert _canonical(decoded) == _canonical(_expected(spans))
 
 
@@ -255,7 +255,7 @@ def test_protobuf_reads_spans_of_messages(maker_of_this_module: Callable[..., An
     maker = maker_of_this_module()
     spans = [data.draw(messages_of(maker)) for _ in range(data.draw(st.integers(1, 4)))]
     assert None not in map(pieces, spans)
-    decoded = trace_pb2.TracesData.FromString(otlp.encode(spans))
+    decoded = trace_pb2.TracesData.FromString(core.request(spans))
     assert _canonical(decoded) == _canonical(_expected(spans))
 
 
@@ -269,7 +269,7 @@ def test_texts_of_every_length_are_read(maker: Any) -> None:
         span.partition, span.offset, span.own = -1, -1, {"id": "x" * size, "n": 1 << size % 63}
         span.end()
         made.append(span)
-    assert _canonical(trace_pb2.TracesData.FromString(otlp.encode(made))) == _canonical(_expected([*made]))
+    assert _canonical(trace_pb2.TracesData.FromString(core.request(made))) == _canonical(_expected([*made]))
 
 
 @given(st.data())
@@ -296,7 +296,7 @@ def maker_of_this_module(request: pytest.FixtureRequest) -> Any:
 
 
 def test_nothing_encodes_to_nothing() -> None:
-    assert otlp.encode([]) == b""
+    assert core.request([]) == b""
     assert _from_json(otlp_json.encode([])) == trace_pb2.TracesData()
     assert zipkin.encode([]) == b"[]"
 

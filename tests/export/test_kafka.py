@@ -323,3 +323,56 @@ def test_a_forked_child_neither_uses_nor_destroys_the_parents_producer(process: 
         time.sleep(0.01)
     assert done[1] == 0
     assert processor.stats()["spans_in_flight"] == 200
+
+
+# ---------------------------------------------------------------------- what is said
+
+SECRET = "s3cr3tPa55"
+
+
+def test_librdkafkas_words_are_shown_without_the_options(
+    process: Process, maker: Any, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    exporter = KafkaExporter("h:9092", options={"sasl.oauthbearer.config": f"principal={SECRET},x=y"})
+    broker.answer = lambda producer, payload: KafkaError(KafkaError._AUTHENTICATION, f"refused: {SECRET},x=y")
+    processor = process(exporter)
+    maker(processor).end(5)
+    assert not processor.flush(5)
+    configuration = broker.configurations[-1]
+    configuration["error_cb"](KafkaError(KafkaError._TRANSPORT, f"unrecognized config beginning at: ipal={SECRET}"))
+    configuration["error_cb"](KafkaError(KafkaError._AUTHENTICATION, f"login with {SECRET}"))
+    configuration["logger"].log(logging.DEBUG, "CONF: sasl.oauthbearer.config = %s", f"principal={SECRET},x=y")
+    assert "refused: ..." in caplog.text
+    assert "CONF: sasl.oauthbearer.config = ..." in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_librdkafkas_dump_of_its_configuration_shows_no_option(
+    process: Process, maker: Any, dead: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    options = {"debug": "conf,security", "sasl.username": SECRET, "client.rack": SECRET}
+    processor = process(KafkaExporter(dead, options=options))
+    maker(processor).end(5)
+    processor.flush(0.5)
+    processor.shutdown(0.1)
+    assert "client.rack" in caplog.text
+    assert SECRET not in caplog.text + capfd.readouterr().err
+
+
+def test_a_producer_that_cannot_be_built_loses_its_spans_with_a_sentence(
+    process: Process, maker: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = process(KafkaExporter("h:9092", options={"client.id": SECRET}))
+
+    def refuse(configuration: Mapping[str, Any]) -> None:
+        raise KafkaException(KafkaError(KafkaError._INVALID_ARG, f"{configuration['client.id']}: no such file"))
+
+    monkeypatch.setattr("mqtrace.export.kafka.Producer", refuse)
+    maker(processor).end(5)
+    assert not processor.flush(5)
+    assert processor.stats()["spans_dropped"]["export_failed"] == 5
+    (line,) = caplog.records
+    assert "no such file" in line.getMessage()
+    assert SECRET not in caplog.text

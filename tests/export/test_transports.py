@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 from mqtrace import core
+from mqtrace.export import from_url
 from mqtrace.export.batch import BatchProcessor
 from mqtrace.export.console import ConsoleExporter
 from mqtrace.export.discard import DiscardExporter
@@ -53,16 +56,21 @@ def test_two_writers_do_not_mix_their_lines(maker: Any, tmp_path: Path) -> None:
     assert all(json.loads(line) for line in lines)
 
 
-def test_a_file_that_cannot_be_written_is_an_exception_and_later_a_file_again(maker: Any, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_a_sentence_and_later_a_file_again(
+    maker: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     exporter = FileExporter(str(tmp_path / "later" / "spans.jsonl"))
-    with pytest.raises(OSError, match="No such file"):
-        exporter.export(_spans(maker, 1))
+    for _ in range(2):
+        assert exporter.export(_spans(maker, 1)).lost["export_failed"] == 1
+    (line,) = caplog.records
+    assert "No such file" in line.getMessage()
+    assert line.exc_info is None
     (tmp_path / "later").mkdir()
     assert exporter.export(_spans(maker, 1)).spans == 1
 
 
 def test_a_line_that_a_full_disk_cut_short_takes_no_other_along(
-    maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "spans.jsonl"
     exporter = FileExporter(str(path))
@@ -77,12 +85,60 @@ def test_a_line_that_a_full_disk_cut_short_takes_no_other_along(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
-            exporter.export(_spans(maker, 1))
+        assert exporter.export(_spans(maker, 1)).lost["export_failed"] == 1
+    assert "No space left" in caplog.text
     exporter.export(_spans(maker, 1))
     torn, whole = path.read_text().splitlines()
     assert len(torn) == 50
     assert json.loads(whole)
+
+
+def _records(content: bytes) -> list[int]:
+    """The spans of each TracesData in a file of them, as the Collector's file receiver finds them."""
+    counts = []
+    while content:
+        (size,) = struct.unpack(">I", content[:4])
+        assert len(content) >= 4 + size
+        data = trace_pb2.TracesData.FromString(content[4 : 4 + size])
+        counts.append(sum(len(scope.spans) for resource in data.resource_spans for scope in resource.scope_spans))
+        content = content[4 + size :]
+    return counts
+
+
+def test_protobuf_in_a_file_has_its_length_before_it(maker: Any, tmp_path: Path) -> None:
+    path = tmp_path / "spans.bin"
+    exporter = from_url(f"file://{path}?encoding=otlp_proto")
+    sizes = [exporter.export(_spans(maker, count)).size for count in (3, 200)]
+    assert _records(path.read_bytes()) == [3, 200]
+    assert path.stat().st_size == sum(sizes)
+
+
+def test_half_a_protobuf_record_is_taken_back(maker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "spans.bin"
+    exporter = FileExporter(str(path), encoding="otlp_proto")
+    exporter.export(_spans(maker, 3))
+    write = os.write
+    sizes = iter([50, None])
+
+    def full(file: int, data: bytes) -> int:
+        taken = next(sizes)
+        if taken is None:
+            raise OSError(28, "No space left on device")
+        return write(file, data[:taken])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        assert exporter.export(_spans(maker, 4)).spans == 0
+    exporter.export(_spans(maker, 5))
+    assert _records(path.read_bytes()) == [3, 5]
+
+
+def test_zipkins_json_in_a_file_is_a_list_a_line(maker: Any, tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    exporter = from_url(f"file://{path}?encoding=zipkin_json")
+    for count in (3, 2):
+        exporter.export(_spans(maker, count))
+    assert [len(json.loads(line)) for line in path.read_text().splitlines()] == [3, 2]
 
 
 def test_the_console_shows_a_line_a_span(maker: Any) -> None:
@@ -131,7 +187,7 @@ def test_a_batch_of_which_nothing_can_be_encoded_leaves_no_trace(maker: Any, tmp
         span.identity = b"\xff" * 55
     for exporter in (FileExporter(str(path)), ConsoleExporter(out)):
         assert exporter.export(spans) == (0, 0, {"encode_failed": 3})
-    assert (path.read_bytes(), out.getvalue()) == (b"", "")
+    assert (path.exists(), out.getvalue()) == (False, "")
 
 
 def test_the_console_is_standard_error(maker: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from mqtrace.core import Span
 
-__all__ = ["SparingEncoder"]
+from .limited_log import LimitedLog
 
-log = logging.getLogger("mqtrace.export")
+__all__ = ["SafeEncoder"]
 
 Encoded = TypeVar("Encoded", bytes, str)
 
-# The same trouble is said once in this many seconds.
-_COMPLAIN: Final = 60.0
 
-
-class SparingEncoder(Generic[Encoded]):
+class SafeEncoder(Generic[Encoded]):
     """``encode`` is any encoding of several spans as one; it may raise whatever it likes."""
 
     def __init__(self, encode: Callable[[Sequence[Span]], Encoded]) -> None:
         self._encode: Callable[[Sequence[Span]], Encoded] = encode
-        self._complain_at = 0.0
+        self._log = LimitedLog(logging.getLogger("mqtrace.export"))
 
     def __call__(self, spans: Sequence[Span]) -> tuple[Encoded, Sequence[Span]] | None:
         """What was encoded, and which spans that was; None where it is none of them."""
         try:
             return self._encode(spans), spans
         except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along
-            self._complain(error)
+            self._log.warning("encode", f"a span could not be encoded and is dropped: {error!r}")
         good = [span for span in spans if self._can_encode(span)]
         try:
             return (self._encode(good), good) if good else None
@@ -44,9 +40,3 @@ class SparingEncoder(Generic[Encoded]):
         except Exception:  # noqa: BLE001  # as above; the caller counts it
             return False
         return True
-
-    def _complain(self, error: Exception) -> None:
-        now = time.monotonic()
-        if now >= self._complain_at:
-            self._complain_at = now + _COMPLAIN
-            log.warning("a span could not be encoded and is dropped: %r", error)
