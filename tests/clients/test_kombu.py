@@ -265,6 +265,81 @@ def test_rejects_that_no_span_asks_for_are_forgotten(connection: Any, producer: 
     assert spans[-1].attributes["mqtrace.outcome"] == "requeue"
 
 
+def test_an_unwrapped_consumer_is_what_it_was(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    def handle(body: Any, message: Any) -> None:
+        seen.append(body)
+        message.ack()
+
+    seen: list[Any] = []
+    consumer = kombu.Consumer(connection, [queue], callbacks=[handle])
+    before = dict(vars(consumer))
+    wrapped = mqtrace.wrap(consumer)
+    assert vars(consumer) == before
+    for body, one in (("traced", wrapped), ("bare", mqtrace.unwrap(wrapped))):
+        publish(producer, queue, body)
+        consume(connection, one)
+    assert seen == ["traced", "bare"]
+    assert len([span for span in spans if span.kind == "consumer"]) == 1
+
+
+def test_a_wrapped_consumer_and_its_own_have_one_state(connection: Any, queue: Any) -> None:
+    consumer = kombu.Consumer(connection, [queue])
+    wrapped = mqtrace.wrap(consumer)
+    wrapped.callbacks = [print]
+    wrapped.no_ack = True
+    consumer.prefetch_count = 7
+    assert (consumer.callbacks, consumer.no_ack, wrapped.prefetch_count) == ([print], True, 7)
+    with wrapped:
+        assert consumer.consuming_from(queue)
+    assert not wrapped.consuming_from(queue)
+
+
+def test_a_consumer_of_the_users_class_is_traced_through_its_own_methods(
+    connection: Any, producer: Any, queue: Any, spans: Spans
+) -> None:
+    class Consumer(kombu.Consumer):  # type: ignore[misc]  # as above
+        __slots__ = ("received",)
+
+        def receive(self, body: Any, message: Any) -> None:
+            self.received.append((body, type(self).__name__, isinstance(self, Consumer)))
+            message.ack()
+
+        def start(self) -> None:
+            self.consume()
+
+    consumer = Consumer(connection, [queue])
+    consumer.received = []
+    wrapped = mqtrace.wrap(consumer)
+    publish(producer, queue)
+    wrapped.start()
+    connection.drain_events(timeout=2)
+    wrapped.cancel()
+    assert consumer.received == [("body", "Consumer", True)]
+    assert [span.kind for span in spans] == ["producer", "consumer"]
+
+
+def test_a_receive_that_is_assigned_is_traced(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
+    """kombu's guide: assign ``receive`` or ``on_message`` of a consumer."""
+    wrapped = mqtrace.wrap(kombu.Consumer(connection, [queue]))
+    wrapped.receive = lambda body, message: message.ack()
+    publish(producer, queue)
+    consume(connection, wrapped)
+    assert [span.kind for span in spans] == ["producer", "consumer"]
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"tenant": "a"}])
+def test_without_propagators_a_message_goes_out_as_it_is(
+    connection: Any, queue: Any, monkeypatch: pytest.MonkeyPatch, headers: Any
+) -> None:
+    raw = kombu.Producer(connection)
+    given: list[Any] = []
+    monkeypatch.setattr(raw, "publish", lambda body, **named: given.append(named.get("headers")))
+    with record(propagators="none") as spans:
+        publish(mqtrace.wrap(raw), queue, headers=headers)
+    assert len(spans) == 1
+    assert given == [headers]
+
+
 def test_on_message_runs_in_its_span(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
     def handle(message: Any) -> None:
         seen.append(mqtrace.current_span())
