@@ -108,7 +108,7 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
             return made
     tracer = operation.tracer
     try:
-        carrier = AmqpTable({} if headers is None else dict(headers))
+        carrier = AmqpTable(None if headers is None else dict(headers))  # None stays, where nothing is written
         frame = NoopSpan(span) if isinstance(span, bytes) else span
         if not carry(tracer, frame, carrier):
             return headers

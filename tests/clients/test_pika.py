@@ -594,6 +594,60 @@ def test_a_settle_span_after_the_handler_is_attached_to_its_message_too(raw: Cha
         assert spans[-1].name == "ack"
 
 
+@pytest.mark.parametrize(
+    "given", [None, BasicProperties(), BasicProperties(message_id="a"), BasicProperties(headers={"tenant": "a"})]
+)
+def test_without_propagators_a_message_goes_out_as_it_is(raw: Channel, channel: Any, given: Any) -> None:
+    with record(propagators="none") as spans:
+        channel.basic_publish("", "orders", b"1", given)
+    assert len(spans) == 1
+    assert raw.sent[-1][3] == given
+
+
+@pytest.mark.parametrize("settle_spans", [False, True])
+def test_a_thread_that_goes_on_after_the_callback_has_the_outcome(
+    raw: Channel, channel: Any, settle_spans: bool
+) -> None:
+    """pika's way with threads: the callback returns at once, and the acknowledgement comes while the thread works."""
+    returned, acknowledged = threading.Event(), threading.Event()
+
+    @mqtrace.consumer(name="work")
+    def work(given: Any, method: Any, properties: Any, body: Any) -> None:
+        begun.set()
+        assert acknowledged.wait(5)
+
+    def handle(*message: Any) -> None:
+        thread = threading.Thread(target=work, args=message)
+        thread.start()
+        threads.append(thread)
+        assert begun.wait(5)
+
+    threads: list[threading.Thread] = []
+    begun = threading.Event()
+    with record(settle_spans=settle_spans) as spans:
+        channel.basic_consume("orders", handle)
+        raw.deliver("orders", tag=7)
+        returned.set()
+        channel.basic_ack(7)
+        acknowledged.set()
+        threads[0].join()
+    (worked,) = spans.named("work")
+    assert worked.attributes["mqtrace.outcome"] == "ack"
+    assert [span.parent_id for span in spans.named("ack orders")] == [worked.span_id] * settle_spans
+
+
+def test_an_acknowledged_message_whose_callback_raises_is_forgotten(raw: Channel, channel: Any) -> None:
+    def handle(given: Any, method: Any, *_: Any) -> None:
+        given.basic_ack(method.delivery_tag)
+        raise KeyError("sku")
+
+    with record(settle_spans=True):
+        channel.basic_consume("orders", handle)
+        with pytest.raises(KeyError):
+            raw.deliver("orders", tag=4)
+    assert not channel._deliveries.open
+
+
 def test_a_settle_that_fails_says_so(raw: Channel, channel: Any) -> None:
     raw.error = exceptions.ChannelWrongStateError("closed")
     with record(settle_spans=True) as spans:

@@ -63,16 +63,18 @@ class TracedCallback:
             raise
         _reset(token)
         if tag in opened:
-            if self.auto_ack:
-                opened.pop(tag, None)
-            else:
-                self._forget(tag, span)
+            self._forget(tag, span)
         return result
 
     def _forget(self, tag: int, span: Any) -> None:
-        """The handler is done; its message may be settled later, by another thread for one."""
+        """The handler is done; its message may be settled later, by another thread for one.
+
+        A thread that it handed the message to may have a process span of its own by now: then that one is told.
+        """
         deliveries = self.deliveries
-        if not self.auto_ack and self.operation.tracer.settings.settle_spans:
-            deliveries.begin(tag, span)
-        elif deliveries.open.get(tag) is span:
+        if deliveries.open.get(tag) is not span:
+            return
+        if self.auto_ack or not self.operation.tracer.settings.settle_spans:
             deliveries.open.pop(tag, None)
+        else:
+            deliveries.begin(tag, span)
