@@ -648,6 +648,21 @@ def test_a_publish_that_fails_before_there_is_a_message_has_a_span_too(spans: Sp
     assert "messaging.destination.name" not in send.attributes
 
 
+def test_a_transport_that_does_not_exist_fails_as_without_us(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    """A misspelt broker: nothing of Celery's signals is sent, and the configuration does not say which broker it is."""
+    misspelt = Celery("shop", broker="ampq://guest:guest@localhost//", set_as_current=False)
+    with pytest.raises(KeyError):
+        misspelt.send_task("shop.add", retry=False)
+    (send,) = spans
+    assert (send.name, send.status, send.attributes["error.type"]) == ("send shop.add", "error", "KeyError")
+    assert "messaging.system" not in send.attributes
+    assert "server.address" not in send.attributes
+    assert not [record for record in caplog.records if record.name == "mqtrace"]
+    misspelt.conf.broker_url = "memory://"
+    misspelt.send_task("shop.add", queue="nobody-reads-it")
+    assert spans[1].attributes["messaging.system"] == "memory"
+
+
 def test_a_publish_of_a_trace_that_is_not_sampled_fails_without_a_span(spans: Spans) -> None:
     down = _down("amqp://127.0.0.1:1//")
     never = _down("amqp://127.0.0.1:1//", backend="rpc://")

@@ -116,7 +116,8 @@ class Tasks:
             attributes[ROUTING_KEY] = _text(routing_key)
         templates = operation.templates
         made = operation.tracer.template(f"{operation.verb} {_text(name)}", kind, attributes, destination=where)
-        if len(templates) < _KEPT:
+        # what could not be said of a broker may be known by the next message
+        if len(templates) < _KEPT and (system is not None or kind == "internal"):
             templates[key] = made
         return made
 
@@ -161,11 +162,14 @@ def instrumented() -> list[Tasks]:
 # ---------------------------------------------------------------------- what an app says of its broker
 
 
-def _broker(app: Any, *, write: bool) -> tuple[str, Facts]:
-    """``messaging.system`` and the address, as configured."""
-    connection = (app.connection_for_write if write else app.connection_for_read)()
-    address, port = endpoint_of(connection)
-    return system_of(connection), Facts(address=address, port=port)
+def _broker(app: Any, *, write: bool) -> tuple[str | None, Facts]:
+    """``messaging.system`` and the address, as configured; None where the configuration names no broker there is."""
+    try:
+        connection = (app.connection_for_write if write else app.connection_for_read)()
+        address, port = endpoint_of(connection)
+        return system_of(connection), Facts(address=address, port=port)
+    except Exception:  # noqa: BLE001  # a transport misspelt or not installed: the publish tells its caller
+        return None, Facts()
 
 
 def _queue(app: Any, exchange: str, routing_key: str) -> str:
