@@ -120,7 +120,7 @@ def _twin(raw: Any, traced: TracedConsumer) -> Any:
     made = _twins.get(kind)
     if made is None:
         made = _twins[kind] = _twin_class(kind)
-    twin = object.__new__(made)
+    twin: Any = object.__new__(made)
     twin._mqtrace = traced  # in a slot, since the __dict__ is the caller's
     object.__setattr__(twin, "__dict__", vars(raw))
     for name in {name for base in kind.__mro__ for name in _slots_of(base)}:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.amqp import DeliverySpan, operation_in
-from mqtrace.core import current
+from mqtrace.core import NoopSpan, current
 from mqtrace.messaging import Operation, close
 
 from .deliveries import Deliveries
@@ -66,15 +66,15 @@ class TracedCallback:
             self._forget(tag, span)
         return result
 
-    def _forget(self, tag: int, span: Any) -> None:
+    def _forget(self, tag: int, span: DeliverySpan | NoopSpan) -> None:
         """The handler is done; its message may be settled later, by another thread for one.
 
         A thread that it handed the message to may have a process span of its own by now: then that one is told.
         """
         deliveries = self.deliveries
         if deliveries.open.get(tag) is not span:
-            return
-        if self.auto_ack or not self.operation.tracer.settings.settle_spans:
+            pass
+        elif self.auto_ack or not self.operation.tracer.settings.settle_spans:
             deliveries.open.pop(tag, None)
         else:
             deliveries.begin(tag, span)
