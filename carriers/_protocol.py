@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
-__all__ = ["Carrier"]
+__all__ = ["PREFIXED", "Carrier"]
+
+#: How many headers of a prefix are read: as many as a baggage has members.
+PREFIXED: Final = 180
 
 
 @runtime_checkable

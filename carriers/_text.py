@@ -6,7 +6,12 @@ message must not suffer from what its writer put into a header.
 
 from __future__ import annotations
 
-__all__ = ["read", "write"]
+from typing import Final
+
+__all__ = ["LIMIT", "bounded", "read", "write"]
+
+#: Characters or bytes. A header that is longer is no context of any format, and is not decoded to find that out.
+LIMIT: Final = 1 << 16
 
 
 def read(value: object) -> str | None:
@@ -19,6 +24,15 @@ def read(value: object) -> str | None:
         except UnicodeDecodeError:
             return None
     return None
+
+
+def bounded(value: object) -> str | None:
+    """The same; None also for what is longer than :data:`LIMIT`."""
+    if type(value) is str:  # the common case without a call
+        return value if len(value) <= LIMIT else None
+    if isinstance(value, str | bytes | bytearray) and len(value) > LIMIT:
+        return None
+    return read(value)
 
 
 def write(value: str) -> bytes:

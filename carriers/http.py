@@ -9,12 +9,18 @@ part of it. PEP 3333: a WSGI environ has ``HTTP_TRACEPARENT``, its text is bytes
 from __future__ import annotations
 
 import collections.abc
+import functools
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mqtrace.carriers import _text
+from mqtrace.carriers._protocol import PREFIXED
 
 __all__ = ["HttpHeaders", "is_environ", "is_scope"]
+
+
+# How many lines are read of a message: beyond any limit of the formats, so that what is cut is refused all the same.
+_LINES: Final = 1024
 
 
 class HttpHeaders:
@@ -46,6 +52,21 @@ class HttpHeaders:
                     return None
                 values.append(text.strip(" \t"))
         return ",".join(values) if values else None
+
+    def find(self, wanted: frozenset[str], prefix: str | None = None) -> dict[str, str | None]:
+        """The texts of these names, and of those with the prefix, in one pass; see :func:`mqtrace.carriers.find`.
+
+        ``wanted`` and ``prefix`` are in lowercase, as :meth:`names` are.
+        """
+        found: dict[str, list[str] | None] = {}
+        for key, value in self._form.among(wanted, prefix):
+            text = _text.bounded(value)
+            lines = found.setdefault(key, [])
+            if text is None or lines is None:
+                found[key] = None
+            else:
+                lines.append(text.strip(" \t"))
+        return {key: None if lines is None else _text.bounded(",".join(lines)) for key, lines in found.items()}
 
     def set(self, name: str, value: str) -> None:
         """Make this the only line of the field, whatever the case of the others."""
@@ -84,6 +105,7 @@ class _Form(Protocol):
     native: Any
 
     def fields(self, wanted: str | None) -> Iterable[tuple[str, Any]]: ...  # at least those of the wanted name
+    def among(self, wanted: frozenset[str], prefix: str | None) -> Iterable[tuple[str, Any]]: ...
     def drop(self, name: str) -> None: ...
     def add(self, name: str, value: str) -> None: ...
 
@@ -103,6 +125,59 @@ def _lowered(name: object) -> str | None:
     return None if text is None else text.lower()
 
 
+def _among(pairs: Iterable[tuple[str, Any]], wanted: frozenset[str], prefix: str | None) -> Iterator[tuple[str, Any]]:
+    """The lines of the wanted names and of those with the prefix: the first ones, where there are too many."""
+    left, prefixed = _LINES, PREFIXED
+    for name, value in pairs:
+        if name not in wanted:
+            if prefix is None or not prefixed or not name.startswith(prefix):
+                continue
+            prefixed -= 1
+        yield name, value
+        left -= 1
+        if not left:
+            return
+
+
+@functools.lru_cache(maxsize=32)
+def _spelled(wanted: frozenset[str]) -> dict[str | bytes, str]:
+    """The wanted names, by themselves and by their bytes."""
+    return {name: name for name in wanted} | {name.encode(): name for name in wanted}
+
+
+@functools.lru_cache(maxsize=32)
+def _environ_keys(wanted: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The keys of the wanted names in a WSGI environ."""
+    return tuple((_Environ._key(name), name) for name in {name.lower() for name in wanted})
+
+
+def _quickly(pairs: Any, wanted: frozenset[str], prefix: str | None) -> list[tuple[str, Any]]:
+    """:func:`_among` for well-formed pairs, without a call a header: 60,000 of them take 5 ms instead of 20.
+
+    Raises what a header that is not a pair of two texts makes it raise.
+    """
+    spelled = _spelled(wanted)
+    found: list[tuple[str, Any]] = []
+    if prefix is None:
+        length, prefixed = 0, 0
+        starts: frozenset[str | bytes] = frozenset()
+    else:
+        length, prefixed = len(prefix), PREFIXED
+        starts = frozenset((prefix, prefix.encode()))
+    for name, value in pairs:
+        key = name.lower()
+        known = spelled.get(key)
+        if known is None:
+            if not prefixed or key[:length] not in starts:
+                continue
+            prefixed -= 1
+            known = key if isinstance(key, str) else key.decode()
+        found.append((known, value))
+        if len(found) == _LINES:
+            break
+    return found
+
+
 class _Table:
     """A mapping, or an ``email.message.Message``, which is one but lists repeated fields in ``items()``."""
 
@@ -118,6 +193,14 @@ class _Table:
                 name = _lowered(key)
                 if name is not None:
                     yield name, value
+
+    def among(self, wanted: frozenset[str], prefix: str | None) -> Iterable[tuple[str, Any]]:
+        if self._is_table():
+            try:
+                return _quickly(self.native.items(), wanted, prefix)
+            except (TypeError, ValueError, AttributeError):  # names that are neither str nor bytes
+                return _among(self.fields(None), wanted, prefix)
+        return ()
 
     def drop(self, name: str) -> None:
         if self._is_table():
@@ -155,6 +238,20 @@ class _Environ:
         for key in self.native:
             if isinstance(key, str) and key.startswith("HTTP_"):
                 yield key[5:].lower().replace("_", "-"), None
+
+    def among(self, wanted: frozenset[str], prefix: str | None) -> Iterator[tuple[str, Any]]:
+        native = self.native
+        for key, name in _environ_keys(wanted):
+            if key in native:
+                yield name, self._text(native[key])
+        if prefix is not None:
+            start, left = self._key(prefix), PREFIXED
+            for key, value in self.native.items():
+                if isinstance(key, str) and key.startswith(start):
+                    yield key[5:].lower().replace("_", "-"), self._text(value)
+                    left -= 1
+                    if not left:
+                        return
 
     def drop(self, name: str) -> None:
         self.native.pop(self._key(name), None)
@@ -202,6 +299,12 @@ class _Pairs:
                 name = _lowered(pair[0])
                 if name is not None:
                     yield name, pair[1]
+
+    def among(self, wanted: frozenset[str], prefix: str | None) -> Iterable[tuple[str, Any]]:
+        try:
+            return _quickly(self._read(), wanted, prefix)
+        except (TypeError, ValueError, AttributeError):  # something among them is not a header
+            return _among(self.fields(None), wanted, prefix)
 
     def drop(self, name: str) -> None:
         pairs = list(self._read())

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mqtrace.carriers import _text
+from mqtrace.carriers._protocol import PREFIXED
+from mqtrace.carriers.mapping import Mapping
 
 __all__ = ["KafkaHeaders"]
 
@@ -48,6 +50,36 @@ class KafkaHeaders:
         elif isinstance(native, dict):
             return _text.read(native.get(name))
         return None
+
+    def find(self, wanted: frozenset[str], prefix: str | None = None) -> dict[str, str | None]:
+        """The texts of these names, and of those with the prefix, in one pass; see :func:`mqtrace.carriers.find`."""
+        native = self.native
+        if isinstance(native, dict):
+            return Mapping(native).find(wanted, prefix)
+        if not isinstance(native, _PAIRS):
+            return {}
+        found: dict[str, Any] = {}
+        try:
+            if prefix is None:
+                for name, value in native:
+                    if name in wanted:
+                        found[name] = value
+            else:
+                length, left = len(prefix), PREFIXED
+                for name, value in native:
+                    if name in wanted:
+                        found[name] = value
+                    elif left and name[:length] == prefix:
+                        left -= name not in found
+                        found[name] = value
+        except (TypeError, ValueError):  # not pairs, or names without a hash
+            return self._find_slowly(wanted, prefix)
+        return {name: _text.bounded(value) for name, value in found.items()}
+
+    def _find_slowly(self, wanted: frozenset[str], prefix: str | None) -> dict[str, str | None]:
+        """The same where something among the headers is not one."""
+        named = [header for header in self.native if _is_pair(header) and isinstance(header[0], str)]
+        return KafkaHeaders(named).find(wanted, prefix)
 
     def set(self, name: str, value: str) -> None:
         """Make this the only header of the name."""

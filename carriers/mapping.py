@@ -9,6 +9,7 @@ import collections.abc
 from typing import Any
 
 from mqtrace.carriers import _text
+from mqtrace.carriers._protocol import PREFIXED
 
 __all__ = ["Mapping"]
 
@@ -37,6 +38,26 @@ class Mapping:
             return None
         value = table.get(name)
         return value if type(value) is str else _text.read(value)  # the common case without a call
+
+    def find(self, wanted: frozenset[str], prefix: str | None = None) -> dict[str, str | None]:
+        """The texts of these names, and of those with the prefix, in one pass; see :func:`mqtrace.carriers.find`."""
+        table = self._table()
+        if not table:
+            return {}
+        # a look for each name, or at each, whichever are fewer
+        found: dict[str, str | None] = {}
+        for name in wanted if len(wanted) < len(table) else table:
+            if name in table and name in wanted:
+                found[name] = _text.bounded(table[name])
+        if prefix is not None:
+            left = PREFIXED
+            for name in table:
+                if isinstance(name, str) and name.startswith(prefix):
+                    found[name] = _text.bounded(table[name])
+                    left -= 1
+                    if not left:
+                        break
+        return found
 
     def set(self, name: str, value: str) -> None:
         """Write the text under this name."""

@@ -27,6 +27,9 @@ class Propagator(Protocol):
 
     ``name``: as in OTEL_PROPAGATORS. ``fields``: the headers that it reads and writes; :meth:`extract` is only
     called for a message that has one of them (for every message, where ``fields`` is empty).
+
+    The formats here have a ``prefix`` too: of the names that are read beside ``fields``, or None. One that has it is
+    given these headers alone, which a :class:`Composite` finds in one pass for all of them.
     """
 
     @property

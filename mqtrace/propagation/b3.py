@@ -55,7 +55,7 @@ def _multi(carrier: Carrier, name: str) -> str | None:
 
 def _extract_multi(carrier: Carrier, context: Context) -> Context:
     trace_id, span_id, _, state, flags = (_multi(carrier, name) for name in _MULTI)
-    sampled = None if state is None else _STATES.get(state.lower())
+    sampled = _STATES.get(state.lower()) if state is not None and len(state) <= 5 else None
     if state is not None and sampled is None:
         raise MalformedContext("x-b3-sampled is malformed")
     if flags == "1":
@@ -79,6 +79,7 @@ class B3Single:
 
     name = "b3"
     fields: tuple[str, ...] = ("b3", *_MULTI, *(name.lower() for name in _MULTI))
+    prefix: str | None = None
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         try:

@@ -22,7 +22,7 @@ from mqtrace.core.context import Context, Frame
 
 from ._protocol import MalformedContext
 
-__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "decode", "encode", "is_key"]
+__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "decode", "encode", "is_key", "unescape"]
 
 MAX_BYTES: Final = 8192
 MAX_MEMBERS: Final = 180
@@ -30,10 +30,22 @@ MAX_MEMBERS: Final = 180
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _OCTETS: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
 _member: Final = re.compile(rf"[ \t]*({_TOKEN})[ \t]*=[ \t]*({_OCTETS})[ \t]*(?:;.*)?", re.DOTALL).fullmatch
+_stray: Final = re.compile(r"%(?![0-9a-fA-F]{2})").search
+_escapes: Final = re.compile(r"(?:%[0-9a-fA-F]{2})+").sub
 _UNENCODED: Final = "!#$&'()*+-./:<=>?@[]^_`{|}~"  # every baggage-octet but the percent sign
 
 #: Whether this text may be the key of a member.
 is_key: Final = re.compile(_TOKEN).fullmatch
+
+
+def unescape(text: str) -> str:
+    """Percent-decoded UTF-8: a percent sign that begins no escape stays, and bytes that are not UTF-8 become U+FFFD."""
+    if "%" not in text:
+        return text
+    if _stray(text):
+        # urllib takes 0.2 us for every stray one, which is 2 ms of a header that is full of them
+        return _escapes(lambda run: bytes.fromhex(run[0].replace("%", "")).decode("utf-8", "replace"), text)
+    return unquote(text, errors="replace")
 
 
 def decode(text: str) -> tuple[dict[str, str], bool]:
@@ -49,7 +61,7 @@ def decode(text: str) -> tuple[dict[str, str], bool]:
         match = _member(part)
         if match:
             key, value = match.groups()
-            found[key] = unquote(value, errors="replace") if "%" in value else value
+            found[key] = unescape(value)
         elif part.strip(" \t"):
             whole = False
     return found, whole
@@ -73,6 +85,7 @@ class Baggage:
 
     name = "baggage"
     fields: tuple[str, ...] = ("baggage",)
+    prefix: str | None = None
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         text = carrier.get("baggage")

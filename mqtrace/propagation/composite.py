@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from mqtrace.carriers import Carrier
+from mqtrace.carriers import Carrier, find
 from mqtrace.core.context import EMPTY, Context, Frame
 
 from ._protocol import MalformedContext, Propagator
@@ -30,6 +30,27 @@ def _completed(first: Context, second: Context) -> Context:
     return Context(identity, state, second.baggage, first.decision)
 
 
+class _Found:
+    """The headers that the formats read, looked for in one pass over the message's. A carrier to read from."""
+
+    __slots__ = ("_texts",)
+
+    def __init__(self, texts: dict[str, str | None]) -> None:
+        self._texts = texts
+
+    def get(self, name: str) -> str | None:
+        return self._texts.get(name)
+
+    def names(self) -> list[str]:
+        return list(self._texts)
+
+    def set(self, name: str, value: str) -> None:
+        raise NotImplementedError("a format reads, and changes nothing")
+
+    def remove(self, name: str) -> None:
+        raise NotImplementedError("a format reads, and changes nothing")
+
+
 class Composite:
     """Reads every format, writes every format. The first that finds a trace gives it; baggage merges.
 
@@ -38,7 +59,7 @@ class Composite:
     ``on_malformed``: called once for each message in which a format's headers are malformed.
     """
 
-    __slots__ = ("_asked", "fields", "formats", "on_malformed")
+    __slots__ = ("_asked", "_prefix", "_wanted", "fields", "formats", "on_malformed")
 
     #: As of a format, so that a composite may be part of another.
     name = "composite"
@@ -49,8 +70,12 @@ class Composite:
         self.on_malformed = on_malformed
         # names of a carrier without case are in lowercase
         self._asked = tuple(
-            (frozenset([*each.fields, *(field.lower() for field in each.fields)]), each) for each in self.formats
+            (frozenset([*each.fields, *(field.lower() for field in each.fields)]), each, hasattr(each, "prefix"))
+            for each in self.formats
         )
+        self._wanted = frozenset(field for fields, _, _ in self._asked for field in fields)
+        #: One of ours has a prefix, Jaeger.
+        self._prefix: str | None = next(filter(None, (getattr(each, "prefix", None) for each in self.formats)), None)
 
     @property
     def is_w3c(self) -> bool:
@@ -63,16 +88,18 @@ class Composite:
     ) -> Context:
         """``context`` with what the headers say over it; ``context`` itself where they say nothing."""
         has_trace = malformed = False
+        texts: dict[str, str | None] = {}
         try:
-            names = carrier.names()
+            texts = find(carrier, self._wanted, self._prefix)
         except Exception:  # noqa: BLE001 - a user's carrier; nothing from the network may raise into user code
-            names, malformed = [], True
+            malformed = True
+        headers = _Found(texts)
         result = context
-        for fields, each in self._asked if names else ():
-            if fields and fields.isdisjoint(names):
+        for fields, each, is_ours in () if malformed else self._asked:
+            if fields and fields.isdisjoint(texts):
                 continue
             try:
-                found = each.extract(carrier, result)
+                found = each.extract(headers if is_ours else carrier, result)
             except MalformedContext as error:
                 malformed = True
                 if error.context is None:

@@ -23,6 +23,8 @@ _PARENT_ID: Final = "x-datadog-parent-id"
 _PRIORITY: Final = "x-datadog-sampling-priority"
 _TAGS: Final = "x-datadog-tags"
 _HIGH: Final = "_dd.p.tid="
+# Datadog's own limit for x-datadog-tags.
+_LONGEST: Final = 512
 _is_decimal: Final = re.compile(r"[0-9]{1,20}").fullmatch
 _is_priority: Final = re.compile(r"-?[0-9]{1,3}").fullmatch
 _is_high: Final = re.compile(r"[0-9a-f]{16}").fullmatch
@@ -33,6 +35,7 @@ class Datadog:
 
     name = "datadog"
     fields: tuple[str, ...] = (_TRACE_ID, _PARENT_ID, _PRIORITY, _TAGS)
+    prefix: str | None = None
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         trace_id = present(carrier, _TRACE_ID)
@@ -74,6 +77,8 @@ def _number(text: str | None) -> int:
 
 def _high(tags: str | None) -> str | None:
     """The high half of the trace id, empty where the tags have none; None where it is malformed."""
+    if tags is not None and len(tags) > _LONGEST:
+        return None
     for tag in (tags or "").split(","):
         if tag.strip().startswith(_HIGH):
             value = tag.strip()[len(_HIGH) :]

@@ -18,11 +18,13 @@ from mqtrace.core.context import Context, Frame
 
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext
-from .baggage import MAX_BYTES, MAX_MEMBERS, is_key
+from .baggage import MAX_BYTES, MAX_MEMBERS, is_key, unescape
 
 __all__ = ["Jaeger"]
 
 _PREFIX: Final = "uberctx-"
+# As long as it is with every digit and colon percent-encoded, and as many leading zeros again.
+_LONGEST: Final = 256
 _VALUE: Final = re.compile(
     r"0*([0-9a-f]{1,32}):0*([0-9a-f]{1,16}):[0-9a-f]*:0*([0-9a-f]{1,2})", re.IGNORECASE
 ).fullmatch
@@ -33,12 +35,13 @@ class Jaeger:
 
     name = "jaeger"
     fields: tuple[str, ...] = ("uber-trace-id",)
+    prefix: str | None = _PREFIX
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         text = present(carrier, "uber-trace-id")
         if text is None:
             return context
-        match = _VALUE(unquote(text))
+        match = _VALUE(unquote(text)) if len(text) <= _LONGEST else None
         if not match:
             raise MalformedContext("uber-trace-id is malformed")
         trace_id, span_id, flags = match.groups()
@@ -64,5 +67,5 @@ def _baggage(carrier: Carrier, context: Context) -> MappingProxyType[str, str] |
         value = carrier.get(name)
         if value is not None and len(value) + len(name) <= left:
             left -= len(value) + len(name)
-            found[name[len(_PREFIX) :]] = unquote(value, errors="replace")
+            found[name[len(_PREFIX) :]] = unescape(value)
     return MappingProxyType(found) if found else None

@@ -28,7 +28,8 @@ _VERSION_DIGITS: Final = frozenset(b"0123456789abcdef")
 def parse_traceparent(text: str) -> bytes | None:
     """The canonical 55 bytes (version 00, known flags) of a ``traceparent``; None where it is malformed."""
     try:
-        value = text.encode("ascii")
+        # a higher version may be of any length, and no more than the character behind our part is looked at
+        value = text[: identity.LENGTH + 1].encode("ascii")
     except UnicodeEncodeError:
         return None
     if not identity.is_valid(value):
@@ -48,6 +49,7 @@ class TraceContext:
 
     name = "tracecontext"
     fields: tuple[str, ...] = ("traceparent", "tracestate")
+    prefix: str | None = None
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         text = carrier.get("traceparent")

@@ -20,6 +20,10 @@ __all__ = ["LIMIT", "MAX_MEMBERS", "get_member", "parse", "remove_member", "set_
 LIMIT: Final = 512
 MAX_MEMBERS: Final = 32
 _LONG: Final = 128
+#: No list of 32 members is longer: a key and a value of 256 characters each, and one space around each separator.
+_LONGEST: Final = MAX_MEMBERS * (256 + 1 + 256 + 3)
+#: How many may stand between commas, empty ones too.
+_PARTS: Final = 8 * MAX_MEMBERS
 
 _KEY: Final = r"[a-z0-9][a-z0-9_\-*/@]{0,255}"
 _VALUE: Final = r"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -34,6 +38,8 @@ def parse(text: str) -> str | None:
 
     Of a key that stands twice the first, most recent, member stays.
     """
+    if len(text) > _LONGEST or text.count(",") >= _PARTS:
+        return None
     if _is_canonical(text) and ("," not in text or _is_unique(text)):
         return text
     members: dict[str, str] = {}

@@ -18,6 +18,8 @@ from ._protocol import MalformedContext
 __all__ = ["XRay"]
 
 _HEADER: Final = "X-Amzn-Trace-Id"
+# What AWS services write is 250 characters at most, their lineage included.
+_LONGEST: Final = 1024
 _root: Final = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})", re.IGNORECASE).fullmatch
 _parent: Final = re.compile(r"[0-9a-f]{16}", re.IGNORECASE).fullmatch
 _STATES: Final = {"0": False, "1": True, "?": None}
@@ -28,6 +30,7 @@ class XRay:
 
     name = "xray"
     fields: tuple[str, ...] = (_HEADER, _HEADER.lower())
+    prefix: str | None = None
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
         text = present(carrier, _HEADER.lower())
@@ -35,6 +38,8 @@ class XRay:
             text = present(carrier, _HEADER)
         if text is None:
             return context
+        if len(text) > _LONGEST:
+            raise MalformedContext(f"{_HEADER} is too long")
         parts = {key.strip(): value.strip() for key, _, value in (part.partition("=") for part in text.split(";"))}
         root, parent, state = _root(parts.get("Root", "")), parts.get("Parent"), parts.get("Sampled", "?")
         if root is None or state not in _STATES or (parent is not None and not _parent(parent)):

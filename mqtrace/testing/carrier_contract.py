@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mqtrace.carriers import Carrier
+from mqtrace.carriers import Carrier, find
 
 __all__ = ["CarrierContract"]
 
@@ -172,3 +172,24 @@ class CarrierContract:
         assert self.reopen(carrier).get("tracestate") == "c=3"
         carrier.remove("tracestate")
         assert self.reopen(carrier).names() == ["other"]
+
+    def test_many_names_are_found_as_each_by_itself(self) -> None:
+        names = ["traceparent", "tracestate", "missing", *(f"uberctx{n}" for n in range(3))]
+        odd: list[tuple[Any, Any]] = [
+            ("traceparent", _TRACEPARENT),
+            ("Other", "x"),
+            ("tracestate", b"\xff"),
+            (5, "five"),
+            ("uberctx1", "b"),
+            ("uberctx0", "a"),
+        ]
+        plain = {name: value for name, value in odd if isinstance(name, str) and isinstance(value, str)}
+        for carrier in (self.make({}), self.make(plain), self.make_raw(odd)):
+            if carrier is not None:
+                present = {name for name in carrier.names() if name in names}
+                read = {name: carrier.get(name) for name in present}
+                assert find(carrier, frozenset(names)) == read
+                assert find(carrier, frozenset(names[:3]), "uberctx") == read
+
+    def test_what_is_beyond_any_limit_is_absent_but_found(self) -> None:
+        assert find(self.make({"traceparent": "a" * (1 << 17)}), frozenset(["traceparent"])) == {"traceparent": None}
