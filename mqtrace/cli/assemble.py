@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from .records import SpanRecord
+from mqtrace.otlp.records import SpanRecord
+
 from .trace import Trace
 
 __all__ = ["Assembler"]

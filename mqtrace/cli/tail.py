@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
+from mqtrace.otlp.read import OtlpReader
+
 from . import terminal
 from .assemble import Assembler
-from .otlp_read import OtlpReader
 from .topic import SpanTopic, parse
 from .trace import Trace, as_json
 

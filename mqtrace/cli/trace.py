@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .records import SpanRecord
+from mqtrace.otlp.records import SpanRecord
 
 __all__ = ["Row", "Trace", "as_json"]
 

@@ -14,7 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from .records import LinkRecord, SpanRecord
+from mqtrace.otlp.records import LinkRecord, SpanRecord
+
 from .trace import Row, Trace
 from .wording import count, duration, printable
 

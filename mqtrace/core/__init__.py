@@ -10,8 +10,10 @@ from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
 from .context import EMPTY, Context, Decision, Frame, current, is_frame
 from .decide import start, start_process_below
-from .details import Details, Event, Link, Status
-from .encode import encode_span, request, wrap
+from .details import STATUS_CODES, Details, Event, Link, Status
+from .encode import SCOPE_NAME, encode_span, request, wrap
+from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
+from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
 from .guard import Guard
 from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
 from .message import (
@@ -30,13 +32,18 @@ from .message import (
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
 from .span import Span, is_time, restore
-from .template import Decider, Kind, Relation, Template
+from .template import KINDS, Decider, Kind, Relation, Template
 
 __all__ = [
     "EMPTY",
+    "KINDS",
     "NOOP",
     "NO_LIMIT",
+    "SCOPE_NAME",
     "SENT",
+    "SPAN_FLAGS_LOCAL",
+    "SPAN_FLAGS_REMOTE",
+    "STATUS_CODES",
     "Attribute",
     "BatchSpan",
     "Clock",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from .attributes import Attribute
 from .context import Context
 
-__all__ = ["Details", "Event", "Link", "Status"]
+__all__ = ["STATUS_CODES", "Details", "Event", "Link", "Status"]
 
 Status = Literal["unset", "ok", "error"]
+#: StatusCode of opentelemetry/proto/trace/v1/trace.proto.
+STATUS_CODES: Final[Mapping[Status, int]] = {"unset": 0, "ok": 1, "error": 2}
 
 
 class Event(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Final
 from mqtrace.version import VERSION
 
 from . import encode_message, proto
-from .details import Details, Link
+from .details import STATUS_CODES, Details, Link
 from .encode_message import LOCAL, REMOTE
 from .message import BatchSpan
 from .pipeline import Pipeline
@@ -27,7 +27,6 @@ SCOPE_NAME: Final = "mqtrace"
 
 _TIMES: Final = struct.Struct("<BQBQ")
 _FLAGS: Final = struct.Struct("<2sI")
-_STATUS: Final = {"unset": 0, "ok": 1, "error": 2}
 # ScopeSpans: 2 spans. The tag and the length of a span, for all lengths but those of the long ones.
 _FRAMES: Final = tuple(b"\x12" + length for length in VARINTS)
 
@@ -135,7 +134,7 @@ def _details(details: Details, attributes: bool) -> bytes:
         out.append(b"\x70" + varint(details.dropped_links))
     if details.status != "unset":
         body = b"" if not details.description else proto.text(0x12, details.description)
-        out.append(proto.delimited(0x7A, body + bytes((0x18, _STATUS[details.status]))))
+        out.append(proto.delimited(0x7A, body + bytes((0x18, STATUS_CODES[details.status]))))
     return b"".join(out)
 
 

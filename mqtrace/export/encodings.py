@@ -8,8 +8,7 @@ from typing import Final
 
 from mqtrace.core import Span, request
 from mqtrace.errors import ConfigurationError
-
-from . import otlp_json, zipkin
+from mqtrace.otlp import write_json, zipkin
 
 __all__ = ["ENCODINGS", "Encoding", "named"]
 
@@ -30,7 +29,7 @@ ENCODINGS: Final[Mapping[str, Encoding]] = {
     encoding.name: encoding
     for encoding in (
         Encoding("otlp_proto", request, "application/x-protobuf", is_binary=True),
-        Encoding("otlp_json", otlp_json.encode, "application/json"),
+        Encoding("otlp_json", write_json.encode, "application/json"),
         Encoding("zipkin_json", zipkin.encode, "application/json"),
     )
 }

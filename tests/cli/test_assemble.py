@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqtrace.cli.assemble import Assembler
-from mqtrace.cli.records import LinkRecord, SpanRecord
+from mqtrace.otlp.records import LinkRecord, SpanRecord
 
 A, B = "a" * 32, "b" * 32
 

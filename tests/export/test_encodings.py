@@ -19,7 +19,8 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 from mqtrace import core
 from mqtrace.core.encode import SCOPE_NAME
 from mqtrace.core.encode_message import pieces
-from mqtrace.export import otlp_json, zipkin
+from mqtrace.otlp import write_json as otlp_json
+from mqtrace.otlp import zipkin
 from mqtrace.version import VERSION
 
 _HEX = "0123456789abcdef"

@@ -234,7 +234,7 @@ def test_a_kafka_exporter_that_the_parent_has_used_neither_hangs_nor_loses_in_re
 ) -> None:
     from confluent_kafka import Consumer
 
-    from mqtrace.cli.otlp_read import OtlpReader
+    from mqtrace.otlp.read import OtlpReader
 
     topic = make_topic(kafka_embedded)
     shop = make_shop(redis_url)

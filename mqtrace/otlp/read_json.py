@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from .otlp_proto import Malformed
 from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
+from .wire import Malformed
 
 __all__ = ["decode"]
 

@@ -1,6 +1,6 @@
 """Spans as they were read from a topic: plain records, whoever wrote them.
 
-Nothing here knows a tracer. Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times ns
+Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times ns
 since the epoch.
 """
 
@@ -10,12 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mqtrace import core
+
 __all__ = ["KINDS", "STATUSES", "EventRecord", "LinkRecord", "SpanRecord"]
 
 #: Span.SpanKind by number; 0 (unspecified) is read as internal, as the specification says.
-KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")
+KINDS: Final[tuple[str, ...]] = (
+    "internal",
+    *(kind for kind, _ in sorted(core.KINDS.items(), key=lambda pair: pair[1])),
+)
 #: Status.StatusCode by number.
-STATUSES: Final = ("unset", "ok", "error")
+STATUSES: Final[tuple[str, ...]] = tuple(
+    status for status, _ in sorted(core.STATUS_CODES.items(), key=lambda pair: pair[1])
+)
 
 
 @dataclass(frozen=True, slots=True)

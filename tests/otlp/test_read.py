@@ -13,8 +13,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 
-from mqtrace.cli.otlp_read import OtlpReader
-from mqtrace.cli.records import KINDS, STATUSES
+from mqtrace.otlp.read import OtlpReader
+from mqtrace.otlp.records import KINDS, STATUSES
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"

@@ -10,16 +10,22 @@ import base64
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
-from mqtrace.core import Attribute, Event, Link, Span
-from mqtrace.core.encode import SCOPE_NAME
-from mqtrace.core.template import KINDS
+from mqtrace.core import (
+    KINDS,
+    SCOPE_NAME,
+    SPAN_FLAGS_LOCAL,
+    SPAN_FLAGS_REMOTE,
+    STATUS_CODES,
+    Attribute,
+    Event,
+    Link,
+    Span,
+)
 from mqtrace.version import VERSION
 
 __all__ = ["encode"]
-
-_STATUS: Final = {"unset": 0, "ok": 1, "error": 2}
 
 
 def encode(spans: Sequence[Span]) -> bytes:
@@ -51,7 +57,7 @@ def _span(span: Span) -> dict[str, Any]:
         "startTimeUnixNano": str(span.start_time),
         "endTimeUnixNano": str(span.end_time),
         "attributes": _attributes(span.attributes),
-        "flags": (0x300 if span.remote else 0x100) | span.identity[54] & 3,
+        "flags": (SPAN_FLAGS_REMOTE if span.remote else SPAN_FLAGS_LOCAL) | span.identity[54] & 3,
     }
     if span.parent_id is not None:
         out["parentSpanId"] = span.parent_id
@@ -62,7 +68,7 @@ def _span(span: Span) -> dict[str, Any]:
     if span.links:
         out["links"] = [_link(link) for link in span.links]
     if span.status != "unset":
-        status: dict[str, Any] = {"code": _STATUS[span.status]}
+        status: dict[str, Any] = {"code": STATUS_CODES[span.status]}
         if span.status_description:
             status["message"] = span.status_description
         out["status"] = status
@@ -94,7 +100,7 @@ def _link(link: Link) -> dict[str, Any]:
         "traceId": context.trace_id,
         "spanId": context.span_id,
         "attributes": _attributes(link.attributes),
-        "flags": (0x300 if link.remote else 0x100) | context.trace_flags & 3,
+        "flags": (SPAN_FLAGS_REMOTE if link.remote else SPAN_FLAGS_LOCAL) | context.trace_flags & 3,
     }
     if context.state:
         out["traceState"] = context.state

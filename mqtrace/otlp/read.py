@@ -5,9 +5,9 @@ A topic holds whatever somebody put there. What is no OTLP is counted and skippe
 
 from __future__ import annotations
 
-from . import otlp_json, otlp_proto
-from .otlp_proto import Malformed
+from . import read_json, read_proto
 from .records import SpanRecord
+from .wire import Malformed
 
 __all__ = ["OtlpReader"]
 
@@ -45,7 +45,7 @@ def _decode(payload: bytes) -> tuple[list[SpanRecord], int]:
     # The tag that a TracesData begins with, 0x0A, is a line feed, which may stand before JSON too.
     if payload.lstrip()[:1] == b"{":
         try:
-            return otlp_json.decode(payload)
+            return read_json.decode(payload)
         except Malformed:
             pass  # a ResourceSpans of 123 bytes begins like that
-    return otlp_proto.decode(payload)
+    return read_proto.decode(payload)

@@ -8,27 +8,17 @@ not UTF-8 is read with replacements, because the Collector passes it on.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any, Final
 
 from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
+from .wire import BYTES, FIXED64, VARINT, Malformed, fields
 
-__all__ = ["Malformed", "decode"]
+__all__ = ["decode"]
 
-VARINT: Final = 0
-FIXED64: Final = 1
-BYTES: Final = 2
-FIXED32: Final = 5
 _U64: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
 # protobuf's own readers refuse messages that are nested deeper (CodedInputStream, recursion limit).
 _DEEPEST: Final = 100
-
-Field = tuple[int, int, Any]
-
-
-class Malformed(ValueError):
-    """These bytes are no TracesData, or a span in them is no span."""
 
 
 def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
@@ -39,7 +29,7 @@ def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
     spans: list[SpanRecord] = []
     refused = 0
     found = not payload  # an empty message is a TracesData without spans
-    for number, wire, value in _fields(payload):
+    for number, wire, value in fields(payload):
         if (number, wire) == (1, BYTES):
             found = True
             refused += _resource_spans(value, spans)
@@ -48,52 +38,12 @@ def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
     return spans, refused
 
 
-def _fields(data: bytes) -> Iterator[Field]:
-    """Number, wire type and value of each field. Groups (wire types 3 and 4) went out of use before OTLP began."""
-    at, end = 0, len(data)
-    while at < end:
-        tag, at = _varint(data, at, end)
-        number, wire = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise Malformed("a field has no number")
-        if wire == VARINT:
-            value, at = _varint(data, at, end)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            size, at = _varint(data, at, end)
-        elif wire == FIXED64:
-            size = 8
-        elif wire == FIXED32:
-            size = 4
-        else:
-            raise Malformed(f"a field has wire type {wire}")
-        if size > end - at:
-            raise Malformed("a field is longer than what is left")
-        yield number, wire, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < end:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-        shift += 7
-        if shift > 63:
-            raise Malformed("a number is longer than ten bytes")
-    raise Malformed("a number is cut short")
-
-
 def _resource_spans(data: bytes, spans: list[SpanRecord]) -> int:
     resource: dict[str, Any] = {}
     scopes: list[bytes] = []
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if (number, wire) == (1, BYTES):
-            for inner, inner_wire, pair in _fields(value):
+            for inner, inner_wire, pair in fields(value):
                 if (inner, inner_wire) == (1, BYTES):
                     _key_value(pair, resource)
         elif (number, wire) == (2, BYTES):
@@ -105,9 +55,9 @@ def _resource_spans(data: bytes, spans: list[SpanRecord]) -> int:
 def _scope_spans(data: bytes, service: str | None, spans: list[SpanRecord]) -> int:
     scope: str | None = None
     bodies: list[bytes] = []
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if (number, wire) == (1, BYTES):
-            for inner, inner_wire, name in _fields(value):
+            for inner, inner_wire, name in fields(value):
                 if (inner, inner_wire) == (1, BYTES):
                     scope = _text(name) or None
         elif (number, wire) == (2, BYTES):
@@ -129,7 +79,7 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
     attributes: dict[str, Any] = {}
     events: list[EventRecord] = []
     links: list[LinkRecord] = []
-    for field in _fields(data):
+    for field in fields(data):
         match field:
             case (1, 2, value):
                 trace_id = value
@@ -156,7 +106,7 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
                 if link is not None:
                     links.append(link)
             case (15, 2, value):
-                for inner, wire, content in _fields(value):
+                for inner, wire, content in fields(value):
                     if (inner, wire) == (2, BYTES):
                         description = _text(content)
                     elif (inner, wire) == (3, VARINT):
@@ -187,7 +137,7 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
 def _event(data: bytes) -> EventRecord:
     name, timestamp = "", 0
     attributes: dict[str, Any] = {}
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if (number, wire) == (1, FIXED64):
             (timestamp,) = _U64.unpack(value)
         elif (number, wire) == (2, BYTES):
@@ -200,7 +150,7 @@ def _event(data: bytes) -> EventRecord:
 def _link(data: bytes) -> LinkRecord | None:
     trace_id = span_id = b""
     attributes: dict[str, Any] = {}
-    for number, wire, value in _fields(data):
+    for number, wire, value in fields(data):
         if (number, wire) == (1, BYTES):
             trace_id = value
         elif (number, wire) == (2, BYTES):
@@ -214,7 +164,7 @@ def _link(data: bytes) -> LinkRecord | None:
 
 def _key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
     key, value = "", None
-    for number, wire, content in _fields(data):
+    for number, wire, content in fields(data):
         if (number, wire) == (1, BYTES):
             key = _text(content)
         elif (number, wire) == (2, BYTES):
@@ -227,7 +177,7 @@ def _any_value(data: bytes, depth: int) -> Any:
     if depth > _DEEPEST:
         raise Malformed("a value is nested too deep")
     found: Any = None
-    for field in _fields(data):
+    for field in fields(data):
         match field:
             case (1, 2, value):
                 found = _text(value)
@@ -238,10 +188,10 @@ def _any_value(data: bytes, depth: int) -> Any:
             case (4, 1, value):
                 (found,) = _DOUBLE.unpack(value)
             case (5, 2, value):
-                found = [_any_value(item, depth + 1) for inner, wire, item in _fields(value) if (inner, wire) == (1, 2)]
+                found = [_any_value(item, depth + 1) for inner, wire, item in fields(value) if (inner, wire) == (1, 2)]
             case (6, 2, value):
                 found = {}
-                for inner, wire, pair in _fields(value):
+                for inner, wire, pair in fields(value):
                     if (inner, wire) == (1, BYTES):
                         _key_value(pair, found, depth + 1)
             case (7, 2, value):
