@@ -10,7 +10,7 @@ from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.proxy import Proxy, unwrap
 from .config import Settings, read
-from .core import NOOP, Clock, Context, Frame, Guard, Mistakes, NoopSpan, Span, current, current_span, is_frame
+from .core import NOOP, Clock, Context, Frame, Guard, Mistakes, NoopSpan, Span, attach, current_span, detach, is_frame
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
@@ -275,12 +275,12 @@ class use:  # used as a function: with mqtrace.use(context)
         self._tokens: list[Any] = []
 
     def __enter__(self) -> Context:
-        self._tokens.append(current.set(self._context))
+        self._tokens.append(attach(self._context))
         return Context() if self._context is None else Context.of(self._context)
 
     def __exit__(self, *exception: object) -> None:
         try:
-            current.reset(self._tokens.pop())
+            detach(self._tokens.pop())
         except ValueError:
             pass  # left in another context than it was entered in, where it never was current
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from . import tracer as tracers
 from .clients import adapter_in
-from .core import NOOP, NoopSpan, Relation, Span, current, restore, text
+from .core import NOOP, NoopSpan, Relation, Span, attach, detach, restore, text
 from .errors import ConfigurationError
 from .messaging import Operation, adapters, close, parts, start_batch
 from .tracer import SpanTracer
@@ -24,8 +24,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
 
 _ABSENT: Any = object()
-_set = current.set
-_reset = current.reset
+_set = attach
+_reset = detach
 
 _RELATIONS: Final = (None, "parent", "link")
 #: Handlers that are decorated. A mark on the function itself would be copied by a decorator's functools.wraps.
@@ -85,7 +85,7 @@ def each(messages: Iterable[M], tracer: SpanTracer | None) -> Iterator[M]:
         if span is None:
             yield message
             continue
-        span.token = current.set(span)
+        span.token = attach(span)
         try:
             yield message
         finally:
@@ -221,7 +221,7 @@ def _generator(function: Callable[..., Any], operation: Operation) -> Callable[.
         error: BaseException | None = None
         try:
             while True:
-                span.token = current.set(span)
+                span.token = attach(span)
                 try:
                     given = step()
                 except StopIteration as stop:
@@ -233,7 +233,7 @@ def _generator(function: Callable[..., Any], operation: Operation) -> Callable[.
                     step = functools.partial(generator.send, sent)
                 except GeneratorExit:
                     step = generator.close
-                    span.token = current.set(span)
+                    span.token = attach(span)
                     try:
                         generator.close()
                     finally:
@@ -259,7 +259,7 @@ def _async_generator(function: Callable[..., Any], operation: Operation) -> Call
         try:
             while True:
                 if span is not None:
-                    span.token = current.set(span)
+                    span.token = attach(span)
                 try:
                     given = await step()
                 except StopAsyncIteration:
@@ -272,7 +272,7 @@ def _async_generator(function: Callable[..., Any], operation: Operation) -> Call
                     step = functools.partial(generator.asend, sent)
                 except GeneratorExit:
                     if span is not None:
-                        span.token = current.set(span)
+                        span.token = attach(span)
                     try:
                         await generator.aclose()
                     finally:

@@ -26,7 +26,7 @@ from .core import (
     Relation,
     Span,
     Template,
-    current,
+    current_frame,
     restore,
     start,
 )
@@ -242,7 +242,7 @@ def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:
     template = operation.templates.get(key)
     if template is None:
         template = operation.make(key, batch.system, "process", batch.destination, batch.facts, batch.extra)
-    span = start(template, current.get(), BatchSpan)
+    span = start(template, current_frame(), BatchSpan)
     if isinstance(span, BatchSpan):
         span.origins = batch.origins
         span.set_attributes({"messaging.batch.message_count": batch.size})

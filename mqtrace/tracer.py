@@ -31,7 +31,7 @@ from .core import (
     Sink,
     Span,
     Template,
-    current,
+    current_frame,
     is_frame,
     is_time,
     pairs,
@@ -185,7 +185,7 @@ class SpanTracer:
         pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: what cannot be used is
         ignored and counted.
         """
-        above = current.get() if isinstance(parent, _Current) else self._parent(parent)
+        above = current_frame() if isinstance(parent, _Current) else self._parent(parent)
         template = self._names.get((name, kind)) if type(name) is str and type(kind) is str else None
         if template is None:
             template = self._named(name, kind)
@@ -258,7 +258,7 @@ class SpanTracer:
         One that cannot be changed (a tuple, None) is left as it is, which is counted: give a carrier, and pass its
         ``native`` on.
         """
-        frame = current.get() if context is None else context
+        frame = current_frame() if context is None else context
         known = carriers.recognise(carrier)
         if context is not None and not is_frame(context):
             self.mistakes.calls_ignored += 1

@@ -147,7 +147,7 @@ def fill(span: SendSpan, template: core.Template) -> None:
     span.template = template
     span.identity = b""
     span.parent = span.state = span.baggage = span.details = None
-    span.remote = False
+    span.parent_remote = False
     span.callback = None
     span.partition = span.offset = -1
     span.begun = span.ended = 0

@@ -30,7 +30,7 @@ from mqtrace.core import (
     SendSpan,
     Span,
     Template,
-    current,
+    current_frame,
     note_skew,
     start,
     start_process,
@@ -285,8 +285,8 @@ def start_settle(
     template = operation.templates.get(key)
     if template is None:
         template = operation.make(key, system, "settle", name, facts, verb=verb)
-    parent = spans[0] if len(spans) == 1 and spans[0].identity is not None else current.get()
-    span = start(template, parent, BatchSpan, remote=False)
+    parent = spans[0] if len(spans) == 1 and spans[0].identity is not None else current_frame()
+    span = start(template, parent, BatchSpan)
     if isinstance(span, BatchSpan):
         origins = [one.origin if isinstance(one, DeliverySpan) else one.identity for one in spans]
         span.origins = [(origin, -1, -1, None) for origin in origins if origin is not None]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
-from .context import EMPTY, Context, Decision, Frame, current, is_frame
+from .context import EMPTY, Context, Decision, Frame, is_frame
+from .current import attach, current_frame, detach, open_frames, restore
 from .decide import start, start_process_below
 from .details import STATUS_CODES, Details, Event, Link, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
@@ -31,7 +32,7 @@ from .message import (
 )
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
-from .span import Span, is_time, restore
+from .span import Span, is_time
 from .template import KINDS, Decider, Kind, Relation, Template
 
 __all__ = [
@@ -70,8 +71,10 @@ __all__ = [
     "Status",
     "Template",
     "are_canonical",
-    "current",
+    "attach",
+    "current_frame",
     "current_span",
+    "detach",
     "encode_span",
     "is_canonical",
     "is_frame",
@@ -79,6 +82,7 @@ __all__ = [
     "is_valid",
     "new_span_id",
     "note_skew",
+    "open_frames",
     "pairs",
     "request",
     "restore",

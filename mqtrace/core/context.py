@@ -3,20 +3,19 @@
 A span's identity is its 55-byte ``traceparent`` (W3C Trace Context level 2, section 3.2), kept as bytes from the
 header it came in to the header it leaves in: nothing is parsed that nobody asked for.
 
-What is current is a *frame*: a recording span, a no-op span or a plain :class:`Context`. All three have the slots
-``identity``, ``state`` and ``baggage``, so the hot path reads them without asking which one it holds.
+What may be current is a *frame*: a recording span, a no-op span or a plain :class:`Context`. All of them have the same
+five attributes, so the hot path reads them without asking which one it holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Final, Literal, Protocol
 
 from .identity import is_canonical
 
-__all__ = ["EMPTY", "Context", "Decision", "Frame", "current", "is_frame"]
+__all__ = ["EMPTY", "Context", "Decision", "Frame", "is_frame"]
 
 #: How a root, or the child of a remote parent, is decided. ``flag``: the sampled bit of the identity.
 #: ``defer``: the other side left it open (B3 without a sampling state), so the sampler is asked.
@@ -33,12 +32,19 @@ class Frame(Protocol):
     def state(self) -> str | None: ...
     @property
     def baggage(self) -> Mapping[str, str] | None: ...
+    @property
+    def decision(self) -> Decision: ...
+    @property
+    def remote(self) -> bool:
+        """Whether it was read from a message or a request, so that a child's parent is another process's span."""
+        ...
 
 
 def is_frame(value: Any) -> bool:
     """Whether a user may make this current, or a parent: it has a frame's slots, and they hold what can travel."""
     try:
         identity, state, baggage = value.identity, value.state, value.baggage
+        value.decision, value.remote  # noqa: B018  # whether they can be read
     except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
         return False
     return (
@@ -56,15 +62,16 @@ class Context:
 
     ``identity``: the traceparent as 55 bytes, or None where there is no trace.
     ``state``: the text of ``tracestate``, valid, or None. ``baggage``: name -> value, or None.
-    ``decision``: see :data:`Decision`.
+    ``decision``: see :data:`Decision`. ``remote``: whether it came from another process, as what was extracted did.
     """
 
-    __slots__ = ("baggage", "decision", "identity", "state")
+    __slots__ = ("baggage", "decision", "identity", "remote", "state")
 
     identity: bytes | None
     state: str | None
     baggage: Mapping[str, str] | None
     decision: Decision
+    remote: bool
 
     def __init__(
         self,
@@ -72,18 +79,20 @@ class Context:
         state: str | None = None,
         baggage: Mapping[str, str] | None = None,
         decision: Decision = "flag",
+        remote: bool = True,
     ) -> None:
         self.identity = identity
         self.state = state
         self.baggage = baggage
         self.decision = decision
+        self.remote = remote
 
     @classmethod
     def of(cls, frame: Frame) -> Context:
         """The context of whatever is current: a span's, a no-op span's, or the context itself."""
         if isinstance(frame, cls):
             return frame
-        return cls(frame.identity, frame.state, frame.baggage)
+        return cls(frame.identity, frame.state, frame.baggage, frame.decision, frame.remote)
 
     @property
     def is_valid(self) -> bool:
@@ -120,7 +129,7 @@ class Context:
     def with_baggage(self, /, **members: str) -> Context:
         """The same trace with these baggage members set over what is there (W3C Baggage, section 3.2)."""
         merged = {**(self.baggage or _NO_BAGGAGE), **members}
-        return Context(self.identity, self.state, MappingProxyType(merged), self.decision)
+        return Context(self.identity, self.state, MappingProxyType(merged), self.decision, self.remote)
 
     def replace(self, **slots: Any) -> Context:
         """A copy in which the named slots differ."""
@@ -130,7 +139,7 @@ class Context:
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process, a pool's: a read-only view of baggage cannot be pickled by itself."""
         baggage = None if self.baggage is None else dict(self.baggage)
-        return type(self), (self.identity, self.state, baggage, self.decision)
+        return type(self), (self.identity, self.state, baggage, self.decision, self.remote)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Context):
@@ -146,12 +155,10 @@ class Context:
             self.state,
             self.baggage,
             self.decision,
+            self.remote,
         )
-        return "Context(identity={!r}, state={!r}, baggage={!r}, decision={!r})".format(*shown)
+        return "Context(identity={!r}, state={!r}, baggage={!r}, decision={!r}, remote={!r})".format(*shown)
 
 
 #: No trace, no baggage.
 EMPTY: Final = Context()
-
-#: What is current in this thread, task or generator; None where nothing is.
-current: ContextVar[Frame | None] = ContextVar("mqtrace_current", default=None)

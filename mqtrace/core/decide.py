@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import identity
 from .attributes import Attribute
-from .context import Context, Decision, Frame
+from .context import EMPTY, Context, Decision, Frame
 from .details import Details, Link
 from .noop import NOOP, NoopSpan
 from .span import Span
@@ -31,19 +31,16 @@ def start(
     parent: Frame | None,
     make: type[S],
     attributes: Mapping[str, Attribute] | None = None,
-    *,
-    remote: bool | None = None,
 ) -> S | NoopSpan:
     """Start a span of class ``make`` below ``parent``: a root where that is None or holds no trace."""
+    decision: Decision = "flag"
     if parent is None:
-        above, state, baggage = None, None, None
+        above, state, baggage, remote = None, None, None, False
     else:
-        above, state, baggage = parent.identity, parent.state, parent.baggage
+        above, state, baggage, decision = parent.identity, parent.state, parent.baggage, parent.decision
+        remote = parent.remote and above is not None
     if template.passing:
         return NOOP if parent is None else NoopSpan(above, state, baggage)
-    decision: Decision = parent.decision if isinstance(parent, Context) else "flag"
-    if remote is None:
-        remote = isinstance(parent, Context) and above is not None
     own: bytes
     charged = False
     if above is None:
@@ -83,7 +80,7 @@ def start(
     span.template = template
     span.identity = own
     span.parent = above
-    span.remote = remote
+    span.parent_remote = remote
     span.state = state
     span.baggage = baggage
     span.ended = 0
@@ -120,16 +117,15 @@ def start_process_below(
     if message.identity is None and message.decision == "flag":
         parent: Frame | None = outer
         if message.baggage is not None:
-            within = Context() if outer is None else Context.of(outer)
-            parent = Context(within.identity, within.state, message.baggage, within.decision)
+            parent = (EMPTY if outer is None else Context.of(outer)).replace(baggage=message.baggage)
         elif outer is None and message.state is None:
             parent = None
-        return start(template, parent, make, attributes, remote=False)
-    started = start(template, message, make, attributes, remote=message.identity is not None)
+        return start(template, parent, make, attributes)
+    started = start(template, message, make, attributes)
     if isinstance(started, Span) and outer is not None and outer.identity is not None:
         if started.details is None:
             started.details = Details()
-        started.details.links.append(Link(Context.of(outer), {}, remote=not isinstance(outer, Span)))
+        started.details.links.append(Link(Context.of(outer), {}, remote=outer.remote))
     return started
 
 

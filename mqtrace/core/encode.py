@@ -47,7 +47,7 @@ def _head(span: Span, begun: int, ended: int) -> bytes:
             proto.delimited(0x12, unhexlify(own[36:52])),
             b"" if parent is None else proto.delimited(0x22, unhexlify(parent[36:52])),
             _TIMES.pack(0x39, begun, 0x41, ended),
-            _FLAGS.pack(b"\x85\x01", (REMOTE if span.remote else LOCAL) | own[54] & 3),
+            _FLAGS.pack(b"\x85\x01", (REMOTE if span.parent_remote else LOCAL) | own[54] & 3),
         )
     )
 

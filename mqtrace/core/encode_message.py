@@ -70,7 +70,7 @@ def _sent(span: SendSpan) -> Pieces:
     own = span.identity
     parent = span.parent
     clock = template.pipeline.clock.offset
-    flags = (_FLAGS_REMOTE if span.remote else _FLAGS_LOCAL)[own[54] & 3]
+    flags = (_FLAGS_REMOTE if span.parent_remote else _FLAGS_LOCAL)[own[54] & 3]
     if parent is None:
         head = _ROOT.pack(
             b"\x0a\x10", unhexlify(own[3:35]), b"\x12\x08", unhexlify(own[36:52]),

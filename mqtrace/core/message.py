@@ -13,7 +13,8 @@ from typing import Any, Final, TypeVar, overload
 
 from . import decide, identity
 from .attributes import Attribute
-from .context import Context, current
+from .context import Context
+from .current import current_frame
 from .details import Link
 from .noop import NoopSpan
 from .span import Span, hand_over
@@ -42,7 +43,7 @@ _EARLIEST: Final = f"{SENT}1{'0' * 12}"
 _LATEST: Final = f"{SENT}{'9' * 13}"
 _SENT_LENGTH: Final = len(_LATEST)
 
-_current = current.get
+_current = current_frame
 _pop_span = identity._spans.pop
 _refill_spans = identity._refill_spans
 _is_canonical = identity.is_canonical
@@ -199,12 +200,12 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
             return own
         span = make()
         span.parent = None
-        span.remote = False
+        span.parent_remote = False
         span.state = template.root_state
         span.baggage = None
     else:
         if not above[54] & 1:
-            if type(parent) is Context and parent.decision != "flag":  # it left the decision open
+            if parent.decision != "flag":  # it left the decision open
                 return decide.start_send(template, parent, make)
             if parent.state is None and parent.baggage is None:
                 return above
@@ -215,7 +216,7 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
             own = above[:36] + _refill_spans() + above[52:]
         span = make()
         span.parent = above
-        span.remote = type(parent) is Context
+        span.parent_remote = parent.remote
         span.state = parent.state
         span.baggage = parent.baggage
     span.identity = own
@@ -253,7 +254,7 @@ def start_process(
         except IndexError:
             span.identity = origin[:36] + _refill_spans() + origin[52:]
         span.template = template
-        span.remote = True
+        span.parent_remote = True
         span.state = state
         span.baggage = baggage
         span.ended = 0

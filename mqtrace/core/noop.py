@@ -8,9 +8,10 @@ from types import MappingProxyType, TracebackType
 from typing import Final
 
 from .attributes import Attribute
-from .context import Frame, current
+from .context import Decision, Frame
+from .current import NestedToken, current_frame, enter, restore
 from .details import Event, Link, Status
-from .span import Again, Span, enter, restore
+from .span import Span
 from .template import Kind
 
 __all__ = ["NOOP", "NoopSpan", "current_span"]
@@ -30,7 +31,7 @@ class NoopSpan:
     identity: bytes | None
     state: str | None
     baggage: Mapping[str, str] | None
-    token: Token[Frame | None] | Again | None
+    token: Token[Frame | None] | NestedToken | None
 
     name: Final = ""
     kind: Final[Kind] = "internal"
@@ -45,6 +46,9 @@ class NoopSpan:
     service: Final = ""
     resource: Final = _NOTHING
     ended: Final = 0
+    #: As a frame: of this process, and its flag says that it is not sampled.
+    decision: Final[Decision] = "flag"
+    remote: Final = False
 
     def __init__(
         self, identity: bytes | None, state: str | None = None, baggage: Mapping[str, str] | None = None
@@ -120,7 +124,7 @@ NOOP: Final = NoopSpan(None)
 
 def current_span() -> Span | NoopSpan:
     """The span that is current; a no-op one where there is none."""
-    frame = current.get()
+    frame = current_frame()
     if frame is None:
         return NOOP
     if isinstance(frame, (Span, NoopSpan)):

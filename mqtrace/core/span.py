@@ -10,35 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import Token
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Protocol
+from typing import Final
 
 from .attributes import Attribute, clean, pairs, text, weight
-from .context import Context, Frame, current, is_frame
+from .context import Context, Decision, Frame, is_frame
+from .current import NestedToken, enter, restore
 from .details import Details, Event, Link, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
-__all__ = ["Again", "Span", "enter", "hand_over", "is_time", "restore"]
+__all__ = ["Span", "hand_over", "is_time"]
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 # A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
 _LIGHT: Final = 1024
-
-
-class Current(Protocol):
-    """A span that was made current: it holds what undoes that."""
-
-    token: Token[Frame | None] | Again | None
-
-
-class Again:
-    """What a block undoes that was entered within another block of the same span, and what that one does."""
-
-    __slots__ = ("outer", "token")
-
-    def __init__(self, token: Token[Frame | None], outer: Token[Frame | None] | Again) -> None:
-        self.token = token
-        self.outer = outer
 
 
 class Span:
@@ -54,7 +39,7 @@ class Span:
         "ended",
         "identity",
         "parent",
-        "remote",
+        "parent_remote",
         "state",
         "template",
         "token",
@@ -65,14 +50,18 @@ class Span:
     #: The parent's identity, or None at a root.
     parent: bytes | None
     #: Whether the parent is of another process.
-    remote: bool
+    parent_remote: bool
     state: str | None
     baggage: Mapping[str, str] | None
     #: Readings of the pipeline's clock, see core/clock.py; ended is 0 while the span records.
     begun: int
     ended: int
     details: Details | None
-    token: Token[Frame | None] | Again | None
+    token: Token[Frame | None] | NestedToken | None
+
+    #: As a frame: a span of this process, sampled or not by its own flag.
+    decision: Final[Decision] = "flag"
+    remote: Final = False
 
     # ------------------------------------------------------------------ what a user writes
 
@@ -148,7 +137,7 @@ class Span:
             details.dropped_links += 1
             return
         kept, dropped = self._clean(attributes, limits.link_attributes)
-        details.links.append(Link(Context.of(context), kept, dropped, not isinstance(context, Span)))
+        details.links.append(Link(Context.of(context), kept, dropped, context.remote))
         details.weight += 128
 
     def record_exception(self, error: BaseException) -> None:
@@ -373,31 +362,6 @@ def hand_over(span: Span) -> None:
         sink.queue.append(span)
     else:
         sink.overflow(span)
-
-
-def enter(frame: Any) -> None:
-    """Make this frame current until :func:`restore`."""
-    outer = frame.token
-    token = current.set(frame)
-    frame.token = token if outer is None else Again(token, outer)
-
-
-def restore(frame: Current) -> None:
-    """Make current again what was when this frame became it."""
-    token = frame.token
-    if token is None:
-        return
-    if isinstance(token, Again):
-        frame.token = token.outer
-        token = token.token
-    else:
-        frame.token = None
-    try:
-        current.reset(token)
-    except ValueError:
-        # Entered in one context and left in another (a generator that was closed by the garbage collector, a block
-        # that an asyncio task took over): this context never held the frame, and there is nothing to undo.
-        pass
 
 
 def is_time(value: object) -> bool:

@@ -14,8 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from mqtrace.core import NoopSpan, Span, current
-from mqtrace.core.span import Again
+from mqtrace.core import Span, open_frames
 
 if TYPE_CHECKING:
     from .batch import BatchProcessor
@@ -60,20 +59,12 @@ def leave_to_the_parent(thing: object) -> None:
 
 
 def _in_child() -> None:
-    _leave_open_spans(current.get())
-    for processor in list(processors):
-        processor.after_fork()
-
-
-def _leave_open_spans(frame: Any) -> None:
-    """The spans that are current here are the parent's to end; a child that leaves their blocks must not send them."""
-    while isinstance(frame, Span | NoopSpan):
+    # The spans that are current here are the parent's to end; a child that leaves their blocks must not send them.
+    for frame in open_frames():
         if isinstance(frame, Span) and not frame.ended:
             frame.ended = frame.begun or 1
-        token = frame.token
-        if isinstance(token, Again):
-            token = token.token
-        frame = None if token is None else token.old_value
+    for processor in list(processors):
+        processor.after_fork()
 
 
 atexit.register(shutdown_all)

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import Clock, Context, Span, current
+from mqtrace.core import Clock, Context, Span, attach
 
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
@@ -83,7 +83,7 @@ class Worker:
 
     def run(self) -> None:
         """Until the shutdown."""
-        current.set(_NOT_RECORDED)
+        attach(_NOT_RECORDED)
         while not self.stopped:
             try:
                 self.step()

@@ -57,7 +57,7 @@ def _span(span: Span) -> dict[str, Any]:
         "startTimeUnixNano": str(span.start_time),
         "endTimeUnixNano": str(span.end_time),
         "attributes": _attributes(span.attributes),
-        "flags": (SPAN_FLAGS_REMOTE if span.remote else SPAN_FLAGS_LOCAL) | span.identity[54] & 3,
+        "flags": (SPAN_FLAGS_REMOTE if span.parent_remote else SPAN_FLAGS_LOCAL) | span.identity[54] & 3,
     }
     if span.parent_id is not None:
         out["parentSpanId"] = span.parent_id

@@ -14,11 +14,11 @@ PARENT = b"00-" + b"a" * 32 + b"-" + b"b" * 16
 
 
 def test_a_decision_that_was_left_open_is_made_by_the_sampler_when_a_message_is_sent(template: Make) -> None:
-    token = core.current.set(core.Context(PARENT + b"-00", decision="defer"))
+    token = core.attach(core.Context(PARENT + b"-00", decision="defer"))
     try:
         span = core.start_send(template("send orders", "producer"))
     finally:
-        core.current.reset(token)
+        core.detach(token)
     assert isinstance(span, core.SendSpan)
     assert (span.trace_id, span.parent_id, span.identity[53:]) == ("a" * 32, "b" * 16, b"01")
 
@@ -27,10 +27,10 @@ def test_a_decision_that_was_left_open_is_made_by_the_sampler_when_a_message_is_
 def test_a_send_span_knows_whether_its_parent_is_of_another_process(template: Make, local: bool) -> None:
     context = core.Context(PARENT + b"-01")
     parent: Any = core.start(template(), context, core.Span) if local else context
-    token = core.current.set(parent)
+    token = core.attach(parent)
     try:
         span = core.start_send(template("send orders", "producer"))
     finally:
-        core.current.reset(token)
+        core.detach(token)
     assert isinstance(span, core.SendSpan)
-    assert span.remote is not local
+    assert span.parent_remote is not local

@@ -344,7 +344,7 @@ def test_a_no_op_span_takes_everything(template: Make) -> None:
     span.set_status("error")
     span.end()
     with span:
-        assert core.current.get() is None
+        assert core.current_frame() is None
     assert not span.is_recording()
     assert span.trace_id == "0" * 32
 
@@ -355,7 +355,7 @@ def test_a_block_within_a_block_of_the_same_span_leaves_nothing_current(template
     span = core.start(template(), core.Context(identity), core.Span)
     with span, core.start(template(), None, core.Span), span:
         pass
-    assert core.current.get() is None
+    assert core.current_frame() is None
 
 
 def test_each_asyncio_task_has_its_own_current_span(template: Make) -> None:
@@ -398,5 +398,6 @@ def test_a_link_tells_a_span_of_this_process_from_a_context_of_another(template:
     span, other = started(template), started(template)
     span.add_link(other)
     span.add_link(core.Context.of(other))
-    assert [link.remote for link in span.links] == [False, True]
+    span.add_link(core.Context(other.identity))
+    assert [link.remote for link in span.links] == [False, False, True]
     assert span.links[0].context == span.links[1].context

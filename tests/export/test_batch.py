@@ -539,7 +539,7 @@ def test_an_exporter_on_a_traced_client_does_not_trace_itself(process: Process, 
 
     class Traced(MemoryExporter):
         def export(self, spans: Sequence[core.Span]) -> None:
-            child = core.start(factory.work, core.current.get(), core.Span)
+            child = core.start(factory.work, core.current_frame(), core.Span)
             child.end()
             super().export(spans)
 

@@ -186,7 +186,7 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
         one.name, one.kind = _unicode(span.name), _KINDS[span.kind]
         one.start_time_unix_nano, one.end_time_unix_nano = span.start_time, span.end_time or 0
         one.trace_state = span.trace_state
-        one.flags = (0x300 if span.remote else 0x100) | int(span.identity[53:], 16)
+        one.flags = (0x300 if span.parent_remote else 0x100) | int(span.identity[53:], 16)
         _fill(one.attributes, span.attributes)
         for event in span.events:
             made = one.events.add(name=_unicode(event.name), time_unix_nano=event.timestamp)

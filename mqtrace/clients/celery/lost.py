@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
 
-from mqtrace.core import current, new_span_id, restore
+from mqtrace.core import attach, new_span_id, restore
 
 from . import run
 from .alone import finish, lone
@@ -89,7 +89,7 @@ def hook() -> None:
         if span is None or error is None:
             return on_failure(self, exc_info, *args, **kwargs)
         span.state_name = "FAILURE"
-        span.token = current.set(span)
+        span.token = attach(span)
         try:
             return on_failure(self, exc_info, *args, **kwargs)
         finally:

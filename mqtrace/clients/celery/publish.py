@@ -22,7 +22,7 @@ from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery
 
 from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
-from mqtrace.core import EMPTY, Context, NoopSpan, Template, current, is_canonical, start_send
+from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_canonical, start_send
 from mqtrace.messaging import Operation, carry, end
 
 from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend, note
@@ -242,7 +242,7 @@ def _now(span: TaskSend) -> int:
 
 def _attempt(app: Any, task_id: object) -> TaskRun | NoopSpan | None:
     """The attempt at this task that is running here, in whose name it is sent again; None where none is."""
-    frame = current.get()
+    frame = current_frame()
     if type(frame) is TaskRun and frame.task_id == task_id:
         return frame
     # the user's own span is current, or the trace is not recorded
@@ -268,7 +268,7 @@ def _retry(
     if first.identity is None:
         # The first message carried nothing: its attempt is the root, and the others are below it, side by side.
         propagator.inject(carrier, attempt)
-        first = Context(attempt.identity, attempt.state, attempt.baggage)
+        first = Context.of(attempt)
         ours = True
     else:
         ours = send_time.take(first.state)[1] != send_time.UNKNOWN

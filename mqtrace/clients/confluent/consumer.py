@@ -13,7 +13,7 @@ from typing import Any
 from weakref import ref
 
 from mqtrace.clients.proxy import Proxy, is_the_users
-from mqtrace.core import BatchSpan, NoopSpan, Origin, Span, current, start
+from mqtrace.core import BatchSpan, NoopSpan, Origin, Span, current_frame, start
 from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer, follow
 
@@ -118,7 +118,7 @@ class TracedConsumer(Proxy):
             template = operation.templates.get(destination)
             if template is None:
                 template = operation.make(destination, SYSTEM, "receive", destination, self.facts)
-            span = start(template, current.get(), BatchSpan)
+            span = start(template, current_frame(), BatchSpan)
             if isinstance(span, NoopSpan):
                 return
             span.begun = begun
@@ -141,7 +141,7 @@ class TracedConsumer(Proxy):
         template = operation.templates.get("")
         if template is None:
             template = operation.make("", SYSTEM, "settle", None, self.facts)
-        with start(template, current.get(), Span):
+        with start(template, current_frame(), Span):
             return self._raw.commit(*args, **kwargs)
 
     # ------------------------------------------------------------------ which topics it reads

@@ -21,7 +21,7 @@ from mqtrace.core import (
     ProcessSpan,
     Template,
     are_canonical,
-    current,
+    current_frame,
     is_canonical,
     start_process,
     start_process_in,
@@ -35,7 +35,7 @@ from .producer import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
-_current = current.get
+_current = current_frame
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 _TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}

@@ -15,7 +15,7 @@ import confluent_kafka
 
 from mqtrace.carriers import KafkaHeaders
 from mqtrace.clients.proxy import Proxy, is_the_users
-from mqtrace.core import NoopSpan, SendSpan, Span, Template, current, start, start_send
+from mqtrace.core import NoopSpan, SendSpan, Span, Template, current_frame, start, start_send
 from mqtrace.messaging import Facts, Operation, carry, end
 from mqtrace.tracer import SpanTracer
 
@@ -150,7 +150,7 @@ class TracedProducer(Proxy):
         template = operation.templates.get(key) if type(topic) is str else None
         if template is None:
             template = operation.make(key, SYSTEM, "send", str(topic), self._facts, kind="client")
-        sending = start(template, current.get(), Span)
+        sending = start(template, current_frame(), Span)
         if sending.identity is None or not isinstance(topic, str) or not batches.can_part(self._raw, messages):
             # what the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own
             return int(self._raw.produce_batch(topic, messages, partition, callback))

@@ -14,7 +14,7 @@ from typing import Any
 
 from mqtrace.clients.amqp import operation_in
 from mqtrace.clients.proxy import Proxy
-from mqtrace.core import current
+from mqtrace.core import attach, detach
 from mqtrace.messaging import Operation, close
 from mqtrace.tracer import SpanTracer
 
@@ -66,19 +66,19 @@ class TracedConsumer(Proxy):
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(*given)
-        token = current.set(span)
+        token = attach(span)
         handled[id(message)] = message
         try:
             result = call(*given)
             if not span.ended:
                 span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
-            current.reset(token)
+            detach(token)
             handled.pop(id(message), None)
             span.token = None
             close(span, error)
             raise
-        current.reset(token)
+        detach(token)
         handled.pop(id(message), None)
         return result
 

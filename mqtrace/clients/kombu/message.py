@@ -25,7 +25,7 @@ from mqtrace.clients.amqp import (
     start_delivery,
     start_settle,
 )
-from mqtrace.core import NoopSpan, Template, current
+from mqtrace.core import NoopSpan, Template, current_frame
 from mqtrace.messaging import Batch, Operation, register
 from mqtrace.tracer import SpanTracer
 
@@ -111,7 +111,7 @@ class KombuMessages:
 
     def begin(self, operation: Operation, message: Any) -> KombuSpan | NoopSpan | None:
         """Start the process span of a message; None for one that a wrapped Consumer is handing out already."""
-        if id(message) in handled and current.get() is not None:
+        if id(message) in handled and current_frame() is not None:
             return None
         queue, no_ack = _source(message)
         return begin_delivery(operation, message, queue, no_ack)

@@ -22,7 +22,7 @@ from mqtrace.clients.amqp import (
     start_settle,
 )
 from mqtrace.clients.proxy import Proxy
-from mqtrace.core import BatchSpan, NoopSpan, SendSpan, Span, Template, current, start, start_send
+from mqtrace.core import BatchSpan, NoopSpan, SendSpan, Span, Template, current_frame, start, start_send
 from mqtrace.messaging import Facts, Operation, end
 from mqtrace.tracer import SpanTracer
 
@@ -297,7 +297,7 @@ class TracedBlockingChannel(TracedChannel):
             template = operation.templates.get(name)
             if template is None:
                 template = operation.make(name, RABBITMQ, "receive", name, self._facts)
-            span = start(template, current.get(), BatchSpan)
+            span = start(template, current_frame(), BatchSpan)
             if isinstance(span, BatchSpan):
                 span.begun = begun
                 origin = read_context(operation, properties.headers)[0].identity

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.amqp import DeliverySpan, operation_in
-from mqtrace.core import NoopSpan, current
+from mqtrace.core import NoopSpan, attach, detach
 from mqtrace.messaging import Operation, close
 
 from .deliveries import Deliveries
@@ -14,8 +14,8 @@ from .message import begin_delivery
 
 __all__ = ["TracedCallback"]
 
-_set = current.set
-_reset = current.reset
+_set = attach
+_reset = detach
 
 
 class TracedCallback:

@@ -24,7 +24,7 @@ from mqtrace.clients.amqp import (
     start_delivery,
 )
 from mqtrace.clients.proxy import Proxy
-from mqtrace.core import NoopSpan, Template, current
+from mqtrace.core import NoopSpan, Template, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, register_part
 
 from .deliveries import Deliveries, find
@@ -77,7 +77,7 @@ class PikaMessages:
         if deliveries is None:
             return begin_delivery(operation, method, properties, "", None)
         tag = method.delivery_tag
-        if deliveries.is_handled(tag) and current.get() is not None:
+        if deliveries.is_handled(tag) and current_frame() is not None:
             return None  # by the callback of basic_consume that called us, or by a block around
         queue, auto_ack = deliveries.source(method)
         span = begin_delivery(operation, method, properties, queue, deliveries)
