@@ -15,8 +15,10 @@ from .details import STATUS_CODES, Details, Event, Link, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
 from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
+from .forks import after_fork, notice_fork
 from .guard import Guard
 from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
+from .identity import reset as forget_ids
 from .message import (
     SENT,
     BatchSpan,
@@ -70,18 +72,21 @@ __all__ = [
     "Span",
     "Status",
     "Template",
+    "after_fork",
     "are_canonical",
     "attach",
     "current_frame",
     "current_span",
     "detach",
     "encode_span",
+    "forget_ids",
     "is_canonical",
     "is_frame",
     "is_time",
     "is_valid",
     "new_span_id",
     "note_skew",
+    "notice_fork",
     "open_frames",
     "pairs",
     "request",

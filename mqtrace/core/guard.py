@@ -6,10 +6,11 @@ so it is reentrant. A thread that holds it while another one forks does not exis
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Final
 from weakref import WeakSet
+
+from .forks import after_fork
 
 __all__ = ["Guard"]
 
@@ -32,5 +33,4 @@ def _renew() -> None:
         guard.lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_renew)
+after_fork(_renew)

@@ -2,7 +2,9 @@
 
 W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
 read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
-Whether a threshold samples a root is decided then too, and said by its flags.
+Whether a threshold samples a root is decided then too, and said by its flags. A child that was forked in C would give
+the same ones out again. It is known by its pid when ids are made, and so no more are made ahead than some hundredths of
+a second take, and none at the beginning.
 Those of messages are checked by their form, without a branch on any digit: one in 0.2 us. A pattern asks of each digit
 whether it is one of ten or of six, which no processor foresees: 0.4 us for an id that it has not seen, and 0.2 for the
 same one again, so that it is compared on ids that differ. Those of a batch are checked together, column by column.
@@ -11,11 +13,14 @@ same one again, so that it is compared on ids that differ. Those of a batch are 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from .forks import after_fork, notice_fork
 from .guard import Guard
 
 __all__ = [
@@ -33,7 +38,12 @@ __all__ = [
 
 LENGTH: Final = 55
 _DIGITS: Final = b"0123456789abcdef"
+# How many ids are made ahead at most, and for how long about: seconds.
 _BLOCK: Final = 256
+_AHEAD: Final = 0.02
+# After how many ids that begins, and begins anew after how long a pause, seconds.
+_BEGINNING: Final = 1000
+_PAUSE: Final = 0.2
 
 _randomness: Callable[[int], bytes] = os.urandom
 _spans: list[bytes] = []
@@ -71,8 +81,11 @@ _NO_SPAN: Final = b"-%b-" % (b"0" * 16)
 _LOWEST: Final = b"0" * 14
 _HIGHEST: Final = b"f" * 14
 
-_halves: Final = Struct("50s" * _BLOCK).unpack
-_identities: Final = Struct("55s" * _BLOCK).unpack
+
+@cache
+def _unpack(item: str, count: int) -> Callable[[bytes | bytearray], tuple[Any, ...]]:
+    return Struct(item * count).unpack
+
 
 # Where a traceparent has no digit of an id: its bytes there, and which.
 _COLUMNS: Final = ((0, b"0"), (1, b"0"), (2, b"-"), (35, b"-"), (52, b"-"), (53, b"0"), (LENGTH, b" "))
@@ -96,17 +109,49 @@ def are_canonical(values: Sequence[bytes]) -> bool:
     )
 
 
+class _Pace:
+    """How many ids are worth making ahead: what `_AHEAD` seconds take, in powers of two, once they go on being taken.
+
+    One until then: a process that makes a thousand spans, when it begins, and forks has none ready.
+    """
+
+    __slots__ = ("_count", "_in_a_row", "_since")
+
+    def __init__(self) -> None:
+        self._count = 1
+        self._since = 0.0
+        #: How many were taken without a pause.
+        self._in_a_row = 0
+
+    def next(self) -> int:
+        """The ids of before are used up: how many to make now."""
+        now = time.monotonic()
+        lasted = now - self._since
+        self._since = now
+        if lasted < _AHEAD:
+            self._in_a_row += self._count
+            if self._in_a_row > _BEGINNING:
+                self._count = min(_BLOCK, self._count * 2)
+        elif lasted > _PAUSE:
+            self._count = 1
+            self._in_a_row = 0
+        elif lasted > 2 * _AHEAD:
+            self._count = max(1, self._count // 2)
+        return self._count
+
+
 class Roots(list[bytes]):
     """Identities of new root spans, made ahead: random, with flags 03 where ``threshold`` samples them, else 02.
 
     Those that are sampled end their trace id in 14 characters that are not below it. Made by :func:`roots_for`.
     """
 
-    __slots__ = ("__weakref__", "threshold")
+    __slots__ = ("__weakref__", "_pace", "threshold")
 
     def __init__(self, threshold: bytes) -> None:
         super().__init__()
         self.threshold: Final = threshold
+        self._pace: Final = _Pace()
 
     def take(self) -> bytes:
         """One of them."""
@@ -117,14 +162,15 @@ class Roots(list[bytes]):
 
     def refill(self) -> bytes:
         """Make a block of them, and take one."""
+        notice_fork()
         threshold = self.threshold
-        if threshold > _HIGHEST:
-            self.extend(_block(b"02"))
-        elif threshold <= _LOWEST:
-            self.extend(_block(b"03"))
-        else:
-            self.extend([one if one[21:35] >= threshold else one[:53] + b"02" for one in _block(b"03")])
-        return self.pop()
+        made: Sequence[bytes] = _block(b"02" if threshold > _HIGHEST else b"03", self._pace.next())
+        if _LOWEST < threshold <= _HIGHEST:
+            made = [one if one[21:35] >= threshold else one[:53] + b"02" for one in made]
+        if len(made) == 1:  # nobody else may take it in between
+            return made[0]
+        self.extend(made)
+        return self.take()
 
 
 #: By threshold, as long as a template asks for it.
@@ -151,28 +197,33 @@ def new_span_id() -> bytes:
         return _refill_spans()
 
 
-def _block(flags: bytes) -> tuple[bytes, ...]:
+def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
     # No Python runs for the single id. Three groups of hex digits to an id; without the dash between the first two they
     # are a trace id and a span id, and between one id and the next stand the flags of the one and the other's version.
-    digits = bytearray(_randomness(24 * _BLOCK).hex("-", 8), "ascii") + b"-"
+    digits = bytearray(_randomness(24 * count).hex("-", 8), "ascii") + b"-"
     del digits[16::51]
-    ids = b"".join((b"00-", (flags + b"00-").join(_halves(digits)), flags))
+    ids = b"".join((b"00-", (flags + b"00-").join(_unpack("50s", count)(digits)), flags))
     if _NO_TRACE in ids or _NO_SPAN in ids:
         # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but an injected randomness may give it
-        return _block(flags)
-    return _identities(ids)
+        return _block(flags, count)
+    return _unpack("55s", count)(ids)
 
 
 def _refill_spans() -> bytes:
-    ids = b"-%b-" % _randomness(8 * _BLOCK).hex("-", 8).encode("ascii")
-    if _NO_SPAN in ids:
-        return _refill_spans()
-    _spans.extend(ids[1:-1].split(b"-"))
-    return _spans.pop()
+    notice_fork()
+    count = _pace.next()
+    ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
+    while _NO_SPAN in ids:
+        ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
+    made = ids[1:-1].split(b"-")
+    if count == 1:
+        return made[0]
+    _spans.extend(made)
+    return new_span_id()
 
 
 def reset() -> None:
-    """Forget the ids made ahead: a forked child would give them out a second time."""
+    """Forget the ids made ahead: a forked child would give them out a second time; also where nobody asks for any."""
     for roots in list(_roots.values()):
         roots.clear()
     _spans.clear()
@@ -185,7 +236,7 @@ def use_randomness(source: Callable[[int], bytes] = os.urandom) -> None:
     reset()
 
 
+_pace: Final = _Pace()
 _always: Final = roots_for(_LOWEST)
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=reset)
+after_fork(reset)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mqtrace.core import Clock, Mistakes
+from mqtrace.core import Clock, Mistakes, notice_fork
 
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter
@@ -88,6 +88,7 @@ class BatchProcessor(SpanQueue):
 
     def start(self) -> None:
         """Start the worker before the first span: for ``upkeep``, where no span may ever end without it."""
+        notice_fork()
         if not self._closed:
             self._ensure_worker()
 
@@ -111,6 +112,7 @@ class BatchProcessor(SpanQueue):
 
         What ends meanwhile is not waited for. From within an exporter: False, at once.
         """
+        notice_fork()
         with self._lock:
             ticket = self._last
             if ticket is None:
@@ -126,6 +128,7 @@ class BatchProcessor(SpanQueue):
         Afterwards nothing is queued and nothing in flight: what did not leave is counted as dropped by the shutdown,
         and so is every span that ends later. A second call gives the result of the first.
         """
+        notice_fork()
         with self._lock:
             if self._result is not None:
                 return self._result

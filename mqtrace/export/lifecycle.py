@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
-from mqtrace.core import Span, open_frames
+from mqtrace.core import Span, after_fork, open_frames
 
 if TYPE_CHECKING:
     from .batch import BatchProcessor
@@ -68,5 +68,4 @@ def _in_child() -> None:
 
 
 atexit.register(shutdown_all)
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_in_child)
+after_fork(_in_child)

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Any, Final
 
-from mqtrace.core import Span
+from mqtrace.core import Span, notice_fork
 
 __all__ = ["COUNTS", "DROP_REASONS", "Batch", "SpanQueue"]
 
@@ -112,6 +112,7 @@ class SpanQueue:
 
     def overflow(self, span: Span) -> None:
         """Take a span that met the limit: wake the worker, or drop it and count."""
+        notice_fork()
         with self._lock:
             if self._closed:
                 self._drop("shutdown", span)
@@ -135,6 +136,7 @@ class SpanQueue:
 
     def admit(self, span: Span, weight: int) -> None:
         """Take a span with ``weight`` bytes of its own, or drop it and count."""
+        notice_fork()
         with self._lock:
             if weight > self._size_bytes:
                 self._drop("too_large", span)
@@ -263,6 +265,7 @@ class SpanQueue:
 
     def stats(self) -> dict[str, Any]:
         """One moment's counts: ended = exported + queued + in flight + dropped."""
+        notice_fork()
         with self._lock:
             if self._closed and self._stopped():
                 self._abandon()  # a thread that read the limit just before the end appended after it

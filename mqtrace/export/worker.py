@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import Clock, Context, Span, attach
+from mqtrace.core import Clock, Context, Span, attach, forget_ids
 
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
@@ -74,6 +74,8 @@ class Worker:
         self._front_seen = 0
         #: Whether the last batch was full, and filled fast.
         self._fast = False
+        #: Whether there was anything to take in the last turn.
+        self._took = False
         #: Whether it took the interpreter long to come back when the worker gave way the last time.
         self._has_waited = False
         self._complain_at = 0.0
@@ -116,6 +118,8 @@ class Worker:
         if self.stopped or not self._spans.rest(alert=not self._fast):
             return 0.0
         pause = self._until_due(self._clock.now()) / 1e9
+        if not self._took:
+            forget_ids()  # nobody makes any now, and a child that is forked in C would have the same ones
         if self._upkeep is not None:
             pause = min(pause, _UPKEEP)
         if self._spans._outstanding or self._fast:
@@ -165,6 +169,7 @@ class Worker:
         """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
         spans = self._spans
         self._fast = False
+        self._took = bool(spans.queue)
         due = 0
         if self._until_due(self._clock.now()) <= 0:
             due = spans._taken + len(spans.queue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,12 @@ GOOD = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01"
 def system_randomness() -> Iterator[None]:
     yield
     identity.use_randomness()
+
+
+@pytest.fixture
+def full_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where many ids are asked for."""
+    monkeypatch.setattr(identity._Pace, "next", lambda self: 256)
 
 
 def test_a_fresh_identity_is_valid_sampled_and_random() -> None:
@@ -103,6 +110,7 @@ def test_no_bytes_raise(value: bytes) -> None:
     identity.is_canonical(value)
 
 
+@pytest.mark.usefixtures("full_blocks")
 @pytest.mark.parametrize("zeros", [slice(0, 16), slice(16, 24)])
 @pytest.mark.parametrize("place", [0, 100, 255])
 def test_zeros_from_the_random_source_are_never_an_id(zeros: slice, place: int) -> None:
@@ -125,6 +133,7 @@ def test_zeros_from_the_random_source_are_never_an_id(zeros: slice, place: int) 
     assert made[255 - place] == b"00-" + b"0" * 16 + b"a1" * 8 + b"-" + b"a1" * 8 + b"-03"
 
 
+@pytest.mark.usefixtures("full_blocks")
 @pytest.mark.parametrize("place", [0, 100, 255])
 def test_zeros_from_the_random_source_are_never_a_span_id(place: int) -> None:
     calls = 0
@@ -142,6 +151,7 @@ def test_zeros_from_the_random_source_are_never_a_span_id(place: int) -> None:
     assert calls == 2
 
 
+@pytest.mark.usefixtures("full_blocks")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_has_ids_of_its_own() -> None:
     """FAULTS 15: the ids made ahead are the parent's."""
@@ -160,6 +170,28 @@ def test_a_forked_child_has_ids_of_its_own() -> None:
     assert theirs[:55] != identity.fresh()
     assert theirs[55:110] != some.pop()
     assert theirs[110:] != identity.new_span_id()
+
+
+def test_ids_are_made_ahead_once_they_are_taken_fast_and_only_while_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands ready, a child that is forked in C gives out as well."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    roots = identity.roots_for(b"9" + b"0" * 13)
+    for _ in range(1000):
+        now += 0.000_01
+        roots.take()
+        assert not roots
+    for _ in range(2000):
+        now += 0.000_01
+        roots.take()
+    roots.clear()
+    roots.take()
+    assert len(roots) == 255
+    for pause in (0.05, 60.0):
+        roots.clear()
+        now += pause
+        roots.take()
+        assert len(roots) == (127 if pause < 1 else 0)
 
 
 _HEX = b"0123456789abcdef"

@@ -199,6 +199,37 @@ def test_recycled_workers_of_a_pool_lose_nothing(run: Run) -> None:
     assert run(program) == {"child": 36}
 
 
+@forks
+def test_a_child_that_is_forked_in_c_exports_its_own_spans_and_not_its_parents(run: Run) -> None:
+    """uWSGI's workers: no hook of Python's runs in them."""
+    program = """
+    import ctypes
+    end("parent", 50)
+    for _ in range(3):
+        if ctypes.PyDLL(None).fork() == 0:
+            end("child", 30)
+            assert processor.stats()["spans_ended"] == 30
+            os._exit(0 if processor.flush(5) else 1)
+        assert os.wait()[1] == 0
+    """
+    assert run(program) == {"parent": 50, "child": 90}
+
+
+@forks
+@pytest.mark.parametrize("ask", ["flush(5)", "shutdown(5)", "stats()", "start()"])
+def test_a_child_that_is_forked_in_c_does_not_wait_for_the_thread_of_its_parent(run: Run, ask: str) -> None:
+    program = f"""
+    import ctypes
+    end("parent", 50)
+    if ctypes.PyDLL(None).fork() == 0:
+        began = time.monotonic()
+        processor.{ask}
+        os._exit(0 if time.monotonic() - began < 2 else 1)
+    assert os.wait()[1] == 0
+    """
+    assert run(program) == {"parent": 50}
+
+
 def test_an_exporter_that_hangs_does_not_keep_the_process(run: Run) -> None:
     program = """
     from mqtrace.export import lifecycle

@@ -6,13 +6,12 @@ child. The hot path appends; a span that has its report is let go later, many at
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
-from mqtrace.core import Pipeline, SendSpan
+from mqtrace.core import Pipeline, SendSpan, after_fork
 
 __all__ = ["Waiting"]
 
@@ -76,5 +75,4 @@ def _after_fork() -> None:
         waiting.spans.clear()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_after_fork)
+after_fork(_after_fork)
