@@ -134,8 +134,11 @@ class Tracer(SpanTracer):
         instrument_celery(app, tracer=self, **options)
 
     def uninstrument_celery(self) -> None:
-        """See :func:`mqtrace.uninstrument_celery`."""
-        uninstrument_celery()
+        """Take away what :meth:`instrument_celery` put in, and for the default tracer what the function did.
+
+        What other tracers have asked for goes on.
+        """
+        _celery().uninstrument(self)
 
     def current_span(self) -> Span | NoopSpan:
         """See :func:`mqtrace.current_span`."""
@@ -292,7 +295,7 @@ def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **op
 
 
 def uninstrument_celery() -> None:
-    """Take away all that :func:`instrument_celery` put in."""
+    """Take away all that :func:`instrument_celery` put in, for every app and every tracer."""
     _celery().uninstrument()
 
 

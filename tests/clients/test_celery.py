@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import importlib
 import itertools
+import json
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -19,12 +23,38 @@ from kombu.exceptions import OperationalError
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
+from mqtrace.clients.celery import dispatch, lost
+from mqtrace.clients.celery import run as running
 from mqtrace.clients.celery.spans import TaskSend
 from mqtrace.core import Span, encode_span
 from mqtrace.testing import Spans, record
 
+# kombu says that it is typed, and most of it is not.
+kombu_serialization: Any = importlib.import_module("kombu.serialization")
+
 FOREIGN = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
 SEEN: dict[str, Any] = {}
+
+
+#: Ways to keep a task's request: an audit log's, a queue's, a structured log's.
+AUDITS: list[Callable[[Any], Any]] = [
+    lambda request: pickle.loads(pickle.dumps(request)).id,
+    lambda request: copy.copy(request).id,
+    lambda request: copy.deepcopy(request).id,
+    lambda request: json.loads(json.dumps(vars(request)))["id"],
+    lambda request: kombu_serialization.dumps(vars(request), "json")[0] in ("application/json",),
+    lambda request: kombu_serialization.dumps(vars(request), "pickle")[0] in ("application/x-python-serialize",),
+    lambda request: kombu_serialization.dumps(vars(request), "yaml")[0] in ("application/x-yaml",),
+    lambda request: sorted(vars(request)) == sorted(request.__dict__),
+]
+
+
+def _audited(request: Any, write: Callable[[Any], Any]) -> Any:
+    try:
+        result = write(request)
+    except Exception as error:  # compared with what it is without us
+        return type(error)
+    return result if isinstance(result, bool) else result == request.id
 
 
 def _make_app() -> Celery:
@@ -70,6 +100,14 @@ def _make_app() -> Celery:
     @app.task(name="shop.forwards", bind=True)  # type: ignore[untyped-decorator]
     def forwards(self: Any) -> None:
         add.apply_async((1,), headers=self.request.headers)
+
+    @app.task(name="shop.audits", bind=True, max_retries=1)  # type: ignore[untyped-decorator]
+    def audits(self: Any, again: bool = False) -> None:
+        SEEN["headers"] = self.request.headers
+        SEEN["request"] = dict(vars(self.request))
+        SEEN["audited"] = [_audited(self.request, write) for write in AUDITS]
+        if again and not self.request.retries:
+            raise self.retry(countdown=0)
 
     @app.task(name="shop.on_error")  # type: ignore[untyped-decorator]
     def on_error(task_id: str) -> None:
@@ -253,6 +291,73 @@ def test_headers_that_a_task_hands_on_do_not_carry_its_own_context(
     (run,) = spans.named("process shop.add")
     assert (send.parent_id, send.kind) == (forwards.span_id, "producer")
     assert run.parent_id == send.span_id
+
+
+def _run_audit(app: Celery, how: str) -> dict[str, Any]:
+    SEEN.pop("audited", None)
+    task = app.tasks["shop.audits"]
+    if how == "eager":
+        task.apply()
+    elif how == "unsampled":
+        with mqtrace.use(mqtrace.Context(b"00-" + b"11" * 16 + b"-" + b"22" * 8 + b"-00")):
+            task.delay()
+    else:
+        task.delay()
+    deadline = time.monotonic() + 5
+    while "audited" not in SEEN and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return dict(SEEN)
+
+
+@pytest.mark.parametrize("how", ["sampled", "unsampled", "eager"])
+def test_a_request_can_be_pickled_copied_and_written_as_without_us(app: Celery, spans: Spans, how: str) -> None:
+    traced = _run_audit(app, how)
+    mqtrace.uninstrument_celery()
+    bare = _run_audit(app, how)
+    assert traced["audited"] == bare["audited"]
+    assert traced["audited"].count(True) >= 6
+    further = {"sampled": {"traceparent", "tracestate"}, "unsampled": {"traceparent"}, "eager": set()}[how]
+    assert set(traced["request"]) - set(bare["request"]) == further
+    for name in further:
+        assert type(traced["request"][name]) is str
+
+
+def test_the_headers_that_a_task_sees(app: Celery, await_spans: Callable[[int], Spans]) -> None:
+    """docs/celery.md, "What a task sees"."""
+    app.tasks["shop.audits"].apply_async((True,), headers={"tenant": "a"})
+    await_spans(4)
+    assert set(SEEN["headers"]) == {"tenant", "traceparent", "tracestate", "mqtrace-previous"}
+    app.tasks["shop.audits"].delay()
+    spans = await_spans(6)
+    assert set(SEEN["headers"]) == {"traceparent", "tracestate"}
+    assert SEEN["headers"]["traceparent"][36:52] == spans.named("send shop.audits")[-1].span_id
+    with mqtrace.use(mqtrace.Context(baggage={"tenant": "a"})):
+        app.tasks["shop.audits"].delay()
+    await_spans(8)
+    assert SEEN["headers"]["baggage"] == "tenant=a"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_without_propagators_a_task_sees_no_header_of_ours(app: Celery, again: bool) -> None:
+    with record("shop", propagators="none") as spans:
+        app.tasks["shop.audits"].apply_async((again,), headers={"tracestate": "mqtrace=t:1700000000000"})
+        deadline = time.monotonic() + 5
+        while len(spans) < 2 + 2 * again and time.monotonic() < deadline:
+            time.sleep(0.005)
+    assert SEEN["headers"] == {"tracestate": "mqtrace=t:1700000000000"}
+
+
+@pytest.mark.parametrize("headers", [None, {"tenant": "a"}])
+def test_the_name_of_an_attempt_is_not_shown_to_its_task(
+    app: Celery, await_spans: Callable[[int], Spans], monkeypatch: pytest.MonkeyPatch, headers: Any
+) -> None:
+    """It travels from the main process of a prefork pool to a child in what becomes the task's request."""
+    monkeypatch.setattr(running, "in_pool_child", True)
+    dispatch.connect(signals.task_received, lost.received)
+    app.tasks["shop.audits"].apply_async(headers=headers)
+    await_spans(2)
+    assert "mqtrace-attempt" not in SEEN["request"]
+    assert set(SEEN["headers"]) == {"traceparent", "tracestate", *(headers or ())}
 
 
 @pytest.mark.parametrize("propagators", ["b3", "datadog,tracecontext"])
@@ -760,6 +865,26 @@ def test_another_tracer_may_make_the_spans(app: Celery, spans: Spans) -> None:
     app.send_task("shop.unread", queue="nobody reads it")
     assert [span.service for span in others] == ["other"]
     assert spans == []
+
+
+def test_a_tracer_takes_away_its_own_and_no_other_ones(app: Celery, spans: Spans) -> None:
+    ours = Celery("ours", broker="memory://", set_as_current=False)
+    with record("other") as others:
+        other = others.tracer
+    other.instrument_celery(ours)
+    third = mqtrace.Tracer("third", exporter="memory:")
+    third.uninstrument_celery()
+    ours.send_task("ours.work", queue="nobody reads it")
+    assert [span.service for span in others] == ["other"]
+    other.uninstrument_celery()
+    ours.send_task("ours.work", queue="nobody reads it")
+    assert (len(others), [span.service for span in spans]) == (1, ["shop"])
+    before = Celery.send_task
+    spans.tracer.uninstrument_celery()  # the default tracer, whose spans instrument_celery() without a tracer asks for
+    ours.send_task("ours.work", queue="nobody reads it")
+    assert (len(others), len(spans)) == (1, 1)
+    assert Celery.send_task is not before
+    third.shutdown()
 
 
 def test_a_wrong_argument_says_what_to_write() -> None:

@@ -66,12 +66,16 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
         dispatch.keep_receivers(signal)
 
 
-def uninstrument() -> None:
-    """Take all of it away, for every app. Spans that have begun end as they would have."""
+def uninstrument(tracer: SpanTracer | None = None) -> None:
+    """Take all of it away, for every app. ``tracer``: what was asked for its spans alone, and the rest goes on.
+
+    Spans that have begun end as they would have.
+    """
+    if not tasks.forget(tracer):
+        return
     for signal, _receiver in _RECEIVERS:
         dispatch.disconnect(signal)
     dispatch.disconnect(signals.task_received)
     dispatch.look_for_receivers()
     publish.unhook()
     lost.unhook()
-    tasks.forget()

@@ -18,8 +18,8 @@ from __future__ import annotations
 import atexit
 import functools
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
-from weakref import WeakValueDictionary
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
@@ -39,9 +39,9 @@ _cancel: Callable[..., Any] | None = None
 
 #: Requests whose attempts were named here, by the task's id: ``task_revoked`` does not give the request.
 _requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
-#: The attribute in which such a request keeps the name, until the attempt has been told of. A name that stands among
-#: the headers alone came with the message, and means nothing.
-_NAME: Final = "mqtrace_attempt"
+#: Their names, until the attempt has been told of. A name that stands among the headers alone came with the message,
+#: and means nothing.
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 class _Cancelled(NamedTuple):
@@ -58,15 +58,16 @@ _cancelled: dict[Any, _Cancelled] = {}
 
 def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_received``, in the main process of a prefork pool: name the attempt."""
-    if for_app(request.app) is not None:
-        request.request_dict[ATTEMPT] = request.mqtrace_attempt = new_span_id().decode("ascii")
+    tasks = for_app(request.app)
+    if tasks is not None and tasks.runs.tracer.propagator.fields:
+        request.request_dict[ATTEMPT] = _names[request] = new_span_id().decode("ascii")
         _requests[request.id] = request
 
 
 def attempt_at(task_id: object) -> str | None:
     """The span id that an attempt at this task was given here; None where it was given none, or was told of."""
     request = _requests.get(task_id) if isinstance(task_id, str) else None
-    return None if request is None else vars(request).get(_NAME)
+    return None if request is None else _names.get(request)
 
 
 def hook() -> None:
@@ -128,7 +129,7 @@ def _lost(request: Any) -> TaskRun | None:
     """The span of an attempt that nobody else will tell of; None where somebody does or has."""
     try:
         tasks = for_app(request.app)
-        attempt = vars(request).pop(_NAME, None)
+        attempt = _names.pop(request, None)
         if tasks is None or attempt is None:
             return None
         span = lone(tasks, request, request.task.name, request.request_dict, attempt)

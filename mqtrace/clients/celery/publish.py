@@ -25,7 +25,7 @@ from mqtrace.carriers import Mapping as MappingCarrier
 from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_canonical, start_send
 from mqtrace.messaging import Operation, carry, end
 
-from .spans import ATTEMPT, KEPT, PREVIOUS, TaskRun, TaskSend, note
+from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
 from .tasks import Tasks, for_app
 
 __all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
@@ -153,7 +153,7 @@ def before_publish(
             del headers[ATTEMPT]
         if PREVIOUS in headers:
             del headers[PREVIOUS]
-        attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
+        attempt = _attempt(facts.get("id")) if facts.get("retries") else None
         if attempt is not None:
             span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt, app)
         else:
@@ -186,7 +186,7 @@ def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
             headers["traceparent"] = frame.decode()
             return
         frame = NoopSpan(frame)
-    _forget_ours(headers)
+    _forget_ours(operation, headers)
     carry(operation.tracer, frame, MappingCarrier(headers))
 
 
@@ -196,17 +196,19 @@ def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> No
         headers["traceparent"] = span.identity.decode()
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
         return
-    _forget_ours(headers)
+    _forget_ours(operation, headers)
     if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
 
 
-def _forget_ours(headers: dict[str, Any]) -> None:
+def _forget_ours(operation: Operation, headers: dict[str, Any]) -> None:
     """Take out a context that we put into another message and that somebody handed on with its headers.
 
     Ours carries a send time, which a user's own does not.
     """
     state = headers.get("tracestate")
+    if "tracestate" not in operation.tracer.propagator.fields:
+        return
     if isinstance(state, str) and send_time.take(state)[1] != send_time.UNKNOWN:
         headers.pop("traceparent", None)
         del headers["tracestate"]
@@ -240,30 +242,27 @@ def _now(span: TaskSend) -> int:
 # ---------------------------------------------------------------------- retries
 
 
-def _attempt(app: Any, task_id: object) -> TaskRun | NoopSpan | None:
+def _attempt(task_id: object) -> TaskRun | PassedRun | None:
     """The attempt at this task that is running here, in whose name it is sent again; None where none is."""
     frame = current_frame()
-    if type(frame) is TaskRun and frame.task_id == task_id:
+    if type(frame) is TaskRun and frame.task_id == task_id:  # also one that the main process tells of
         return frame
-    # the user's own span is current, or the trace is not recorded
-    task = None if app is None else app.current_worker_task
-    request = None if task is None else task.request
-    if request is None or request.id != task_id:
-        return None
-    return request.__dict__.get(KEPT)  # type: ignore[no-any-return]  # put there by run.py
+    attempt = running.get()  # the user's own span is current, or the trace is not recorded
+    return attempt if attempt is not None and attempt.task_id == task_id else None
 
 
 def _retry(
-    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | NoopSpan, app: Any
+    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | PassedRun, app: Any
 ) -> TaskSend | None:
     operation = tasks.sends
-    if isinstance(attempt, NoopSpan):
+    if isinstance(attempt, PassedRun):
         if attempt.identity is not None and "traceparent" not in headers and operation.direct:
             headers["traceparent"] = attempt.identity.decode("ascii")
         return None
-    headers[PREVIOUS] = attempt.identity.decode("ascii")
-    carrier = MappingCarrier(headers)
     propagator = operation.tracer.propagator
+    if propagator.fields:
+        headers[PREVIOUS] = attempt.identity.decode("ascii")
+    carrier = MappingCarrier(headers)
     first = propagator.extract(carrier, EMPTY, None)
     if first.identity is None:
         # The first message carried nothing: its attempt is the root, and the others are below it, side by side.

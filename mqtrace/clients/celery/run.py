@@ -23,7 +23,7 @@ from mqtrace.core import NOOP, Context, NoopSpan, Template, attach, current_fram
 from mqtrace.messaging import Operation
 
 from .publish import delay, due, previous
-from .spans import ATTEMPT, KEPT, PREVIOUS, PassedRun, TaskRun, note
+from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note, running
 from .tasks import Tasks, for_task
 
 __all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_attempt", "postrun", "prerun", "told"]
@@ -33,6 +33,7 @@ _NOT_SAMPLED: Final = ("0", "2")
 
 _current = current_frame
 _set = attach
+_set_running = running.set
 _new = object.__new__
 
 #: Whether this process is a child of a prefork pool, whose attempts the main process has named.
@@ -83,8 +84,8 @@ def prerun(
             passed.identity = identity
             passed.state = passed.baggage = None
             passed.task_id = task_id
+            passed.outer = _set_running(passed)
             passed.token = _set(passed)
-            own[KEPT] = passed
             return
         if own.get("is_eager"):
             span = _begin_eager(tasks, task, own)
@@ -96,10 +97,14 @@ def prerun(
             if template is None:
                 template = tasks.attempt_template(task, exchange, routing_key)
             span = begin_attempt(tasks.runs, template, own, own if text is not None else headers_of(own), task)
-            if in_pool_child and type(span) is TaskRun:
-                name_attempt(span, own)
+            if in_pool_child:
+                if type(span) is TaskRun:
+                    name_attempt(span, own)
+                _hide_attempt(own)
         if span is not NOOP:
-            own[KEPT] = span
+            if type(span) is not TaskRun:
+                span = _passed(span, task_id)
+            span.outer = _set_running(span)
             span.token = _set(span)
     except Exception:  # noqa: BLE001  # tracing must not cost the task, whatever went wrong
         tasks.runs.tracer.complain("a task could not be traced when it was run")
@@ -120,11 +125,14 @@ def postrun(
     span: Any = _current()
     if (type(span) is not PassedRun and type(span) is not TaskRun) or span.task_id != task_id:
         # nothing was started, or the task left a span of its own current
-        request = task.request_stack.top
-        span = None if request is None else request.__dict__.get(KEPT)
-        if span is None:
+        span = running.get()
+        if span is None or span.task_id != task_id:
             return
     restore(span)
+    try:
+        running.reset(span.outer)
+    except ValueError:  # in another context than the one it began in, where it never was
+        pass
     if type(span) is not TaskRun:
         return
     try:
@@ -146,6 +154,21 @@ def postrun(
     finally:
         if span is not None:
             span.end()
+
+
+def _passed(span: Any, task_id: object) -> PassedRun:
+    """The span of an attempt that is not recorded, as one that knows its task."""
+    passed = PassedRun(span.identity, span.state, span.baggage)
+    passed.task_id = task_id
+    return passed
+
+
+def _hide_attempt(request: Any) -> None:
+    """Take the name of an attempt out of what its task sees: it is between this process and the main one."""
+    request.pop(ATTEMPT, None)
+    headers = request.get("headers")
+    if type(headers) is dict and headers.pop(ATTEMPT, None) is not None and not headers:
+        request["headers"] = None  # as Celery has it where there is none
 
 
 def _is_told_elsewhere(error: BaseException) -> bool:

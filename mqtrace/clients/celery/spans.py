@@ -7,19 +7,18 @@ exporter's thread for the most part: a dict a task would be half of what tracing
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar, Token
 from operator import itemgetter
 from typing import Any, Final
 
 from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan
 
-__all__ = ["ATTEMPT", "KEPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note"]
+__all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "running"]
 
 #: The header of a retry that names the attempt before: its traceparent.
 PREVIOUS: Final = "mqtrace-previous"
 #: The span id that the worker's main process gave an attempt, on its way to the pool's child.
 ATTEMPT: Final = "mqtrace-attempt"
-#: Where a request keeps the span of its attempt while the task runs.
-KEPT: Final = "mqtrace_span"
 
 MESSAGE_ID: Final = "messaging.message.id"
 CONVERSATION: Final = "messaging.message.conversation_id"
@@ -49,7 +48,7 @@ class TaskSend(SendSpan):
 class TaskRun(ProcessSpan):
     """The span of one attempt at a task."""
 
-    __slots__ = ("ambient", "delay", "redelivered", "retries", "root_id", "state_name", "task_id")
+    __slots__ = ("ambient", "delay", "outer", "redelivered", "retries", "root_id", "state_name", "task_id")
 
     task_id: object
     root_id: object
@@ -60,6 +59,8 @@ class TaskRun(ProcessSpan):
     state_name: str | None
     #: The exception that was being handled when the task began (eager tasks in an except block): not the task's.
     ambient: BaseException | None
+    #: What puts back the attempt around this one (an eager task within another) in :data:`running`.
+    outer: Token[TaskRun | PassedRun | None]
 
     def further(self) -> Mapping[str, Attribute]:
         """Those of the message, and how it ended."""
@@ -74,9 +75,16 @@ class TaskRun(ProcessSpan):
 class PassedRun(NoopSpan):
     """An attempt in a trace that is not sampled: its context, while the task runs."""
 
-    __slots__ = ("task_id",)
+    __slots__ = ("outer", "task_id")
 
     task_id: object
+    #: As above.
+    outer: Token[TaskRun | PassedRun | None]
+
+
+#: The attempt that runs here, whatever is current. It is kept beside the task's request, not in it: an application may
+#: pickle its requests, copy them, or write them as JSON.
+running: Final[ContextVar[TaskRun | PassedRun | None]] = ContextVar("mqtrace_celery_running", default=None)
 
 
 # One call instead of four: messages of protocol 2, and whatever Celery has made of another, have all of them.

@@ -16,7 +16,7 @@ from mqtrace.brokers import RABBITMQ, endpoint_of, system_of
 from mqtrace.clients.amqp import ROUTING_KEY, destination
 from mqtrace.core import Attribute, Kind, Template
 from mqtrace.messaging import DESTINATION, Facts, Operation
-from mqtrace.tracer import SpanTracer
+from mqtrace.tracer import SpanTracer, default
 
 __all__ = ["Tasks", "for_app", "for_task", "forget", "instrumented", "use"]
 
@@ -27,6 +27,8 @@ class Tasks:
     """What one call of ``instrument`` asked for: whose spans, of which tasks, and the templates made so far."""
 
     def __init__(self, tracer: SpanTracer | None, flush_timeout: float) -> None:
+        #: Whose spans; None: the default tracer's, whichever that is.
+        self.tracer = tracer
         self.sends = Operation("send", tracer)
         self.runs = Operation("process", tracer)
         #: Seconds that the end of a worker's process waits for its spans at most.
@@ -147,11 +149,22 @@ def use(app: Any, tasks: Tasks) -> None:
         _by_app[app] = tasks
 
 
-def forget() -> None:
-    """Trace nobody's tasks any more."""
+def forget(tracer: SpanTracer | None) -> bool:
+    """Trace nobody's tasks any more, or those that make spans of this tracer. Returns whether none is left.
+
+    What was asked for without a tracer is the default one's.
+    """
     global _all
-    _all = None
-    _by_app.clear()
+    if tracer is None or (_all is not None and _is_of(_all, tracer)):
+        _all = None
+    for app, asked in list(_by_app.items()):
+        if tracer is None or _is_of(asked, tracer):
+            _by_app.pop(app, None)
+    return not instrumented()
+
+
+def _is_of(asked: Tasks, tracer: SpanTracer) -> bool:
+    return (default() if asked.tracer is None else asked.tracer) is tracer
 
 
 def instrumented() -> list[Tasks]:
