@@ -3,7 +3,8 @@
 - ``key`` is a token of RFC 9110; it is not percent-encoded. ``value`` is ``*baggage-octet``: printable ASCII without
   space, quote, comma, semicolon and backslash; everything else, and ``%`` itself, is percent-encoded UTF-8. A plus sign
   is a plus sign. Bytes that are no UTF-8 are read as U+FFFD.
-- Properties (``;name=value`` after a value) are read over: our baggage is names and values.
+- Properties (``;name=value`` after a value, section 3.3.1.3) mean nothing to us and are passed on as they came, with
+  the value: whoever sets a new one sets it without them.
 - 64 members and 8192 bytes must pass whole (section 3.3.2); of more than our limits, the first ones stay.
 - The specification does not say that one bad member spoils the others: it is left out, and the message counts as
   malformed.
@@ -22,20 +23,39 @@ from mqtrace.core.context import Context, Frame
 
 from ._protocol import MalformedContext
 
-__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "decode", "encode", "is_key", "unescape"]
+__all__ = ["MAX_BYTES", "MAX_MEMBERS", "Baggage", "ValueWithProperties", "decode", "encode", "is_key", "unescape"]
 
 MAX_BYTES: Final = 8192
 MAX_MEMBERS: Final = 180
 
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _OCTETS: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
-_member: Final = re.compile(rf"[ \t]*({_TOKEN})[ \t]*=[ \t]*({_OCTETS})[ \t]*(?:;.*)?", re.DOTALL).fullmatch
+_member: Final = re.compile(rf"[ \t]*({_TOKEN})[ \t]*=[ \t]*({_OCTETS})[ \t]*(?:;(.*))?", re.DOTALL).fullmatch
+_PROPERTY: Final = rf"[ \t]*{_TOKEN}[ \t]*(?:=[ \t]*{_OCTETS}[ \t]*)?"
+_are_properties: Final = re.compile(rf"{_PROPERTY}(?:;{_PROPERTY})*").fullmatch
 _stray: Final = re.compile(r"%(?![0-9a-fA-F]{2})").search
 _escapes: Final = re.compile(r"(?:%[0-9a-fA-F]{2})+").sub
 _UNENCODED: Final = "!#$&'()*+-./:<=>?@[]^_`{|}~"  # every baggage-octet but the percent sign
 
 #: Whether this text may be the key of a member.
 is_key: Final = re.compile(_TOKEN).fullmatch
+
+
+class ValueWithProperties(str):
+    """A member's value, which is all of it to us, with the text of the properties that it came with."""
+
+    __slots__ = ("properties",)
+
+    properties: str
+
+    @classmethod
+    def of(cls, value: str, properties: str) -> ValueWithProperties:
+        made = cls(value)
+        made.properties = properties
+        return made
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ValueWithProperties.of, (str(self), self.properties)
 
 
 def unescape(text: str) -> str:
@@ -60,8 +80,13 @@ def decode(text: str) -> tuple[dict[str, str], bool]:
             break
         match = _member(part)
         if match:
-            key, value = match.groups()
+            key, value, properties = match.groups()
             found[key] = unescape(value)
+            if properties and not properties.isspace():
+                if _are_properties(properties):
+                    found[key] = ValueWithProperties.of(found[key], properties.rstrip(" \t"))
+                else:
+                    whole = False
         elif part.strip(" \t"):
             whole = False
     return found, whole
@@ -74,6 +99,8 @@ def encode(members: Mapping[str, str]) -> str:
     for key, value in members.items():
         if isinstance(key, str) and isinstance(value, str) and is_key(key):
             part = f"{key}={quote(value, safe=_UNENCODED, errors='replace')}"
+            if isinstance(value, ValueWithProperties):
+                part += f";{value.properties}"
             if len(parts) < MAX_MEMBERS and length + 1 + len(part) <= MAX_BYTES:
                 parts.append(part)
                 length += 1 + len(part)

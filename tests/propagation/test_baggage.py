@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -84,3 +85,23 @@ def test_no_text_raises(text: str) -> None:
 @given(st.dictionaries(st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,9}", fullmatch=True), st.text(max_size=20)))
 def test_what_is_written_is_read(members: dict[str, str]) -> None:
     assert decode(encode(members)) == (members, True)
+
+
+@pytest.mark.parametrize(
+    "header", ["k=a;prop=1", "user=alice;ttl=30;private,tenant=acme", "k=x%20y; p = q ;r", "k=;p", "k=a;p=%20,k2=b;p;p"]
+)
+def test_properties_go_on_as_they_came(header: str) -> None:
+    members, whole = decode(header)
+    assert (encode(members), whole) == (header, True)
+    assert encode(pickle.loads(pickle.dumps(members))) == header
+
+
+def test_a_new_value_has_no_properties() -> None:
+    members, _ = decode("k=a;prop=1,l=b;q")
+    assert encode(Context(baggage=members).with_baggage(k="c").baggage or {}) == "k=c,l=b;q"
+
+
+@pytest.mark.parametrize("bad", ["\r\nSet-Cookie: a", "\u00e9", 'p="x"', "p=x y", "=1", "p;;q"])
+def test_properties_that_are_malformed_are_left_out_and_counted(bad: str) -> None:
+    members, whole = decode(f"k=a;{bad}")
+    assert (encode(members), whole) == ("k=a", False)
