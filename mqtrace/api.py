@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
 from . import consume
@@ -10,23 +11,45 @@ from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.proxy import Proxy, unwrap
 from .config import Settings, read
-from .core import NOOP, Clock, Context, Frame, Guard, Mistakes, NoopSpan, Span, attach, current_span, detach, is_frame
+from .core import (
+    EMPTY,
+    NOOP,
+    Clock,
+    Context,
+    Frame,
+    Guard,
+    Kind,
+    Mistakes,
+    NoopSpan,
+    Span,
+    attach,
+    current_frame,
+    current_span,
+    detach,
+    is_frame,
+    text,
+)
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
-from .tracer import Nowhere, Processor, SpanTracer
+from .tracer import CURRENT, Current, Nowhere, Processor, SpanTracer
 
 __all__ = [
     "Tracer",
+    "baggage",
     "batch",
     "configure",
     "consumer",
     "current_span",
     "each",
+    "extract",
     "flush",
+    "inject",
     "instrument_celery",
     "process",
+    "set_baggage",
     "shutdown",
+    "start_span",
     "stats",
     "uninstrument_celery",
     "unwrap",
@@ -143,6 +166,14 @@ class Tracer(SpanTracer):
     def current_span(self) -> Span | NoopSpan:
         """See :func:`mqtrace.current_span`."""
         return current_span()
+
+    def baggage(self) -> Mapping[str, str]:
+        """See :func:`mqtrace.baggage`."""
+        return baggage()
+
+    def set_baggage(self, name: str, value: str) -> Context:
+        """See :func:`mqtrace.set_baggage`."""
+        return _with_baggage(self, name, value)
 
     def use(self, context: Frame | None) -> use:
         """See :func:`mqtrace.use`."""
@@ -310,6 +341,55 @@ def _celery() -> Any:
     except ImportError as error:
         raise ConfigurationError("Celery is not installed: pip install 'mqtrace[celery]'") from error
     return celery
+
+
+def start_span(
+    name: str,
+    *,
+    kind: Kind = "internal",
+    parent: Frame | Current | None = CURRENT,
+    links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = (),
+    attributes: Mapping[str, object] | None = None,
+    start_time: int | None = None,
+) -> Span | NoopSpan:
+    """A span of the default tracer, as :meth:`Tracer.start_span` makes it."""
+    return tracers.default().start_span(
+        name, kind=kind, parent=parent, links=links, attributes=attributes, start_time=start_time
+    )
+
+
+def inject(carrier: Any, context: Frame | None = None) -> None:
+    """Write a context (what is current, if left out) into ``carrier``; see :meth:`Tracer.inject`."""
+    tracers.default().inject(carrier, context)
+
+
+def extract(carrier: Any) -> Context:
+    """The context in ``carrier``; see :meth:`Tracer.extract`."""
+    return tracers.default().extract(carrier)
+
+
+def baggage() -> Mapping[str, str]:
+    """The baggage of what is current, name -> value, read-only; empty where there is none."""
+    frame = current_frame()
+    return MappingProxyType({} if frame is None or frame.baggage is None else dict(frame.baggage))
+
+
+def set_baggage(name: str, value: str) -> Context:
+    """What is current with this baggage member set: ``with mqtrace.use(mqtrace.set_baggage("tenant", "acme")):``.
+
+    Never raises: what is not two texts is ignored and counted.
+    """
+    return _with_baggage(tracers.default(), name, value)
+
+
+def _with_baggage(tracer: SpanTracer, name: object, value: object) -> Context:
+    frame = current_frame()
+    context = EMPTY if frame is None else Context.of(frame)
+    member, said = text(name), text(value)
+    if not member or said is None:
+        tracer.mistakes.calls_ignored += 1
+        return context
+    return context.with_baggage(**{member: said})
 
 
 def flush(timeout: float = 5.0) -> bool:

@@ -43,7 +43,7 @@ from .propagation.tracecontext import parse_traceparent
 from .sampling import Never, Rule, rules
 from .sampling.decision import SamplerDecider
 
-__all__ = ["CURRENT", "Follower", "SpanTracer", "default", "follow", "followers", "set_default"]
+__all__ = ["CURRENT", "Current", "Follower", "SpanTracer", "default", "follow", "followers", "set_default"]
 
 log = logging.getLogger("mqtrace")
 
@@ -55,14 +55,14 @@ _TIMEOUT: Final = 5.0
 _NONE: Final[tuple[Any, ...]] = ()
 
 
-class _Current:
+class Current:
     """The default of ``start_span(parent=)``: what is current."""
 
     def __repr__(self) -> str:
         return "CURRENT"
 
 
-CURRENT: Final = _Current()
+CURRENT: Final = Current()
 
 
 class Processor(Sink, Protocol):
@@ -174,7 +174,7 @@ class SpanTracer:
         name: str,
         *,
         kind: Kind = "internal",
-        parent: Frame | _Current | None = CURRENT,
+        parent: Frame | Current | None = CURRENT,
         links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = _NONE,
         attributes: Mapping[str, object] | None = None,
         start_time: int | None = None,
@@ -185,7 +185,7 @@ class SpanTracer:
         pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: what cannot be used is
         ignored and counted.
         """
-        above = current_frame() if isinstance(parent, _Current) else self._parent(parent)
+        above = current_frame() if isinstance(parent, Current) else self._parent(parent)
         template = self._names.get((name, kind)) if type(name) is str and type(kind) is str else None
         if template is None:
             template = self._named(name, kind)

@@ -27,6 +27,7 @@ def default_tracer_restored() -> Iterator[None]:
 def test_every_name_is_there() -> None:
     names = (
         "configure Tracer wrap unwrap consumer process each batch instrument_celery uninstrument_celery current_span "
+        "start_span inject extract baggage set_baggage "
         "use flush shutdown stats ConfigurationError carriers sampling propagation __version__"
     )
     for name in names.split():
@@ -49,6 +50,9 @@ def test_every_name_is_there() -> None:
         "stats",
         "start_span",
         "inject",
+        "extract",
+        "baggage",
+        "set_baggage",
     ]:
         assert callable(getattr(mqtrace.Tracer, name)), name
 
@@ -65,7 +69,11 @@ def test_every_name_is_there() -> None:
         (mqtrace.shutdown, "timeout"),
         (mqtrace.wrap, "client tracer"),
         (mqtrace.Tracer.start_span, "self name kind parent links attributes start_time"),
+        (mqtrace.start_span, "name kind parent links attributes start_time"),
         (mqtrace.Tracer.inject, "self carrier context"),
+        (mqtrace.inject, "carrier context"),
+        (mqtrace.extract, "carrier"),
+        (mqtrace.set_baggage, "name value"),
         (mqtrace.Span.add_event, "self name attributes timestamp"),
         (mqtrace.Span.add_link, "self context attributes"),
         (mqtrace.Span.set_status, "self status description"),
@@ -184,3 +192,53 @@ def test_what_is_no_tracer_is_a_configuration_error() -> None:
     for call in calls:
         with pytest.raises(mqtrace.ConfigurationError, match="tracer='orders' is no tracer: write"):
             call()
+
+
+def test_spans_of_the_default_tracer_start_at_module_level() -> None:
+    with record() as spans:
+        with mqtrace.start_span("a", kind="client", attributes={"n": 1}) as above:
+            carrier: dict[str, str] = {}
+            mqtrace.inject(carrier)
+        with mqtrace.start_span("b", parent=mqtrace.extract(carrier), links=[above]) as below:
+            pass
+    assert [(span.name, span.kind) for span in spans] == [("a", "client"), ("b", "internal")]
+    assert (below.trace_id, below.parent_id) == (above.trace_id, above.span_id)
+    assert [link.context.span_id for link in below.links] == [above.span_id]
+
+
+def test_ids_are_text_on_spans_and_contexts_alike() -> None:
+    with record() as spans:
+        nothing = (mqtrace.Context(), mqtrace.current_span(), spans.tracer.extract({}))
+        for one in nothing:
+            assert (one.trace_id, one.span_id, one.is_valid) == ("0" * 32, "0" * 16, False)
+        with spans.tracer.start_span("a") as span:
+            for same in (span, mqtrace.Context.of(span)):
+                assert (same.trace_id, same.span_id, same.is_valid) == (span.trace_id, span.span_id, True)
+                assert {*span.trace_id, *span.span_id} != {"0"}
+
+
+def test_baggage_is_read_and_set() -> None:
+    with record() as spans:
+        assert mqtrace.baggage() == {}
+        with mqtrace.start_span("a") as above, mqtrace.use(mqtrace.set_baggage("tenant", "acme")):
+            assert mqtrace.baggage() == {"tenant": "acme"}
+            with mqtrace.use(mqtrace.set_baggage("user-id", "7")):
+                assert mqtrace.baggage() == {"tenant": "acme", "user-id": "7"}
+                carrier: dict[str, str] = {}
+                with mqtrace.start_span("b") as below:
+                    spans.tracer.inject(carrier)
+            assert mqtrace.baggage() == {"tenant": "acme"}
+        assert mqtrace.baggage() == {}
+    assert carrier["baggage"] == "tenant=acme,user-id=7"
+    assert isinstance(below, mqtrace.Span)
+    assert (below.parent_id, below.parent_remote) == (
+        above.span_id,
+        False,
+    )  # the same process's, in a context of its own
+
+
+def test_baggage_that_is_no_text_is_counted() -> None:
+    with record() as spans:
+        for name, value in (("a", 1), (1, "a"), ("", "a"), (None, None)):
+            assert mqtrace.set_baggage(name, value).baggage is None  # type: ignore[arg-type]  # that is the mistake
+        assert spans.tracer.stats()["calls_ignored"] == 4

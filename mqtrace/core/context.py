@@ -100,14 +100,14 @@ class Context:
         return self.identity is not None
 
     @property
-    def trace_id(self) -> str | None:
-        """32 lowercase hex characters, or None where there is no trace."""
-        return None if self.identity is None else self.identity[3:35].decode("ascii")
+    def trace_id(self) -> str:
+        """32 lowercase hex characters; zeros where there is no trace."""
+        return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
 
     @property
-    def span_id(self) -> str | None:
-        """16 lowercase hex characters, or None where there is no trace."""
-        return None if self.identity is None else self.identity[36:52].decode("ascii")
+    def span_id(self) -> str:
+        """16 lowercase hex characters; zeros where there is no trace."""
+        return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
 
     @property
     def trace_flags(self) -> int:

@@ -69,6 +69,11 @@ class NoopSpan:
         return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
 
     @property
+    def is_valid(self) -> bool:
+        """Whether there is a trace."""
+        return self.identity is not None
+
+    @property
     def trace_state(self) -> str:
         """The text of ``tracestate``; empty where there is none."""
         return self.state or ""

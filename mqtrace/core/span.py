@@ -232,6 +232,11 @@ class Span:
         return None if self.parent is None else self.parent[36:52].decode("ascii")
 
     @property
+    def is_valid(self) -> bool:
+        """Whether there is a trace: True."""
+        return True
+
+    @property
     def trace_state(self) -> str:
         """The text of ``tracestate``; empty where there is none."""
         return self.state or ""

@@ -195,8 +195,8 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
         for link in span.links:
             context = link.context
             far = one.links.add(
-                trace_id=bytes.fromhex(context.trace_id or ""),
-                span_id=bytes.fromhex(context.span_id or ""),
+                trace_id=bytes.fromhex(context.trace_id),
+                span_id=bytes.fromhex(context.span_id),
                 trace_state=context.trace_state,
                 flags=(0x300 if link.remote else 0x100) | context.trace_flags,
             )
