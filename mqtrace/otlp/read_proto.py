@@ -13,7 +13,7 @@ from typing import Any, Final
 from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
 from .wire import BYTES, FIXED64, VARINT, Malformed, fields
 
-__all__ = ["decode"]
+__all__ = ["decode", "read_event", "read_key_value", "read_link", "read_span", "read_text"]
 
 _U64: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
@@ -45,7 +45,7 @@ def _resource_spans(data: bytes, spans: list[SpanRecord]) -> int:
         if (number, wire) == (1, BYTES):
             for inner, inner_wire, pair in fields(value):
                 if (inner, inner_wire) == (1, BYTES):
-                    _key_value(pair, resource)
+                    read_key_value(pair, resource)
         elif (number, wire) == (2, BYTES):
             scopes.append(value)
     service = resource.get("service.name")
@@ -59,12 +59,12 @@ def _scope_spans(data: bytes, service: str | None, spans: list[SpanRecord]) -> i
         if (number, wire) == (1, BYTES):
             for inner, inner_wire, name in fields(value):
                 if (inner, inner_wire) == (1, BYTES):
-                    scope = _text(name) or None
+                    scope = read_text(name) or None
         elif (number, wire) == (2, BYTES):
             bodies.append(value)
     refused = 0
     for body in bodies:
-        span = _span(body, service, scope)
+        span = read_span(body, service, scope)
         if span is None:
             refused += 1
         else:
@@ -72,7 +72,8 @@ def _scope_spans(data: bytes, service: str | None, spans: list[SpanRecord]) -> i
     return refused
 
 
-def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | None:
+def read_span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | None:
+    """A Span; None where its ids are of a wrong length, or zero."""
     trace_id = span_id = parent_id = b""
     name = state = description = ""
     kind = start = end = status = 0
@@ -86,11 +87,11 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
             case (2, 2, value):
                 span_id = value
             case (3, 2, value):
-                state = _text(value)
+                state = read_text(value)
             case (4, 2, value):
                 parent_id = value
             case (5, 2, value):
-                name = _text(value)
+                name = read_text(value)
             case (6, 0, value):
                 kind = value
             case (7, 1, value):
@@ -98,17 +99,17 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
             case (8, 1, value):
                 (end,) = _U64.unpack(value)
             case (9, 2, value):
-                _key_value(value, attributes)
+                read_key_value(value, attributes)
             case (11, 2, value):
-                events.append(_event(value))
+                events.append(read_event(value))
             case (13, 2, value):
-                link = _link(value)
+                link = read_link(value)
                 if link is not None:
                     links.append(link)
             case (15, 2, value):
                 for inner, wire, content in fields(value):
                     if (inner, wire) == (2, BYTES):
-                        description = _text(content)
+                        description = read_text(content)
                     elif (inner, wire) == (3, VARINT):
                         status = content
             case _:
@@ -134,20 +135,22 @@ def _span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | N
     )
 
 
-def _event(data: bytes) -> EventRecord:
+def read_event(data: bytes) -> EventRecord:
+    """A Span.Event."""
     name, timestamp = "", 0
     attributes: dict[str, Any] = {}
     for number, wire, value in fields(data):
         if (number, wire) == (1, FIXED64):
             (timestamp,) = _U64.unpack(value)
         elif (number, wire) == (2, BYTES):
-            name = _text(value)
+            name = read_text(value)
         elif (number, wire) == (3, BYTES):
-            _key_value(value, attributes)
+            read_key_value(value, attributes)
     return EventRecord(name, timestamp, attributes)
 
 
-def _link(data: bytes) -> LinkRecord | None:
+def read_link(data: bytes) -> LinkRecord | None:
+    """A Span.Link; None where its ids are no ids."""
     trace_id = span_id = b""
     attributes: dict[str, Any] = {}
     for number, wire, value in fields(data):
@@ -156,17 +159,18 @@ def _link(data: bytes) -> LinkRecord | None:
         elif (number, wire) == (2, BYTES):
             span_id = value
         elif (number, wire) == (4, BYTES):
-            _key_value(value, attributes)
+            read_key_value(value, attributes)
     if not _is_id(trace_id, 16) or not _is_id(span_id, 8):
         return None
     return LinkRecord(trace_id.hex(), span_id.hex(), attributes)
 
 
-def _key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
+def read_key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
+    """A KeyValue, put among the attributes."""
     key, value = "", None
     for number, wire, content in fields(data):
         if (number, wire) == (1, BYTES):
-            key = _text(content)
+            key = read_text(content)
         elif (number, wire) == (2, BYTES):
             value = _any_value(content, depth)
     into[key] = value
@@ -180,7 +184,7 @@ def _any_value(data: bytes, depth: int) -> Any:
     for field in fields(data):
         match field:
             case (1, 2, value):
-                found = _text(value)
+                found = read_text(value)
             case (2, 0, value):
                 found = bool(value)
             case (3, 0, value):
@@ -193,7 +197,7 @@ def _any_value(data: bytes, depth: int) -> Any:
                 found = {}
                 for inner, wire, pair in fields(value):
                     if (inner, wire) == (1, BYTES):
-                        _key_value(pair, found, depth + 1)
+                        read_key_value(pair, found, depth + 1)
             case (7, 2, value):
                 found = value
             case _:
@@ -205,5 +209,6 @@ def _is_id(value: bytes, size: int) -> bool:
     return len(value) == size and any(value)
 
 
-def _text(value: bytes) -> str:
+def read_text(value: bytes) -> str:
+    """Text, with replacements for what is not UTF-8."""
     return value.decode("utf-8", "replace")
