@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from mqtrace.version import VERSION
 
-from . import demo, tail
+from . import broker, demo, tail
 from .trouble import CommandError
 
 __all__ = ["main"]
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"mqtrace {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, tail):
+    for command in (demo, tail, broker):
         command.add_arguments(commands)
     options = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
