@@ -12,13 +12,13 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 from weakref import WeakSet
 
+from . import send_time
 from . import tracer as tracers
 from .carriers import Carrier
 from .core import (
     Attribute,
     BatchSpan,
     Context,
-    Frame,
     Guard,
     Kind,
     NoopSpan,
@@ -249,25 +249,55 @@ def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:
     return span
 
 
-def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier) -> bool:
+def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: int | None = None) -> bool:
     """Put the context of a send span into a message's headers, unless the user put a valid one there.
 
     The user's is kept as it is, and the span links to it and becomes a CLIENT span (conventions, "Context
-    propagation"). A malformed one is replaced. ``carrier`` is over a copy of the user's headers. Returns whether
-    anything was written.
+    propagation"). A malformed one is replaced, and so is one of ours, which its send time tells from a user's: then a
+    received message is relayed with its headers, and this hop is below what is current. Where nothing is current, the
+    message stays in the trace that it came with, and the send time is this hop's.
+
+    ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written
+    where a tracestate is; None: its broker keeps the time. Returns whether anything was written.
     """
-    theirs = tracer.propagator.extract(carrier, Context(), None)
-    if theirs.identity is not None:
+    propagator = tracer.propagator
+    theirs = propagator.extract(carrier, Context(), None)
+    passed_on, sent_before = send_time.take(theirs.state)
+    relayed = theirs.identity is not None and sent_before != send_time.UNKNOWN
+    if theirs.identity is not None and not (relayed and _is_within_a_trace()):
         if isinstance(span, Span):
             span.template = span.template.as_client()
             span.add_link(theirs)
-        return False
-    frame: Frame = span
-    if theirs.baggage is not None:
+        if relayed:
+            _write_state(carrier, passed_on if sent_ms is None else send_time.stamp(passed_on, sent_ms))
+        return relayed
+    baggage = span.baggage
+    if relayed:
+        if isinstance(span, Span) and theirs.trace_id != span.trace_id:
+            span.add_link(theirs)
+        for field in propagator.fields:
+            if field != "baggage":
+                carrier.remove(field)
+        baggage = {**(theirs.baggage or {}), **(baggage or {})} or None
+    elif theirs.baggage is not None:
         # The user's own baggage header stays; ours is what the context adds to it.
-        frame = Context(span.identity, span.state, {**(span.baggage or {}), **theirs.baggage})
-    tracer.propagator.inject(carrier, frame)
+        baggage = {**(baggage or {}), **theirs.baggage}
+    propagator.inject(carrier, span if baggage is span.baggage else Context(span.identity, span.state, baggage))
+    if sent_ms is not None and "tracestate" in propagator.fields:
+        carrier.set("tracestate", send_time.stamp(span.state, sent_ms))
     return True
+
+
+def _is_within_a_trace() -> bool:
+    frame = current_frame()
+    return frame is not None and frame.identity is not None
+
+
+def _write_state(carrier: Carrier, state: str | None) -> None:
+    if state is None:
+        carrier.remove("tracestate")
+    else:
+        carrier.set("tracestate", state)
 
 
 def close(span: Span | NoopSpan, error: BaseException | None) -> None:

@@ -110,11 +110,8 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
     try:
         carrier = AmqpTable(None if headers is None else dict(headers))  # None stays, where nothing is written
         frame = NoopSpan(span) if isinstance(span, bytes) else span
-        if not carry(tracer, frame, carrier):
-            return headers
-        if isinstance(frame, SendSpan) and "tracestate" in tracer.propagator.fields:
-            carrier.set("tracestate", send_time.stamp(frame.state, _now(frame)))
-        return carrier.native
+        sent_ms = _now(frame) if isinstance(frame, SendSpan) else None
+        return carrier.native if carry(tracer, frame, carrier, sent_ms) else headers
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         tracer.complain("headers that cannot be read are sent as they are")
         return headers

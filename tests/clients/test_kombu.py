@@ -340,6 +340,28 @@ def test_without_propagators_a_message_goes_out_as_it_is(
     assert given == [headers]
 
 
+def test_a_message_that_is_relayed_with_its_headers_is_of_this_hop(
+    connection: Any, producer: Any, queue: Any, spans: Spans
+) -> None:
+    def relay(body: Any, message: Any) -> None:
+        before = dict(message.headers)
+        if not seen:
+            publish(producer, queue, body, headers=message.headers)
+        seen.append(before)
+        assert message.headers == before
+        message.ack()
+
+    seen: list[Any] = []
+    publish(producer, queue)
+    consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[relay])), 2)
+    first, again, relaying, last = spans
+    assert [span.parent_id for span in (relaying, again, last)] == [first.span_id, relaying.span_id, again.span_id]
+    assert (again.kind, list(again.links)) == ("producer", [])
+    assert [headers["tracestate"] for headers in seen] == [
+        f"mqtrace=t:{span.start_time // 1_000_000}" for span in (first, again)
+    ]
+
+
 def test_on_message_runs_in_its_span(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
     def handle(message: Any) -> None:
         seen.append(mqtrace.current_span())

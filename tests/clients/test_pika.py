@@ -234,13 +234,84 @@ def test_ids_of_the_message_are_on_the_span(channel: Any, spans: Spans) -> None:
 
 
 def test_the_users_own_context_is_never_touched(raw: Channel, channel: Any, spans: Spans) -> None:
-    theirs = {"traceparent": TRACEPARENT, "tracestate": "mqtrace=t:1,other=2"}
+    theirs = {"traceparent": TRACEPARENT, "tracestate": "vendor=1,other=2"}
     properties = BasicProperties(headers=theirs)
     channel.basic_publish("", "orders", b"", properties)
     assert raw.sent[0][3] is properties
-    assert properties.headers == {"traceparent": TRACEPARENT, "tracestate": "mqtrace=t:1,other=2"}
+    assert properties.headers == {"traceparent": TRACEPARENT, "tracestate": "vendor=1,other=2"}
     assert spans[0].kind == "client"
     assert [link.context.trace_id for link in spans[0].links] == [TRACE]
+
+
+@pytest.mark.parametrize("state", ["mqtrace=t:1700000000000", "mqtrace=t:1700000000000,vendor=1"])
+def test_a_received_message_that_is_relayed_is_of_this_hop(
+    raw: Channel, channel: Any, spans: Spans, state: str
+) -> None:
+    """Its properties are sent again within its handler: a retry topic, a router, a dead-letter republisher."""
+
+    def relay(given: Any, method: Any, properties: Any, body: Any) -> None:
+        given.basic_publish("", "next", body, properties)
+        assert properties.headers == received
+
+    received = {"traceparent": TRACEPARENT, "tracestate": state, "tenant": "a"}
+    channel.basic_consume("orders", relay)
+    raw.deliver("orders", BasicProperties(headers=dict(received), message_id="m"))
+    send, process = spans
+    assert (send.kind, send.parent_id, list(send.links)) == ("producer", process.span_id, [])
+    sent = published(raw)
+    assert sent["traceparent"][36:52] == send.span_id
+    assert sent["tracestate"] == state.replace("1700000000000", str(send.start_time // 1_000_000))
+    assert sent["tenant"] == "a"
+    assert raw.sent[0][3].message_id == "m"
+
+
+def test_a_message_that_is_relayed_within_another_trace_is_linked(raw: Channel, channel: Any, spans: Spans) -> None:
+    headers = {"traceparent": TRACEPARENT, "tracestate": "mqtrace=t:1700000000000"}
+    with spans.tracer.start_span("poll"):
+        channel.basic_publish("", "next", b"", BasicProperties(headers=headers))
+    send, poll = spans
+    assert (send.kind, send.parent_id) == ("producer", poll.span_id)
+    assert [link.context.span_id for link in send.links] == [PARENT]
+
+
+@pytest.mark.parametrize("sampler", [1.0, 0.0])
+def test_a_message_that_is_relayed_outside_of_a_handler_stays_in_its_trace(
+    raw: Channel, channel: Any, sampler: float
+) -> None:
+    headers = {"traceparent": TRACEPARENT, "tracestate": "mqtrace=t:1700000000000,vendor=1"}
+    with record(sampler=sampler) as spans:
+        channel.basic_publish("", "next", b"", BasicProperties(headers=headers))
+    sent = published(raw)
+    assert sent["traceparent"] == TRACEPARENT
+    for span in spans:
+        assert span.kind == "client"
+        assert [link.context.span_id for link in span.links] == [PARENT]
+    # the time of the hop before is nobody's time in the queue
+    times = [f"mqtrace=t:{span.start_time // 1_000_000}," for span in spans]
+    assert sent["tracestate"] == "".join(times) + "vendor=1"
+
+
+def test_a_context_that_was_copied_on_purpose_stays(raw: Channel, channel: Any, spans: Spans) -> None:
+    """A traceparent without the send time: a user's, whatever trace it is of."""
+    with mqtrace.use(mqtrace.Context(TRACEPARENT.encode())):
+        channel.basic_publish("", "next", b"", BasicProperties(headers={"traceparent": TRACEPARENT}))
+    assert published(raw) == {"traceparent": TRACEPARENT}
+    assert spans[0].kind == "client"
+
+
+@pytest.mark.parametrize("propagators", ["b3,tracecontext", "datadog,tracecontext", "tracecontext,baggage,b3multi"])
+def test_a_message_that_is_relayed_is_of_this_hop_in_every_format(raw: Channel, channel: Any, propagators: str) -> None:
+    channel.basic_consume(
+        "orders", lambda given, method, properties, body: given.basic_publish("", "n", b"", properties)
+    )
+    with record(propagators=propagators) as spans:
+        with mqtrace.use(mqtrace.Context(baggage={"tenant": "a"})):
+            channel.basic_publish("", "orders", b"")
+        raw.deliver("orders", BasicProperties(headers=published(raw)))
+        with mqtrace.process(BasicProperties(headers=raw.sent[1][3].headers)) as last:
+            assert "baggage" not in propagators or last.baggage == {"tenant": "a"}
+    first, send, process = spans[:3]
+    assert (send.parent_id, last.parent_id, process.parent_id) == (process.span_id, send.span_id, first.span_id)
 
 
 @pytest.mark.parametrize("value", [5, b"\xff", [1], {"a": 1}, "nonsense", None])

@@ -186,7 +186,6 @@ def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
             headers["traceparent"] = frame.decode()
             return
         frame = NoopSpan(frame)
-    _forget_ours(operation, headers)
     carry(operation.tracer, frame, MappingCarrier(headers))
 
 
@@ -196,22 +195,7 @@ def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> No
         headers["traceparent"] = span.identity.decode()
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
         return
-    _forget_ours(operation, headers)
-    if carry(operation.tracer, span, MappingCarrier(headers)) and "tracestate" in operation.tracer.propagator.fields:
-        headers["tracestate"] = send_time.stamp(span.state, _now(span))
-
-
-def _forget_ours(operation: Operation, headers: dict[str, Any]) -> None:
-    """Take out a context that we put into another message and that somebody handed on with its headers.
-
-    Ours carries a send time, which a user's own does not.
-    """
-    state = headers.get("tracestate")
-    if "tracestate" not in operation.tracer.propagator.fields:
-        return
-    if isinstance(state, str) and send_time.take(state)[1] != send_time.UNKNOWN:
-        headers.pop("traceparent", None)
-        del headers["tracestate"]
+    carry(operation.tracer, span, MappingCarrier(headers), _now(span))
 
 
 def due(eta: object, app: Any) -> float | None:
