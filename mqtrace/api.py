@@ -309,14 +309,19 @@ class use:  # used as a function: with mqtrace.use(context)
         self._tokens: list[Any] = []
 
     def __enter__(self) -> Context:
-        self._tokens.append(attach(self._context))
+        frame = self._context
+        if type(frame) is Context:  # one for this block alone, for what is said of it where it is left elsewhere
+            frame = frame.replace()
+        self._tokens.append((attach(frame), frame))
         return Context() if self._context is None else Context.of(self._context)
 
     def __exit__(self, *exception: object) -> None:
+        token, frame = self._tokens.pop()
         try:
-            detach(self._tokens.pop())
-        except ValueError:
-            pass  # left in another context than it was entered in, where it never was current
+            detach(token)
+        except ValueError:  # left in another context than it was entered in, where it never was current
+            if type(frame) is Context:
+                frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)
 
 
 def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **options: Any) -> None:

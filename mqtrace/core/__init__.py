@@ -9,7 +9,7 @@ from __future__ import annotations
 from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
 from .context import EMPTY, Context, Decision, Frame, is_frame
-from .current import attach, current_frame, detach, open_frames, restore
+from .current import attach, current_frame, detach, innermost_frame, open_frames, restore, still_open
 from .decide import start, start_process_below
 from .details import STATUS_CODES, Details, Event, Link, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
@@ -17,7 +17,7 @@ from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
 from .forks import after_fork, notice_fork
 from .guard import Guard
-from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
+from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
 from .message import (
     SENT,
@@ -75,11 +75,13 @@ __all__ = [
     "after_fork",
     "are_canonical",
     "attach",
+    "child_of",
     "current_frame",
     "current_span",
     "detach",
     "encode_span",
     "forget_ids",
+    "innermost_frame",
     "is_canonical",
     "is_frame",
     "is_time",
@@ -97,6 +99,7 @@ __all__ = [
     "start_process_from",
     "start_process_in",
     "start_send",
+    "still_open",
     "text",
     "use_randomness",
     "wrap",

@@ -35,6 +35,11 @@ class Frame(Protocol):
     @property
     def decision(self) -> Decision: ...
     @property
+    def ended(self) -> int:
+        """Not 0 for a span that has ended."""
+        ...
+
+    @property
     def remote(self) -> bool:
         """Whether it was read from a message or a request, so that a child's parent is another process's span."""
         ...
@@ -44,7 +49,7 @@ def is_frame(value: Any) -> bool:
     """Whether a user may make this current, or a parent: it has a frame's slots, and they hold what can travel."""
     try:
         identity, state, baggage = value.identity, value.state, value.baggage
-        value.decision, value.remote  # noqa: B018  # whether they can be read
+        value.decision, value.remote, value.ended  # noqa: B018  # whether they can be read
     except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
         return False
     return (
@@ -66,6 +71,8 @@ class Context:
     """
 
     __slots__ = ("baggage", "decision", "identity", "remote", "state")
+
+    ended: Final = 0
 
     identity: bytes | None
     state: str | None
@@ -93,6 +100,12 @@ class Context:
         if isinstance(frame, cls):
             return frame
         return cls(frame.identity, frame.state, frame.baggage, frame.decision, frame.remote)
+
+    def left_elsewhere(self, outer: Frame | None) -> None:
+        """See :func:`mqtrace.core.current.restore`; for the block's own copy alone, since a context does not change."""
+        now = EMPTY if outer is None else outer
+        self.identity, self.state, self.baggage = now.identity, now.state, now.baggage
+        self.decision, self.remote = now.decision, now.remote
 
     @property
     def is_valid(self) -> bool:

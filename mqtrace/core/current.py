@@ -13,14 +13,27 @@ from typing import Any, Protocol
 
 from .context import Frame
 
-__all__ = ["Entered", "NestedToken", "attach", "current_frame", "detach", "enter", "open_frames", "restore"]
+__all__ = [
+    "Entered",
+    "LeftElsewhere",
+    "NestedToken",
+    "attach",
+    "current_frame",
+    "detach",
+    "enter",
+    "innermost_frame",
+    "open_frames",
+    "restore",
+    "still_open",
+]
 
 _current: ContextVar[Frame | None] = ContextVar("mqtrace_current", default=None)
 
 # The variable's own methods, because each of these runs once a message, and a function around one costs as much again.
 
-#: ``current_frame()``: the frame that is current, or None.
-current_frame = _current.get
+#: ``innermost_frame()``: what the variable holds, or None. For the hot path: a frame that has ``ended`` may not be
+#: current any more, which :func:`still_open` says.
+innermost_frame = _current.get
 #: ``attach(frame)``: make a frame (or None) current. Returns the token for :func:`detach`.
 attach = _current.set
 #: ``detach(token)``: make current what was before. ValueError where the token is of another context.
@@ -37,10 +50,39 @@ class NestedToken:
         self.outer = outer
 
 
+class LeftElsewhere:
+    """What a span holds that was left in another context than it was entered in, where it still stands in the variable.
+
+    An asynchronous generator that another task closes leaves its blocks there. ``outer``: what was current before.
+    """
+
+    __slots__ = ("outer",)
+
+    def __init__(self, outer: Frame | None) -> None:
+        self.outer = outer
+
+
 class Entered(Protocol):
     """A frame that can be entered with ``with``: it holds what undoes that."""
 
-    token: Token[Frame | None] | NestedToken | None
+    token: Token[Frame | None] | NestedToken | LeftElsewhere | None
+
+    def left_elsewhere(self, outer: Frame | None) -> None:
+        """Be no more than ``outer`` to whoever finds this frame in the variable: its block is over."""
+        ...
+
+
+def current_frame() -> Frame | None:
+    """The frame that is current, or None."""
+    frame = innermost_frame()
+    return frame if frame is None or not frame.ended else still_open(frame)
+
+
+def still_open(frame: Frame | None) -> Frame | None:
+    """This frame, or the first one around it whose block was not left in another context."""
+    while frame is not None and isinstance(token := getattr(frame, "token", None), LeftElsewhere):
+        frame = token.outer
+    return frame
 
 
 def open_frames() -> Iterator[Frame]:
@@ -53,7 +95,12 @@ def open_frames() -> Iterator[Frame]:
         if isinstance(token, NestedToken):
             outer[id(frame)] = token.outer  # for when it is met again, around what is between
             token = token.token
-        frame = None if token is None or token.old_value is Token.MISSING else token.old_value
+        frame = token.outer if isinstance(token, LeftElsewhere) else _before(token)
+
+
+def _before(token: Token[Frame | None] | None) -> Frame | None:
+    """What was current before what this token is of."""
+    return None if token is None or token.old_value is Token.MISSING else token.old_value
 
 
 def enter(frame: Any) -> None:
@@ -66,7 +113,7 @@ def enter(frame: Any) -> None:
 def restore(frame: Entered) -> None:
     """Make current again what was when this frame became it."""
     token = frame.token
-    if token is None:
+    if token is None or isinstance(token, LeftElsewhere):
         return
     if isinstance(token, NestedToken):
         frame.token = token.outer
@@ -76,6 +123,7 @@ def restore(frame: Entered) -> None:
     try:
         detach(token)
     except ValueError:
-        # Entered in one context and left in another (a generator that was closed by the garbage collector, a block
-        # that an asyncio task took over): this context never held the frame, and there is nothing to undo.
-        pass
+        # Entered in one context and left in another (a generator that another task or the garbage collector closed):
+        # this context never held the frame, and the other one, which nobody can reach, still does.
+        if frame.token is None:
+            frame.left_elsewhere(_before(token))

@@ -57,7 +57,7 @@ def start(
             charged = True
             state = template.root_state if sampled else None
     else:
-        own = above[:36] + identity.new_span_id() + above[52:]
+        own = identity.child_of(above)
         undecided = decision == "defer"
         asked = None
         if undecided or (remote and decision == "flag" and not template.sampling.follows):
@@ -68,9 +68,6 @@ def start(
             charged = True
         else:
             sampled = decision == "accept" or (decision == "flag" and bool(above[54] & 1))
-        if not sampled:
-            # No span of ours: the parent stays the one to name, with the flag as decided.
-            own = above
     own = _with_flag(own, sampled)
     if not sampled:
         return NoopSpan(own, state, baggage)

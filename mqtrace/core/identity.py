@@ -27,6 +27,7 @@ __all__ = [
     "LENGTH",
     "Roots",
     "are_canonical",
+    "child_of",
     "fresh",
     "is_canonical",
     "is_valid",
@@ -195,6 +196,14 @@ def new_span_id() -> bytes:
         return _spans.pop()
     except IndexError:
         return _refill_spans()
+
+
+def child_of(above: bytes) -> bytes:
+    """The identity of a new span below this one: of its trace, with its flags."""
+    try:
+        return above[:36] + _spans.pop() + above[52:]
+    except IndexError:
+        return above[:36] + _refill_spans() + above[52:]
 
 
 def _block(flags: bytes, count: int) -> tuple[bytes, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, overload
 from . import decide, identity
 from .attributes import Attribute
 from .context import Context
-from .current import current_frame
+from .current import innermost_frame, still_open
 from .details import Link
 from .noop import NoopSpan
 from .span import Span, hand_over
@@ -43,10 +43,11 @@ _EARLIEST: Final = f"{SENT}1{'0' * 12}"
 _LATEST: Final = f"{SENT}{'9' * 13}"
 _SENT_LENGTH: Final = len(_LATEST)
 
-_current = current_frame
+_current = innermost_frame
 _pop_span = identity._spans.pop
 _refill_spans = identity._refill_spans
 _is_canonical = identity.is_canonical
+child_of = identity.child_of
 
 
 class MessageSpan(Span):
@@ -184,7 +185,8 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
     more, the caller sets.
     """
     parent = _current()
-    if not template.plain:
+    if not template.plain or (parent is not None and parent.ended):
+        parent = still_open(parent)
         if template.passing and parent is None:
             return None
         return decide.start_send(template, parent, make)
@@ -204,16 +206,16 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
         span.state = template.root_state
         span.baggage = None
     else:
-        if not above[54] & 1:
-            if parent.decision != "flag":  # it left the decision open
-                return decide.start_send(template, parent, make)
-            if parent.state is None and parent.baggage is None:
-                return above
-            return NoopSpan(above, parent.state, parent.baggage)
         try:
             own = above[:36] + _pop_span() + above[52:]
         except IndexError:
             own = above[:36] + _refill_spans() + above[52:]
+        if not own[54] & 1:
+            if parent.decision != "flag":  # it left the decision open
+                return decide.start_send(template, parent, make)
+            if parent.state is None and parent.baggage is None:
+                return own
+            return NoopSpan(own, parent.state, parent.baggage)
         span = make()
         span.parent = above
         span.parent_remote = parent.remote
@@ -246,7 +248,7 @@ def start_process(
     outer = _current()
     if origin is not None and outer is None and template.plain:
         if not origin[54] & 1:
-            return NoopSpan(origin, state, baggage)
+            return NoopSpan(child_of(origin), state, baggage)
         span = make()
         span.parent = span.origin = origin
         try:
@@ -318,7 +320,7 @@ def start_process_in(
     make: type[P] = ProcessSpan,  # type: ignore[assignment]  # as above
 ) -> P | NoopSpan:
     """The same for every other case: no context, a decision that was left open, another span around, a relation."""
-    span = decide.start_process_below(template, _current(), context, make)
+    span = decide.start_process_below(template, still_open(_current()), context, make)
     if isinstance(span, ProcessSpan):
         span.origin = context.identity
         span.partition = partition

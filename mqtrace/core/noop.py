@@ -8,8 +8,8 @@ from types import MappingProxyType, TracebackType
 from typing import Final
 
 from .attributes import Attribute
-from .context import Decision, Frame
-from .current import NestedToken, current_frame, enter, restore
+from .context import EMPTY, Decision, Frame
+from .current import LeftElsewhere, NestedToken, current_frame, enter, restore
 from .details import Event, Link, Status
 from .span import Span
 from .template import Kind
@@ -31,7 +31,7 @@ class NoopSpan:
     identity: bytes | None
     state: str | None
     baggage: Mapping[str, str] | None
-    token: Token[Frame | None] | NestedToken | None
+    token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
     name: Final = ""
     kind: Final[Kind] = "internal"
@@ -118,6 +118,11 @@ class NoopSpan:
     ) -> None:
         if self is not NOOP:
             restore(self)
+
+    def left_elsewhere(self, outer: Frame | None) -> None:
+        """See :func:`mqtrace.core.current.restore`. Nobody exports it, so it can be what was current before."""
+        now = EMPTY if outer is None else outer
+        self.identity, self.state, self.baggage = now.identity, now.state, now.baggage
 
     def __repr__(self) -> str:
         return f"<NoopSpan {self.identity.decode('ascii') if self.identity else 'of no trace'}>"

@@ -14,7 +14,7 @@ from typing import Final
 
 from .attributes import Attribute, clean, pairs, text, weight
 from .context import Context, Decision, Frame, is_frame
-from .current import NestedToken, enter, restore
+from .current import LeftElsewhere, NestedToken, enter, restore
 from .details import Details, Event, Link, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
@@ -57,7 +57,7 @@ class Span:
     begun: int
     ended: int
     details: Details | None
-    token: Token[Frame | None] | NestedToken | None
+    token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
     #: As a frame: a span of this process, sampled or not by its own flag.
     decision: Final[Decision] = "flag"
@@ -316,6 +316,10 @@ class Span:
         return f"<{type(self).__name__} {self.name!r} {self.identity.decode('ascii')}>"
 
     # ------------------------------------------------------------------ within
+
+    def left_elsewhere(self, outer: Frame | None) -> None:
+        """See :func:`mqtrace.core.current.restore`."""
+        self.token = LeftElsewhere(outer)
 
     def _details(self) -> Details | None:
         """The details, made at need; None for a span that has ended, which is counted."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+import mqtrace
 from mqtrace import core
 
 PARENT = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-03"
@@ -20,6 +22,7 @@ class Foreign:
     state = None
     baggage = None
     decision: core.Decision = "flag"
+    ended = 0
     token = None
 
     def __init__(self, identity: bytes | None, remote: bool) -> None:
@@ -74,3 +77,78 @@ def test_open_frames_are_the_blocks_around_the_innermost_first(template: Make) -
     with outer:
         assert list(core.open_frames()) == [outer]
     core.detach(token)
+
+
+async def _closed_in_another_task(block: Any) -> Any:
+    """What is current after an asynchronous generator with this block was closed by another task."""
+
+    async def turns() -> AsyncIterator[None]:
+        with block:
+            yield
+
+    generator: Any = turns()
+    await generator.__anext__()
+    await asyncio.create_task(generator.aclose())
+    return core.current_frame()
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_a_span_that_another_task_left_is_nobodys_parent(rate: int) -> None:
+    """What has ended is not current, in whichever task its block was entered."""
+    tracer = mqtrace.Tracer("shop", rate, exporter="none:")
+
+    async def main() -> None:
+        assert await _closed_in_another_task(tracer.start_span("a")) is None or rate == 0
+        assert mqtrace.current_span().trace_id == "0" * 32
+        assert tracer.start_span("b").parent_id is None
+        carrier: dict[str, str] = {}
+        tracer.inject(carrier)
+        assert carrier == {}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+def test_what_was_current_around_it_is_current_again(rate: int) -> None:
+    tracer = mqtrace.Tracer("shop", rate, exporter="none:")
+
+    async def main() -> None:
+        with tracer.start_span("around") as around:
+            await _closed_in_another_task(tracer.start_span("a"))
+            await _closed_in_another_task(tracer.start_span("b"))
+            assert mqtrace.current_span().span_id == around.span_id
+            if rate:
+                assert tracer.start_span("c").parent_id == around.span_id
+        assert core.current_frame() is None
+
+    asyncio.run(main())
+
+
+def test_a_message_sent_after_it_starts_a_trace(template: Make) -> None:
+    async def main() -> Any:
+        left: Any = core.start(template(), None, core.Span)
+        await _closed_in_another_task(left)
+        return core.start_send(template(kind="producer")), left
+
+    sent, left = asyncio.run(main())
+    assert sent.parent is None
+    assert sent.trace_id != left.trace_id
+
+
+def test_a_context_that_another_task_left_is_not_current_either(template: Make) -> None:
+    context = core.Context(PARENT)
+
+    async def main() -> None:
+        await _closed_in_another_task(mqtrace.use(context))
+        assert mqtrace.current_span().trace_id == "0" * 32
+
+    asyncio.run(main())
+    assert context == core.Context(PARENT)
+
+
+def test_a_span_that_was_ended_in_its_block_is_a_parent_still(template: Make) -> None:
+    with core.start(template(), None, core.Span) as span:
+        span.end()
+        assert core.current_frame() is span
+        sent: Any = core.start_send(template(kind="producer"))
+        assert sent.parent == span.identity

@@ -324,11 +324,14 @@ def test_a_child_is_of_its_parents_trace_and_a_root_of_its_own(template: Make) -
     assert child.span_id != root.span_id
 
 
-def test_the_child_of_what_is_not_sampled_is_not_recorded_and_passes_the_context_on(template: Make) -> None:
+def test_the_child_of_what_is_not_sampled_is_not_recorded_and_has_an_id_of_its_own(template: Make) -> None:
     parent = core.Context(b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-02", "x=y", {"k": "v"})
     child = core.start(template(), parent, core.Span)
     assert isinstance(child, core.NoopSpan)
-    assert (child.identity, child.state, child.baggage) == (parent.identity, "x=y", {"k": "v"})
+    assert (child.trace_id, child.state, child.baggage) == (parent.trace_id, "x=y", {"k": "v"})
+    assert child.span_id not in (parent.span_id, "0" * 16)
+    assert child.identity is not None
+    assert (core.is_canonical(child.identity), child.identity[52:]) == (True, b"-02")
     with child:
         assert core.current_span() is child
         assert core.current_span().trace_id == "a" * 32

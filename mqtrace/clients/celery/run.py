@@ -19,7 +19,7 @@ from billiard import common as billiard_common  # type: ignore[import-untyped]  
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace.clients.amqp import history, start_below
-from mqtrace.core import NOOP, Context, NoopSpan, Template, attach, current_frame, is_canonical, note_skew, restore
+from mqtrace.core import NOOP, Context, NoopSpan, Template, attach, innermost_frame, is_canonical, note_skew, restore
 from mqtrace.messaging import Operation
 
 from .publish import delay, due, previous
@@ -31,7 +31,7 @@ __all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_att
 # Flags without the sampled bit that level 2 defines, as the two last characters of a traceparent: its 55th follows.
 _NOT_SAMPLED: Final = ("0", "2")
 
-_current = current_frame
+_current = innermost_frame
 _set = attach
 _set_running = running.set
 _new = object.__new__

@@ -21,7 +21,8 @@ from mqtrace.core import (
     ProcessSpan,
     Template,
     are_canonical,
-    current_frame,
+    child_of,
+    innermost_frame,
     is_canonical,
     start_process,
     start_process_in,
@@ -35,7 +36,7 @@ from .producer import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
-_current = current_frame
+_current = innermost_frame
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 _TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}
@@ -75,8 +76,8 @@ class KafkaMessages:
                 origin is not None
                 and (template.passing or (template.plain and not origin[54] & 1))
                 and _current() is None
-            ):
-                return NoopSpan(origin, state, baggage)  # as start_process would, before the message is asked for more
+            ):  # as start_process would, before the message is asked for more
+                return NoopSpan(origin if template.passing else child_of(origin), state, baggage)
         sort, sent = message.timestamp()
         if sort == NO_TIMESTAMP:
             sent = -1
