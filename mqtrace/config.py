@@ -7,16 +7,16 @@ of the environment is one warning, and the default holds (OpenTelemetry, "Enviro
 from __future__ import annotations
 
 import inspect
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import unquote
 
 from . import export, propagation, sampling
 from .core import Attribute, Limits, Relation
 from .core.attributes import clean
+from .environment import Environment
 from .errors import ConfigurationError
 from .export.batch import BatchSettings
 from .propagation import Composite
@@ -25,11 +25,8 @@ from .version import VERSION
 
 __all__ = ["Settings", "read"]
 
-log = logging.getLogger("mqtrace")
-
 UNKNOWN_SERVICE: Final = "unknown_service:python"
 DEFAULT_PROPAGATORS: Final = "tracecontext,baggage"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +65,7 @@ def read(
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """Settings from the arguments of ``configure``, and from the environment for what they leave open."""
-    environment = _Environment(os.environ if environ is None else environ)
+    environment = Environment(os.environ if environ is None else environ)
     if service is not None and (not isinstance(service, str) or not service):
         raise ConfigurationError(
             f"service={service!r} is not a name: write the service's name as text, for example 'order-service'"
@@ -109,40 +106,8 @@ def read(
     )
 
 
-class _Environment:
-    """The environment, read with one warning for what cannot be used."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-
-    def text(self, name: str) -> str | None:
-        """The value; None where it is unset or empty, which OpenTelemetry says is the same."""
-        return self.environ.get(name, "").strip() or None
-
-    def flag(self, name: str) -> bool:
-        value = self.text(name)
-        if value is None or value.lower() in ("true", "false"):
-            return value is not None and value.lower() == "true"
-        self.warn(f"{name}={value!r} is neither true nor false: false is used")
-        return False
-
-    def number(self, name: str, default: T, least: int = 0) -> int | T:
-        value = self.text(name)
-        if value is None:
-            return default
-        # beyond eighteen digits nothing is meant, and int() itself refuses thousands of them
-        if value.isascii() and value.isdigit() and len(value) <= 18 and int(value) >= least:
-            return int(value)
-        self.warn(f"{name}={value[:40]!r} is not a whole number of at least {least}: {default} is used")
-        return default
-
-    @staticmethod
-    def warn(sentence: str) -> None:
-        log.warning("%s", sentence)
-
-
 def _resource(
-    service: str | None, resource: Mapping[str, object] | None, environment: _Environment
+    service: str | None, resource: Mapping[str, object] | None, environment: Environment
 ) -> dict[str, Attribute]:
     merged: dict[str, Attribute] = {
         "telemetry.sdk.name": "mqtrace",
@@ -177,13 +142,13 @@ def _resource(
     return merged
 
 
-def _sampler(sampler: object, environment: _Environment) -> Any:
+def _sampler(sampler: object, environment: Environment) -> Any:
     if sampler is not None:
         return sampling.from_argument(sampler)
     return sampling.from_environment(environment.environ, environment.warn) or sampling.from_argument(1.0)
 
 
-def _propagator(propagators: object, environment: _Environment) -> Composite:
+def _propagator(propagators: object, environment: Environment) -> Composite:
     if propagators is not None:
         return propagation.from_names(propagators)
     text = environment.text("OTEL_PROPAGATORS")
@@ -195,10 +160,10 @@ def _propagator(propagators: object, environment: _Environment) -> Composite:
     return propagation.from_names(DEFAULT_PROPAGATORS)
 
 
-def _exporter(exporter: object, environment: _Environment) -> Any:
+def _exporter(exporter: object, environment: Environment) -> Any:
     if exporter is not None:
         if isinstance(exporter, str):
-            return export.from_url(exporter)
+            return export.from_url(exporter, environment)
         if inspect.iscoroutinefunction(getattr(exporter, "export", None)):
             raise ConfigurationError(
                 f"exporter, a {type(exporter).__name__}, has a coroutine for export(), which nobody would await: "
@@ -213,21 +178,49 @@ def _exporter(exporter: object, environment: _Environment) -> Any:
             f"exporter is {kind}, which is not an exporter: write a URL such as 'kafka://localhost:9092/otlp_spans', "
             "or pass an object with export(spans) and shutdown(timeout)"
         )
-    url = environment.text("MQTRACE_EXPORTER")
+    variable, url = _exporter_url(environment)
     if url is None:
-        environment.warn(
-            "no exporter: spans are made and nothing leaves; "
-            "write exporter='kafka://host:9092/otlp_spans' or set MQTRACE_EXPORTER ('none:' says that it is meant)"
-        )
         return None
     try:
-        return export.from_url(url)
+        return export.from_url(url, environment)
     except ConfigurationError as error:
-        environment.warn(f"MQTRACE_EXPORTER: {error}: nothing leaves")
+        environment.warn(f"{variable}: {error}: nothing leaves")
         return None
 
 
-def _batch(environment: _Environment) -> BatchSettings:
+#: What the names of OTEL_TRACES_EXPORTER are as URLs; zipkin's endpoint is a variable of its own.
+_NAMED_EXPORTERS: Final = {
+    "otlp": "otlp:",
+    "zipkin": "zipkin:",
+    "console": "console:",
+    "kafka": "kafka://localhost:9092/otlp_spans",
+    "none": "none:",
+}
+
+
+def _exporter_url(environment: Environment) -> tuple[str, str | None]:
+    """The variable that says where spans go, and what it says as a URL; None and one warning where nothing leaves."""
+    url = environment.text("MQTRACE_EXPORTER")
+    if url is not None:
+        return "MQTRACE_EXPORTER", url
+    variable = "OTEL_TRACES_EXPORTER"
+    named = environment.text(variable)
+    if named is None:
+        environment.warn(
+            "no exporter: spans are made and nothing leaves; write exporter='kafka://host:9092/otlp_spans' or "
+            "'http://host:4318', or set MQTRACE_EXPORTER ('none:' says that it is meant)"
+        )
+        return variable, None
+    first, *others = [name.strip() for name in named.split(",")]
+    if others and first in _NAMED_EXPORTERS:
+        environment.warn(f"{variable} has several names, and the first of them is used: {first}")
+    if first not in _NAMED_EXPORTERS:
+        known = ", ".join(_NAMED_EXPORTERS)
+        environment.warn(f"{variable}={named[:40]!r} is unknown, nothing leaves: set it to one of {known}")
+    return variable, _NAMED_EXPORTERS.get(first)
+
+
+def _batch(environment: Environment) -> BatchSettings:
     default = BatchSettings()
     size = environment.number("OTEL_BSP_MAX_QUEUE_SIZE", default.max_queue_size, 1)
     return BatchSettings(

@@ -23,6 +23,8 @@ class Encoding:
     content_type: str
     #: Whether it may hold any byte, so that a file needs lengths between batches and not line breaks.
     is_binary: bool = False
+    #: Whether an HTTP receiver answers it as OTLP says.
+    is_otlp: bool = True
 
 
 ENCODINGS: Final[Mapping[str, Encoding]] = {
@@ -30,7 +32,7 @@ ENCODINGS: Final[Mapping[str, Encoding]] = {
     for encoding in (
         Encoding("otlp_proto", request, "application/x-protobuf", is_binary=True),
         Encoding("otlp_json", write_json.encode, "application/json"),
-        Encoding("zipkin_json", zipkin.encode, "application/json"),
+        Encoding("zipkin_json", zipkin.encode, "application/json", is_otlp=False),
     )
 }
 

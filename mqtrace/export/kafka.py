@@ -17,7 +17,7 @@ import ctypes
 import logging
 import time
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 # Not from confluent_kafka, where an application may have put a traced Producer.
@@ -28,10 +28,9 @@ from mqtrace.errors import ConfigurationError
 from mqtrace.urls import hide
 
 from . import encodings
+from .in_flight import BatchInFlight, Payload, PayloadEncoder
 from .limited_log import LimitedLog
-from .protocol import Settle
-from .safe_encoder import SafeEncoder
-from .shipment import Message, Shipment
+from .protocol import Complete
 
 __all__ = ["KafkaExporter"]
 
@@ -42,7 +41,6 @@ _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _UNKNOWN_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
 # Below this librdkafka refuses a message.timeout.ms next to its linger: seconds.
 _LEAST_TIMEOUT: Final = 1.0
-_NO_LIMIT: Final = 1 << 40
 _DEFAULTS: Final = {"client.id": "mqtrace", "linger.ms": "20", "log.connection.close": "false"}
 
 
@@ -58,6 +56,31 @@ class _ToDebug:
     def log(self, level: int, message: str, *arguments: object) -> None:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s", hide(message % arguments if arguments else message, self._secrets))
+
+
+class Message(Payload):
+    """A payload as a Kafka message; it is its own delivery callback."""
+
+    __slots__ = ("_reported", "alone", "key")
+
+    def __init__(
+        self,
+        batch: BatchInFlight,
+        spans: Sequence[Span],
+        content: bytes,
+        deadline: float,
+        key: bytes | None,
+        reported: Callable[[Message, Any], None],
+    ) -> None:
+        super().__init__(batch, spans, content, deadline)
+        self.key = key
+        #: Whether it was sent in a request of its own.
+        self.alone = False
+        self._reported = reported
+
+    def __call__(self, error: Any, message: Any) -> None:
+        """The delivery report: a KafkaError or None."""
+        self._reported(self, error)
 
 
 class KafkaExporter:
@@ -80,29 +103,27 @@ class KafkaExporter:
         self.servers = servers
         self.topic = topic
         self.export_timeout = 30.0
-        self._encode = SafeEncoder(encodings.named(encoding).encode)
+        self._encode = PayloadEncoder(encodings.named(encoding).encode)
         self._by_trace = partition_by_trace
         self._options = dict(options or {})
         #: The last one takes messages; the ones before still owe reports.
         self._producers: list[Producer] = []
         self._alone = False
         self._waiting: deque[Message] = deque()
-        #: Payloads above this were refused.
-        self._limit = _NO_LIMIT
         self._closed = False
         self._log = LimitedLog(log)
         self._compression = _check(self._options)
 
     # ------------------------------------------------------------------ the worker's calls
 
-    def submit(self, spans: Sequence[Span], settle: Settle) -> None:
+    def submit(self, spans: Sequence[Span], complete: Complete) -> None:
         """Hand a batch to librdkafka."""
         if self._closed:
             raise RuntimeError("the exporter is shut down")
-        shipment = Shipment(settle)
+        batch = BatchInFlight(complete)
         if not self._has_producer():
-            shipment.lose("export_failed", len(spans))
-            shipment.one_done()
+            batch.lose("export_failed", len(spans))
+            batch.end()
             return
         deadline = time.monotonic() + self.export_timeout
         if self._by_trace:
@@ -110,10 +131,10 @@ class KafkaExporter:
             for span in spans:
                 traces.setdefault(span.identity[3:35], []).append(span)
             for key, group in traces.items():
-                self._send(shipment, key, group, deadline)
+                self._send(batch, self._encode.payloads(batch, group), key, deadline)
         else:
-            self._send(shipment, None, spans, deadline)
-        shipment.one_done()
+            self._send(batch, self._encode.payloads(batch, spans), None, deadline)
+        batch.end()
 
     def poll(self, timeout: float) -> None:
         """Serve delivery reports, and try again what found librdkafka's queue full."""
@@ -124,7 +145,7 @@ class KafkaExporter:
         for _ in range(len(self._waiting)):
             message = self._waiting.popleft()
             if time.monotonic() >= message.deadline:
-                self._lost(message, "export_failed")
+                message.lost("export_failed")
             elif not self._produce(message):
                 break
 
@@ -140,7 +161,7 @@ class KafkaExporter:
                 producer.purge(blocking=False)
                 producer.flush(0.1)
             while self._waiting:
-                self._lost(self._waiting.popleft(), "shutdown")
+                self._waiting.popleft().lost("shutdown")
         self._producers = []
         return not left
 
@@ -154,35 +175,20 @@ class KafkaExporter:
 
     # ------------------------------------------------------------------ a message
 
-    def _send(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
-        encoded = self._encode(spans)
-        if encoded is None:
-            shipment.lose("encode_failed", len(spans))
-            return
-        payload, good = encoded
-        if len(good) < len(spans):
-            shipment.lose("encode_failed", len(spans) - len(good))
-            spans = good
-        if len(payload) > self._limit and len(spans) > 1:
-            self._halve(shipment, key, spans, deadline)
-            return
-        message = Message(self._reported, shipment, key, spans, payload, deadline)
-        shipment.pending += 1
-        self._produce(message)
-
-    def _halve(self, shipment: Shipment, key: bytes | None, spans: Sequence[Span], deadline: float) -> None:
-        middle = len(spans) // 2
-        self._send(shipment, key, spans[:middle], deadline)
-        self._send(shipment, key, spans[middle:], deadline)
+    def _send(
+        self, batch: BatchInFlight, payloads: Iterable[tuple[bytes, Sequence[Span]]], key: bytes | None, deadline: float
+    ) -> None:
+        for content, spans in payloads:
+            self._produce(Message(batch, spans, content, deadline, key, self._reported))
 
     def _produce(self, message: Message) -> bool:
         """False: librdkafka's queue is full, and the message waits."""
         if self._closed or not self._producers:
-            self._lost(message, "shutdown")
+            message.lost("shutdown")
             return True
         message.alone = self._alone
         try:
-            self._producers[-1].produce(self.topic, message.payload, message.key, -1, message)
+            self._producers[-1].produce(self.topic, message.content, message.key, -1, message)
         except BufferError:
             self._waiting.append(message)
             return False
@@ -192,10 +198,7 @@ class KafkaExporter:
 
     def _reported(self, message: Message, error: Any) -> None:
         if error is None:
-            shipment = message.shipment
-            shipment.exported += len(message.spans)
-            shipment.size += len(message.payload)
-            shipment.one_done()
+            message.arrived()
         elif error.code() == _TOO_LARGE and not message.alone and not self._closed:
             if not self._alone:
                 self._alone = True
@@ -208,21 +211,18 @@ class KafkaExporter:
         code = error.code()
         if code == _TOO_LARGE:
             if len(message.spans) == 1:
-                self._lost(message, "too_large")
+                message.lost("too_large")
                 return
-            self._limit = min(self._limit, len(message.payload) * 3 // 4)
-            self._halve(message.shipment, message.key, message.spans, message.deadline)
-            message.shipment.one_done()
+            self._encode.refused(len(message.content))
+            halves = self._encode.halves(message.batch, message.spans)
+            self._send(message.batch, halves, message.key, message.deadline)
+            message.batch.end()
         elif code in _PURGED:
-            self._lost(message, "shutdown")
+            message.lost("shutdown")
         else:
             advice = "; create the topic, or let the broker create topics" if code in _UNKNOWN_TOPIC else ""
             self._log.warning(code, f"spans did not arrive on topic {self.topic}: {self._text_of(error)}{advice}")
-            self._lost(message, "export_failed")
-
-    def _lost(self, message: Message, reason: str) -> None:
-        message.shipment.lose(reason, len(message.spans))
-        message.shipment.one_done()
+            message.lost("export_failed")
 
     # ------------------------------------------------------------------ librdkafka
 

@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from mqtrace.core import Span
 
-__all__ = ["Exported", "Exporter", "PipelinedExporter", "Settle"]
+__all__ = ["Complete", "Exported", "Exporter", "PipelinedExporter"]
 
-#: ``settle(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did
-#: not, by reason: ``too_large``, ``encode_failed``, ``export_failed``, ``shutdown``. Called once for a batch.
-Settle: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
+#: ``complete(exported, payload_bytes, lost)``: how many spans of a batch arrived, in how many bytes, and how many did
+#: not, by reason: ``too_large``, ``encode_failed``, ``rejected``, ``export_failed``, ``shutdown``. Called once a batch.
+Complete: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
 
 
 class Exported(NamedTuple):
@@ -43,17 +43,19 @@ class Exporter(Protocol):
 class PipelinedExporter(Protocol):
     """Takes batches without waiting for the ones before.
 
-    It may also have ``after_fork()``, called in a forked child: what it holds is the parent's and must not be used.
+    Either shape of exporter may also have ``after_fork()``, called in a forked child: what it holds is the parent's and
+    must not be used; ``hurry(deadline)``, called from another thread: everything must have ended by then, a reading of
+    time.monotonic; and ``export_timeout``.
     """
 
-    #: Seconds within which a batch must be settled; set by the processor before the first one.
+    #: Seconds within which a batch must be complete; set by the processor before the first one.
     export_timeout: float
 
-    def submit(self, spans: Sequence[Span], settle: Settle, /) -> None:
-        """Take a batch. ``settle`` is called here or in :meth:`poll`; after an exception it is never called."""
+    def submit(self, spans: Sequence[Span], complete: Complete, /) -> None:
+        """Take a batch. ``complete`` is called here or in :meth:`poll`; after an exception it is never called."""
 
     def poll(self, timeout: float, /) -> None:
         """Serve what came back, waiting up to ``timeout`` seconds for it."""
 
     def shutdown(self, timeout: float, /) -> bool | None:
-        """As an Exporter's; what is not settled by then is lost."""
+        """As an Exporter's; what is not complete by then is lost."""

@@ -24,7 +24,7 @@ from mqtrace.core import Span, notice_fork
 __all__ = ["COUNTS", "DROP_REASONS", "Batch", "SpanQueue"]
 
 #: Why a span did not arrive.
-DROP_REASONS: Final = ("queue_full", "too_large", "encode_failed", "export_failed", "shutdown")
+DROP_REASONS: Final = ("queue_full", "too_large", "encode_failed", "rejected", "export_failed", "shutdown")
 #: The numbers of ``stats()``; ``spans_dropped``, a dict by reason, is beside them.
 COUNTS: Final = (
     "spans_ended",

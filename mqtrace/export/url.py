@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from mqtrace.environment import Environment
 from mqtrace.urls import Url
 
 from . import file, kafka_url
@@ -14,20 +16,26 @@ from .memory import MemoryExporter
 
 __all__ = ["from_url"]
 
-_EXAMPLES: Final = f"{kafka_url.EXAMPLE}, 'file:///var/log/spans.jsonl', 'console:', 'memory:' or 'none:'"
+_EXAMPLES: Final = (
+    f"{kafka_url.EXAMPLE}, 'http://localhost:4318', 'otlp:', 'file:///var/log/spans.jsonl', 'console:', 'memory:' or "
+    "'none:'"
+)
 
 
-def from_url(text: str) -> Any:
-    """The exporter that a URL names. ConfigurationError: one sentence, what was wrong and what to write instead."""
+def from_url(text: str, environment: Environment | None = None) -> Any:
+    """The exporter that a URL names, with what the environment says of its transport.
+
+    ConfigurationError: one sentence, what was wrong and what to write instead.
+    """
     url = Url(text, label="exporter=", example=_EXAMPLES)
     make = _MAKERS.get(url.scheme)
     if make is None:
         what = "it is not a URL" if "." in url.scheme else "its scheme is unknown"
         raise url.error(f"{what}: write {_EXAMPLES}")
-    return make(url)
+    return make(url, Environment(os.environ) if environment is None else environment)
 
 
-def _kafka(url: Url) -> Any:
+def _kafka(url: Url, environment: Environment) -> Any:
     target = kafka_url.parse(url)
     from .kafka import KafkaExporter  # not above: who writes to a file need not wait for librdkafka
 
@@ -40,15 +48,31 @@ def _kafka(url: Url) -> Any:
     )
 
 
-def _http(url: Url) -> Any:
-    raise url.error(
-        "OTLP over HTTP comes later: write 'kafka://host:9092/otlp_spans' and have the OpenTelemetry Collector read "
-        "that topic"
-    )
+def _http(url: Url, environment: Environment) -> Any:
+    from . import http, http_url  # not above: http.client takes 20 ms to import, for those who have no use for it
+
+    return http.HttpExporter(http_url.parse(url, environment))
 
 
-def _bare(make: Callable[[], Any]) -> Callable[[Url], Any]:
-    def made(url: Url) -> Any:
+def _otlp(url: Url, environment: Environment) -> Any:
+    from . import http, http_url  # as above
+
+    return http.HttpExporter(http_url.parse_otlp(url, environment))
+
+
+def _zipkin(url: Url, environment: Environment) -> Any:
+    from . import http, otlp_environment  # as above
+
+    url.only(())
+    return http.HttpExporter(otlp_environment.zipkin_endpoint(environment))
+
+
+def _file(url: Url, environment: Environment) -> Any:
+    return file.from_url(url)
+
+
+def _bare(make: Callable[[], Any]) -> Callable[[Url, Environment], Any]:
+    def made(url: Url, environment: Environment) -> Any:
         if url.location not in ("", "//") or url.query is not None:
             raise url.error(f"nothing follows {url.scheme}: here: write '{url.scheme}:'")
         return make()
@@ -56,11 +80,13 @@ def _bare(make: Callable[[], Any]) -> Callable[[Url], Any]:
     return made
 
 
-_MAKERS: Final[Mapping[str, Callable[[Url], Any]]] = {
+_MAKERS: Final[Mapping[str, Callable[[Url, Environment], Any]]] = {
     "kafka": _kafka,
     "http": _http,
     "https": _http,
-    "file": file.from_url,
+    "otlp": _otlp,
+    "zipkin": _zipkin,
+    "file": _file,
     "console": _bare(ConsoleExporter),
     "memory": _bare(MemoryExporter),
     "none": _bare(DiscardExporter),

@@ -1,0 +1,48 @@
+"""The variables of the environment.
+
+A wrong one is one warning, and the default holds (OpenTelemetry, "Environment Variable Specification").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TypeVar
+
+__all__ = ["Environment"]
+
+log = logging.getLogger("mqtrace")
+
+T = TypeVar("T")
+
+
+class Environment:
+    """The environment, read with one warning for what cannot be used."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+
+    def text(self, name: str) -> str | None:
+        """The value; None where it is unset or empty, which OpenTelemetry says is the same."""
+        return self.environ.get(name, "").strip() or None
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name)
+        if value is None or value.lower() in ("true", "false"):
+            return value is not None and value.lower() == "true"
+        self.warn(f"{name}={value!r} is neither true nor false: false is used")
+        return False
+
+    def number(self, name: str, default: T, least: int = 0) -> int | T:
+        value = self.text(name)
+        if value is None:
+            return default
+        # beyond eighteen digits nothing is meant, and int() itself refuses thousands of them
+        if value.isascii() and value.isdigit() and len(value) <= 18 and int(value) >= least:
+            return int(value)
+        self.warn(f"{name}={value[:40]!r} is not a whole number of at least {least}: {default} is used")
+        return default
+
+    @staticmethod
+    def warn(sentence: str) -> None:
+        log.warning("%s", sentence)

@@ -1,0 +1,218 @@
+"""Batches of spans as HTTP requests: OTLP/HTTP (opentelemetry.io/docs/specs/otlp, "OTLP/HTTP"), and Zipkin's v2 API.
+
+A request is sent from the worker's thread, one at a time; while the receiver does not take any, batches stand in line,
+each until its own deadline. What is tried again and when is in retry.py, the connection in http_connection.py.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import ssl
+import time
+import zlib
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from mqtrace.core import Span
+from mqtrace.errors import ConfigurationError
+from mqtrace.urls import hide, shown
+from mqtrace.version import VERSION
+
+from . import encodings, http_answer
+from .http_answer import printable
+from .http_connection import Answer, Connection, Interrupted, NotHttp
+from .http_target import HttpTarget
+from .in_flight import BatchInFlight, Payload, PayloadEncoder
+from .limited_log import LimitedLog
+from .protocol import Complete
+from .retry import RETRYABLE, Backoff, retry_after_s
+
+__all__ = ["HttpExporter"]
+
+log = logging.getLogger("mqtrace.export.http")
+
+_TOO_LARGE: Final = 413
+# What a child inherited and must not touch.
+_inherited: list[object] = []
+
+
+class HttpExporter:
+    """Posts spans to ``target``. A receiver that cannot be reached is not an error here.
+
+    ConfigurationError for a certificate that cannot be used.
+    """
+
+    def __init__(self, target: HttpTarget) -> None:
+        encoding = encodings.named(target.encoding)
+        target.check_tls()
+        self.target = target
+        self.export_timeout = target.timeout_s
+        self._encode = PayloadEncoder(encoding.encode)
+        self._is_otlp = encoding.is_otlp
+        self._headers = {
+            "User-Agent": f"mqtrace/{VERSION}",
+            **target.headers,
+            "Content-Type": encoding.content_type,
+            **({"Content-Encoding": "gzip"} if target.compress else {}),
+        }
+        self._begin()
+
+    def _begin(self) -> None:
+        self._connection = Connection(self.target)
+        self._backoff = Backoff()
+        self._log = LimitedLog(log)
+        #: In the order in which they came; the first is the one that is tried again.
+        self._line: deque[Payload] = deque()
+        self._closed = False
+
+    # ------------------------------------------------------------------ the worker's calls
+
+    def submit(self, spans: Sequence[Span], complete: Complete) -> None:
+        """Send a batch, or have it stand in line behind others."""
+        if self._closed:
+            raise RuntimeError("the exporter is shut down")
+        deadline = time.monotonic() + min(self.export_timeout, self.target.timeout_s)
+        batch = BatchInFlight(complete)
+        for content, some in self._encode.payloads(batch, spans):
+            self._line.append(Payload(batch, some, content, deadline))
+        self._send_line()
+        batch.end()
+
+    def poll(self, timeout: float) -> None:
+        """Try again what is due, after ``timeout`` seconds at most."""
+        pause = min(timeout, self._backoff.remaining_s()) if self._line else timeout
+        if pause > 0:
+            time.sleep(pause)
+        self._send_line()
+
+    def shutdown(self, timeout: float) -> bool:
+        """Try once more what stands in line, within ``timeout`` seconds, and let go of the connection."""
+        self.hurry(time.monotonic() + timeout)
+        if timeout > 0 and self._line:
+            self._backoff.succeeded()
+            self._send_line()
+        self._closed = True
+        left = bool(self._line)
+        while self._line:
+            self._line.popleft().lost("shutdown")
+        self._connection.close()
+        return not left
+
+    def hurry(self, deadline: float) -> None:
+        """From any thread: what is under way ends at ``deadline``, a reading of time.monotonic."""
+        self._connection.interrupt(deadline)
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's connection and batches alone."""
+        _inherited.append((self._connection.abandon(), self._line))
+        closed = self._closed
+        self._begin()
+        self._closed = closed
+
+    # ------------------------------------------------------------------ a request
+
+    def _send_line(self) -> None:
+        line = self._line
+        while line and not self._closed:
+            if time.monotonic() >= line[0].deadline:
+                line.popleft().lost("export_failed")
+            elif self._backoff.remaining_s() > 0:
+                self._expire()
+                return
+            elif not self._send(line[0]):
+                return
+
+    def _expire(self) -> None:
+        """Lose what has waited too long; those behind came later."""
+        now = time.monotonic()
+        while self._line and now >= self._line[0].deadline:
+            self._line.popleft().lost("export_failed")
+
+    def _send(self, payload: Payload) -> bool:
+        """One try of the first in line. False: the receiver is to be left alone for now."""
+        body = zlib.compress(payload.content, 1, 31) if self.target.compress else payload.content
+        try:
+            answer = self._connection.post(body, self._headers, payload.deadline)
+        except Interrupted:
+            return False
+        except (OSError, http.client.HTTPException, ConfigurationError, ValueError) as error:
+            self._log.warning(type(error), f"spans wait for {self.target.shown}: {self._words_of(error)}")
+            self._backoff.failed()
+            return False
+        return self._answered(payload, answer)
+
+    def _answered(self, payload: Payload, answer: Answer) -> bool:
+        status = answer.status
+        if status in RETRYABLE:
+            self._backoff.failed(retry_after_s(answer.headers.get("retry-after")))
+            self._log.warning(status, f"spans wait for {self.target.shown}, which answered {self._said(answer)}")
+            return False
+        self._backoff.succeeded()
+        self._line.popleft()
+        if 200 <= status < 300:
+            self._taken(payload, answer)
+        elif status == _TOO_LARGE and len(payload.spans) > 1:
+            self._encode.refused(len(payload.content))
+            halves = [
+                Payload(payload.batch, spans, content, payload.deadline)
+                for content, spans in self._encode.halves(payload.batch, payload.spans)
+            ]
+            self._line.extendleft(reversed(halves))
+            payload.batch.end()
+        else:
+            self._refused(payload, answer)
+        return True
+
+    def _taken(self, payload: Payload, answer: Answer) -> None:
+        rejected, message = http_answer.partial_success(answer) if self._is_otlp else (0, "")
+        rejected = min(rejected, len(payload.spans))
+        if rejected or message:
+            what = f"rejected {rejected} spans" if rejected else "took the spans and warns"
+            self._log.warning("partial", f"{self.target.shown} {what}: {self._hidden(message) or 'no reason given'}")
+        payload.arrived(rejected)
+
+    def _refused(self, payload: Payload, answer: Answer) -> None:
+        status = answer.status
+        if 300 <= status < 400:
+            location = shown(printable(answer.headers.get("location", "")))
+            advice = f"; it redirects to {location!r}, which is not followed: write that address"
+        elif status == 404:
+            advice = "; write the path that its OTLP receiver has, /v1/traces mostly"
+        elif status in (401, 403):
+            advice = "; write its key into OTEL_EXPORTER_OTLP_HEADERS"
+        elif status == 415:
+            advice = "; write another encoding, or compression=none"
+        else:
+            advice = ""
+        self._log.warning(status, f"{self.target.shown} refused spans, it answered {self._said(answer)}{advice}")
+        if status == _TOO_LARGE:
+            payload.lost("too_large")
+        else:
+            payload.lost("rejected" if 400 <= status < 500 else "export_failed")
+
+    # ------------------------------------------------------------------ what is said
+
+    def _said(self, answer: Answer) -> str:
+        message = self._hidden(http_answer.message(answer))
+        return f"{answer.status}: {message}" if message else str(answer.status)
+
+    def _hidden(self, text: str) -> str:
+        """What a receiver says, without what our headers and the query said to it."""
+        query = self.target.path.partition("?")[2]
+        return hide(text, [*self.target.headers.values(), query])
+
+    def _words_of(self, error: Exception) -> str:
+        if isinstance(error, NotHttp):
+            if error.is_grpc:
+                return "it speaks gRPC: write the address of its OTLP/HTTP port, 'http://host:4318'"
+            return "it does not answer in HTTP"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = printable(error.verify_message)
+            return f"its certificate does not hold, {why}: name its authority in OTEL_EXPORTER_OTLP_CERTIFICATE"
+        if isinstance(error, ConfigurationError):
+            return str(error)
+        if isinstance(error, OSError):
+            return self._hidden(printable(error.strerror or str(error) or type(error).__name__))
+        return f"its answer is broken ({type(error).__name__})"

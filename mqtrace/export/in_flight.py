@@ -1,0 +1,104 @@
+"""A batch on its way: one payload mostly, several where it was split, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from mqtrace.core import Span
+
+from .protocol import Complete
+from .safe_encoder import SafeEncoder
+
+__all__ = ["BatchInFlight", "Payload", "PayloadEncoder"]
+
+_NO_LIMIT: Final = 1 << 40
+
+
+class BatchInFlight:
+    """What became of one batch, while payloads of it are under way."""
+
+    __slots__ = ("_complete", "_exported", "_lost", "_pending", "_size")
+
+    def __init__(self, complete: Complete) -> None:
+        self._complete = complete
+        self._pending = 1  # whoever is still handing it over
+        self._exported = 0
+        self._size = 0
+        self._lost: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """A payload more is under way."""
+        self._pending += 1
+
+    def arrived(self, count: int, size: int) -> None:
+        """Count spans that arrived, and the bytes that they took."""
+        self._exported += count
+        self._size += size
+
+    def lose(self, reason: str, count: int) -> None:
+        """Count spans that will not arrive."""
+        if count:
+            self._lost[reason] = self._lost.get(reason, 0) + count
+
+    def end(self) -> None:
+        """A payload has ended, one way or the other; after the last one the batch is complete."""
+        self._pending -= 1
+        if not self._pending:
+            self._complete(self._exported, self._size, self._lost)
+
+
+class Payload:
+    """Spans of a batch that travel together. ``deadline``: a reading of time.monotonic."""
+
+    __slots__ = ("batch", "content", "deadline", "spans")
+
+    def __init__(self, batch: BatchInFlight, spans: Sequence[Span], content: bytes, deadline: float) -> None:
+        self.batch = batch
+        self.spans = spans
+        self.content = content
+        self.deadline = deadline
+        batch.begin()
+
+    def arrived(self, rejected: int = 0) -> None:
+        """It is there; the receiver took all of its spans but so many."""
+        self.batch.lose("rejected", rejected)
+        self.batch.arrived(len(self.spans) - rejected, len(self.content))
+        self.batch.end()
+
+    def lost(self, reason: str) -> None:
+        """It will not arrive."""
+        self.batch.lose(reason, len(self.spans))
+        self.batch.end()
+
+
+class PayloadEncoder:
+    """Encodes spans into payloads that are no larger than what the receiver is known to refuse."""
+
+    def __init__(self, encode: Callable[[Sequence[Span]], bytes]) -> None:
+        self._encode = SafeEncoder(encode)
+        #: Payloads above this were refused.
+        self._limit = _NO_LIMIT
+
+    def payloads(self, batch: BatchInFlight, spans: Sequence[Span]) -> Iterator[tuple[bytes, Sequence[Span]]]:
+        """What to send; spans that cannot be encoded are counted at the batch and left out."""
+        encoded = self._encode(spans)
+        if encoded is None:
+            batch.lose("encode_failed", len(spans))
+            return
+        content, good = encoded
+        batch.lose("encode_failed", len(spans) - len(good))
+        if len(content) <= self._limit or len(good) == 1:
+            yield content, good
+            return
+        yield from self.halves(batch, good)
+
+    def halves(self, batch: BatchInFlight, spans: Sequence[Span]) -> Iterator[tuple[bytes, Sequence[Span]]]:
+        """The same for two halves of the spans, of which there must be two or more."""
+        middle = len(spans) // 2
+        yield from self.payloads(batch, spans[:middle])
+        yield from self.payloads(batch, spans[middle:])
+
+    def refused(self, size: int) -> None:
+        """A payload of this many bytes was too large."""
+        self._limit = min(self._limit, size * 3 // 4)
