@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from . import consume
 from . import tracer as tracers
 from .clients import SUPPORTED, module_of
-from .clients.proxy import Proxy, unwrap
+from .clients.proxy import is_traced, unwrap
 from .config import Settings, read
 from .core import (
     EMPTY,
@@ -233,7 +233,7 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     """
     _check(tracer)
     kind: type = client if isinstance(client, type) else type(client)
-    if issubclass(kind, Proxy):
+    if is_traced(kind):
         return client
     module = module_of(kind)
     made = None if module is None else module.wrap(client, tracer, options)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mqtrace.brokers import NOWHERE, Endpoint, endpoint, endpoint_of, system_of
 from mqtrace.clients.celery.tasks import Tasks
-from mqtrace.clients.pika import _facts
+from mqtrace.clients.pika.state import facts_of
 
 # kombu says that it is typed, and most of it is not.
 Connection: Any = importlib.import_module("kombu").Connection
@@ -177,7 +177,7 @@ def test_a_channel_of_pika_says_where_its_broker_is(url: str, facts: Any) -> Non
     connection = SimpleNamespace(params=pika.URLParameters(url))
     channel = pika.channel.Channel.__new__(pika.channel.Channel)
     channel.connection = connection
-    assert _facts(channel)[2:] == facts
+    assert facts_of(channel)[2:] == facts
 
 
 def test_after_a_failover_a_connection_is_at_the_alternate() -> None:

@@ -1,121 +1,343 @@
-"""What every wrapped client is: the client itself in everything but the calls that are traced.
+"""What every traced client is: the client itself in everything but the calls that are traced.
 
-By composition: a client written in C cannot be subclassed without its constructor, and a subclass would miss objects
-that exist already. ``isinstance(proxy, type(client))`` holds because ``__class__`` says so.
+What is traced is written once a client, as a class of overridden methods that call ``super()``: a subclass of
+:class:`Traced`. What ``super()`` reaches is one of two things. The traced class of a client's class inherits from both,
+so its objects are clients, and nothing is forwarded. An object that somebody else made cannot change its class, so a
+:class:`Proxy` stands in for it: ``super()`` reaches the object's methods, and ``__class__`` says what the object is.
+
+Whatever is ours of an object is in one slot, ``_mqtrace``; every other name is the client's or the user's.
 """
 
 from __future__ import annotations
 
+import abc
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary, ref
 
-__all__ = ["Proxy", "class_attributes", "is_the_users", "unwrap"]
+__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "traced_class", "unwrap"]
 
-_OWN: Final = object.__setattr__
+_set = object.__setattr__
+
+
+class State:
+    """What is ours of one traced client: the value of its ``_mqtrace``."""
+
+    __slots__ = ("__weakref__", "raw")
+
+    def __init__(self) -> None:
+        #: The object that a proxy stands in for; None if it is of a traced class: it is the client.
+        self.raw: Any = None
+
+    def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """The object of a traced class is about to be constructed with these arguments."""
+
+    def opened(self, client: Any) -> None:
+        """The object of a traced class has been constructed."""
+
+
+#: What ``super()`` reaches from :class:`Traced`: a client, of whatever kind.
+_Client: Any = object
+
+
+class Traced(_Client):  # type: ignore[misc]  # so that the type checker takes what super() reaches for anything
+    """The base of the classes that override what is traced. Such a class has no names but the client's."""
+
+    __slots__ = ()
+    _mqtrace: Any
+    #: Methods that a proxy keeps bound, because looking them up on the object costs more than calling them.
+    _mqtrace_bound: ClassVar[tuple[str, ...]] = ()
+    #: The class that a traced class was made of.
+    _mqtrace_wraps: ClassVar[type | None] = None
+
+
+# ---------------------------------------------------------------------- traced classes
+
+
+def traced_class(
+    client: type,
+    traced: type[Traced],
+    state: Callable[[], State],
+    methods: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    has_dict: bool = False,
+) -> type:
+    """The traced class of a client's class: a subclass of ``traced`` and of ``client``.
+
+    ``state`` makes the state of an object that has not been constructed. ``methods``: further methods of the class, by
+    the names of the client's. ``has_dict``: whether methods are replaced on its objects.
+    """
+
+    def __new__(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        create: Any = super(made, cls).__new__
+        self = create(cls) if create is object.__new__ else create(cls, *args, **kwargs)
+        _set(self, "_mqtrace", state())
+        return self
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        own = self._mqtrace
+        own.configure(args, kwargs)
+        # To a constructor written in C no keywords are not the same as none: given an empty dict, it forgets to refuse.
+        if kwargs:
+            super(made, self).__init__(*args, **kwargs)
+        else:
+            super(made, self).__init__(*args)
+        own.opened(self)
+
+    def __subclasshook__(cls: type, other: type) -> Any:
+        """Whatever is a client is one of these too: what the client's class answers, this one answers."""
+        if cls is made and issubclass(other, client):
+            return True
+        return super(made, cls).__subclasshook__(other)
+
+    slots = ["_mqtrace"]
+    if not client.__weakrefoffset__:
+        slots.append("__weakref__")
+    if has_dict and not client.__dictoffset__:
+        slots.append("__dict__")
+    namespace = {
+        **methods,
+        "__doc__": client.__doc__,
+        "__module__": client.__module__,
+        "__qualname__": client.__qualname__,
+        "__slots__": tuple(slots),
+        "__new__": functools.wraps(client.__new__, assigned=("__doc__",), updated=())(__new__),
+        "__init__": functools.wraps(client.__init__, assigned=("__doc__",), updated=())(__init__),  # type: ignore[misc]
+        "_mqtrace_wraps": client,
+    }
+    metaclass: type = type(client)
+    if issubclass(abc.ABCMeta, metaclass):
+        metaclass = abc.ABCMeta  # not one of ours: a user's class may derive from this one and from an ABC
+    if issubclass(metaclass, abc.ABCMeta):
+        namespace["__subclasshook__"] = classmethod(__subclasshook__)
+    made: Any = metaclass(client.__name__, (traced, client), namespace)
+    return made  # type: ignore[no-any-return]  # a metaclass makes a class
+
+
+def is_traced(kind: type) -> bool:
+    """Whether objects of this type are traced: a traced class, a class derived from one, or a proxy's."""
+    return Traced in kind.__mro__
+
+
+# ---------------------------------------------------------------------- objects that somebody else made
 
 
 class Proxy:
-    """Gives every attribute of ``_raw`` that its subclass does not have; sets those that its subclass does not own.
+    """Stands in for an object, which its state knows as ``raw``: all that its class does not have is that object's."""
 
-    A subclass names its own attributes in ``_slots`` so that what a user sets lands on the client.
-    """
-
-    _slots: frozenset[str] = frozenset({"_raw"})
-    _raw: Any
+    __slots__ = ("__weakref__", "_mqtrace")
+    _mqtrace: Any
 
     def __getattr__(self, name: str) -> Any:
-        # "_raw" is missing only while the constructor of the client fails
-        if name == "_raw":
+        if name == "_mqtrace":  # not yet set, or the constructor of a client failed
             raise AttributeError(name)
-        return getattr(self._raw, name)
+        return getattr(self._mqtrace.raw, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kind = type(self)
-        if name in self._slots or "_raw" not in self.__dict__:
-            _OWN(self, name, value)
-        elif not kind.__module__.startswith("mqtrace.") and (hasattr(kind, name) or not hasattr(self._raw, name)):
-            _OWN(self, name, value)  # a user's own subclass of a wrapped class keeps its own
-        else:
-            setattr(self._raw, name, value)
-
-    def _way(self, name: str) -> Callable[..., Any]:
-        """What a call of the client's method ``name`` runs, where this class has no such method of its own."""
-        return getattr(self._raw, name)  # type: ignore[no-any-return]  # a method, by the caller's word
+        attribute = inspect.getattr_static(type(self), name, None)
+        if isinstance(attribute, property) or name == "_mqtrace":
+            _set(self, name, value)
+            return
+        setattr(self._mqtrace.raw, name, value)
+        if inspect.ismemberdescriptor(attribute):  # a method that is kept bound, and no longer the object's
+            _set(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in self.__dict__ and name not in self._slots:
-            object.__delattr__(self, name)
-        else:
-            delattr(self._raw, name)
+        delattr(self._mqtrace.raw, name)
+        if inspect.ismemberdescriptor(inspect.getattr_static(type(self), name, None)):
+            _set(self, name, getattr(self._mqtrace.raw, name))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         # copy and pickle: as the client does it, which mostly is that it cannot be done
-        return self._raw.__reduce_ex__(protocol)
+        return self._mqtrace.raw.__reduce_ex__(protocol)
 
     @property  # type: ignore[misc]  # __class__ is a property of object too, which the type checker does not see
     def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]  # read only: nobody may set it
-        raw = self.__dict__.get("_raw")
-        return type(self) if raw is None else type(raw)
+        try:
+            return self._mqtrace.raw.__class__  # type: ignore[no-any-return]  # a class
+        except AttributeError:
+            return type(self)
 
     def __dir__(self) -> list[str]:
-        return dir(self._raw)
+        return dir(self._mqtrace.raw)
 
     def __repr__(self) -> str:
-        # a traceback through a constructor that failed may be shown with its variables
-        return repr(self._raw) if "_raw" in self.__dict__ else object.__repr__(self)
+        return repr(self._mqtrace.raw)
 
     def __str__(self) -> str:
-        return str(self._raw)
+        return str(self._mqtrace.raw)
 
-    def __len__(self) -> int:
-        return len(self._raw)
-
-    def __bool__(self) -> bool:
-        return bool(self._raw)
+    def __format__(self, spec: str) -> str:
+        return format(self._mqtrace.raw, spec)
 
     def __eq__(self, other: object) -> bool:
-        return bool(self._raw == unwrap(other))
+        return bool(self._mqtrace.raw == _behind(other))
 
     def __hash__(self) -> int:
-        return hash(self._raw)
+        return hash(self._mqtrace.raw)
 
 
-def class_attributes(client: type, base: type) -> dict[str, Any]:
-    """What the traced class of ``client`` has beside what ``base`` has: the client's own methods and constants.
+class _ProxyType(type):
+    """The type of a proxy's class: a class method, a static method or a constant of it is the object's class's."""
 
-    An instance would find them by itself; ``super()`` in a user's subclass, ``help`` and a class method would not.
+    def __getattr__(cls, name: str) -> Any:
+        kind = None if name == "_mqtrace_kind" else cls._mqtrace_kind()
+        if kind is None:
+            raise AttributeError(name)
+        return getattr(kind, name)
+
+
+def _behind(thing: Any) -> Any:
+    """The object that a proxy stands in for; anything else as it is."""
+    return thing._mqtrace.raw if issubclass(type(thing), Proxy) else thing
+
+
+def stand_in(traced: type[Traced], raw: Any, state: State, bound: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """The proxy of an object, traced by the methods of ``traced``. ``state``: its state, whose ``raw`` is set here.
+
+    ``bound``: what its methods are that ``traced`` names as bound, where they are not the object's own.
     """
-    found: dict[str, Any] = {}
-    for name in dir(client):
-        if name.startswith("_") or hasattr(base, name):
-            continue
-        attribute = inspect.getattr_static(client, name)
-        if inspect.isroutine(attribute) and not isinstance(attribute, (classmethod, staticmethod)):
-            found[name] = _forward(name, attribute)
-        elif isinstance(attribute, (classmethod, staticmethod)) or not hasattr(attribute, "__get__"):
-            found[name] = attribute
-    return found
+    kinds = _proxies.setdefault(traced, WeakKeyDictionary())
+    kind = type(raw)
+    made = kinds.get(kind)
+    if made is None:
+        below = type("Object", (Proxy,), {"__slots__": (), **_reached(traced)})
+        namespace: dict[str, Any] = {
+            "__slots__": traced._mqtrace_bound,
+            "__module__": traced.__module__,
+            **_special(traced, kind),
+        }
+        namespace["_mqtrace_kind"] = ref(kind)
+        made = kinds[kind] = _ProxyType(traced.__name__, (traced, below), namespace)
+    state.raw = raw
+    proxy: Any = object.__new__(made)
+    _set(proxy, "_mqtrace", state)
+    for name in traced._mqtrace_bound:
+        _set(proxy, name, bound[name] if name in bound else getattr(raw, name))
+    return proxy
+
+
+# By what is traced and the type of the object.
+_proxies: dict[type[Traced], WeakKeyDictionary[type, type]] = {}
+
+#: Special methods that say what an object is to Python, which a proxy says by itself.
+_PYTHON: Final = frozenset(
+    (
+        *(
+            "__class__",
+            "__dict__",
+            "__doc__",
+            "__module__",
+            "__slots__",
+            "__weakref__",
+            "__annotations__",
+            "__annotate__",
+        ),
+        *("__new__", "__init__", "__del__", "__init_subclass__", "__subclasshook__", "__class_getitem__"),
+        *("__getattr__", "__getattribute__", "__setattr__", "__delattr__", "__dir__", "__set_name__", "__sizeof__"),
+        *("__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__format__"),
+        *("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__"),
+        *("__abstractmethods__", "__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"),
+        *("__match_args__", "__mro_entries__"),
+    )
+)
+
+
+def _reached(traced: type[Traced]) -> dict[str, Any]:
+    """What ``super()`` reaches in the methods of ``traced``: the object's own."""
+    names = {name for kind in traced.__mro__ if issubclass(kind, Traced) for name in vars(kind)}
+    return {
+        name: _forward(name, getattr(traced, name))
+        for name in names - _PYTHON
+        if not name.startswith("_mqtrace") and inspect.isroutine(getattr(traced, name))
+    }
 
 
 def _forward(name: str, method: Any) -> Callable[..., Any]:
     @functools.wraps(method, assigned=("__name__", "__qualname__", "__doc__"), updated=())
     def forward(self: Proxy, *args: Any, **kwargs: Any) -> Any:
-        return self._way(name)(*args, **kwargs)
+        return getattr(self._mqtrace.raw, name)(*args, **kwargs)
 
-    forward._mqtrace_forwards = True  # type: ignore[attr-defined]  # for is_the_users
     return forward
 
 
-def is_the_users(kind: type, name: str) -> bool:
-    """Whether a user's subclass of a traced class has a method of this name."""
-    method = getattr(kind, name, None)
-    return method is not None and not hasattr(method, "_mqtrace_forwards")
+def _special(traced: type[Traced], kind: type) -> dict[str, Any]:
+    """The special methods of an object's type: Python looks for them on the type, past ``__getattr__``.
+
+    ``__iter__ = None`` and the like say that there is none.
+    """
+    has = {name for base in traced.__mro__ for name in vars(base)} | vars(object).keys() - _COMPARED
+    named = [name for name in dir(kind) if name.startswith("__") and name.endswith("__") and name not in _PYTHON | has]
+    compared = [name for name in _COMPARED if getattr(kind, name) is not getattr(object, name)]
+    found = {name: getattr(kind, name) for name in {*named} - _COMPARED | {*compared}}
+    return {name: None if method is None else _forward_special(name) for name, method in found.items()}
+
+
+#: Those that every object has, and most refuse.
+_COMPARED: Final = frozenset(("__lt__", "__le__", "__gt__", "__ge__"))
+
+
+def _forward_special(name: str) -> Callable[..., Any]:
+    def forward(self: Proxy, *args: Any, **kwargs: Any) -> Any:
+        raw = self._mqtrace.raw
+        result = getattr(raw, name)(*[_behind(one) for one in args], **kwargs)
+        return self if result is raw else result  # __iter__, __enter__, __iadd__ of the object
+
+    forward.__name__ = name
+    return forward
+
+
+# ---------------------------------------------------------------------- back
+
+
+class Untraced(Proxy):
+    """A client of a traced class without its tracing: every method is the client's own."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        client = self._mqtrace.raw
+        try:
+            return getattr(super(Traced, client), name)
+        except AttributeError:
+            return getattr(client, name)
+
+    def __enter__(self) -> Any:
+        self.__getattr__("__enter__")()
+        return self
+
+    def __exit__(self, *exception: Any) -> Any:
+        return self.__getattr__("__exit__")(*exception)
+
+    def __len__(self) -> int:
+        return len(self._mqtrace.raw)
+
+
+class _Seen:
+    """The state of what is untraced."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
 
 
 def unwrap(client: Any) -> Any:
-    """The client that was wrapped; what is not wrapped is given back."""
-    if issubclass(type(client), Proxy):
-        return client.__dict__.get("_raw", client)
-    return getattr(client, "_mqtrace_wraps", client) if isinstance(client, type) else client
+    """What was wrapped; what is not wrapped is returned as it is.
+
+    An object of a traced class is itself the client: of it there is a view, in which every method is the client's own.
+    """
+    if isinstance(client, type):
+        wraps = client.__dict__.get("_mqtrace_wraps")
+        return client if wraps is None else wraps
+    kind = type(client)
+    if Traced not in kind.__mro__:
+        return client
+    if issubclass(kind, Proxy):
+        return client._mqtrace.raw
+    view = Untraced()
+    _set(view, "_mqtrace", _Seen(client))
+    return view

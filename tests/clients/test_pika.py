@@ -725,7 +725,7 @@ def test_an_acknowledged_message_whose_callback_raises_is_forgotten(raw: Channel
         channel.basic_consume("orders", handle)
         with pytest.raises(KeyError):
             raw.deliver("orders", tag=4)
-    assert not channel._deliveries.open
+    assert not channel._mqtrace.deliveries.open
 
 
 def test_a_settle_that_fails_says_so(raw: Channel, channel: Any) -> None:

@@ -1,22 +1,32 @@
-"""confluent-kafka: producers and consumers, as objects and as classes."""
+"""confluent-kafka: producers and consumers, as objects and as classes.
+
+What a client is, is bound from where it is defined: ``confluent_kafka.Producer`` may be a traced class by now, put in
+place for all the code of a process, or OpenTelemetry's.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Final
 
-import confluent_kafka
+from confluent_kafka.cimpl import Consumer, Message, Producer
+from confluent_kafka.deserializing_consumer import DeserializingConsumer
+from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.clients.proxy import Proxy, class_attributes
+from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import Facts, MessageAdapter, register
+from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
-from .facts import from_configuration, group_of
+from .interrupts import INTERRUPTED, interruptible, interruptible_method
 from .message import ADAPTER
-from .overridden import TracedOverridingProducer, has_own_produce, route_back
-from .producer import TracedProducer, TracedSerializingProducer, holds
+from .overridden import Overriding, TracedOverridingProducer, has_own_produce
+from .polls import Polls
+from .producer import TracedProducer
+from .sends import Sends
+from .serializing import TracedSerializingProducer, key_first, produce_serialized
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -26,7 +36,7 @@ _OPTIONS: Final = ("on_delivery", "bootstrap_servers", "client_id", "group_id", 
 
 def adapter_of(kind: type) -> MessageAdapter | None:
     """The adapter of confluent_kafka.Message and its subclasses."""
-    if issubclass(kind, confluent_kafka.Message):
+    if issubclass(kind, Message):
         register(kind, ADAPTER)
         return ADAPTER
     return None
@@ -39,100 +49,101 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
         raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for confluent_kafka write {list(_OPTIONS)}")
     if isinstance(client, type):
         return _wrap_class(client, tracer, options)
-    if not isinstance(client, (confluent_kafka.Producer, confluent_kafka.Consumer)):
-        return None
-    told = {name.replace("_", "."): value for name, value in options.items() if name != "on_delivery"}
-    facts = from_configuration(told)
-    if isinstance(client, confluent_kafka.Consumer):
-        return TracedConsumer(client, tracer, _with_group(facts, client))
-    made: Any = _producer(client.__class__)
-    return made(
-        client,
-        tracer,
-        facts,
-        callback=options.get("on_delivery"),
-        callback_known="on_delivery" in options,
-        reported=_all_reported(told),
-    )
+    if isinstance(client, Producer):
+        return _wrap_producer(client, tracer, options)
+    return _wrap_consumer(client, tracer, options) if isinstance(client, Consumer) else None
 
 
-def _producer(client: type) -> type[TracedProducer]:
-    if has_own_produce(client):
-        return TracedOverridingProducer
-    return TracedSerializingProducer if issubclass(client, confluent_kafka.SerializingProducer) else TracedProducer
+def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
+    produce: Any = getattr(type(client), "produce", None)
+    if produce is None or "produce" in getattr(client, "__dict__", ()):
+        produce = _detached(client.produce)  # a method of the object's own, or what stands for a client in a test
+    kind = client.__class__
+    sends = _sends(kind, produce, tracer, options, constructor=False)
+    sends.configure((), {})
+    sends.opened(client)
+    served = {name: interruptible(getattr(client, name)) for name in INTERRUPTED if _is_the_clients(type(client), name)}
+    return stand_in(_traced(kind), client, sends, served)
 
 
-def _all_reported(configuration: Mapping[str, Any]) -> bool:
-    """Whether a successful send has a report."""
-    return str(configuration.get("delivery.report.only.error", "false")).lower() not in ("true", "1")
-
-
-def _with_group(facts: Facts, consumer: Any) -> Facts:
-    return facts if facts.group else facts._replace(group=group_of(consumer))
+def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
+    polls = Polls(tracer, options, watches=True)
+    polls.configure((), {})
+    made = stand_in(TracedConsumer, client, polls)
+    polls.opened(made)
+    return made
 
 
 _classes: dict[type, type] = {}
 
 
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
-    if issubclass(client, Proxy):
+    if is_traced(client):
         return client
-    base: type
-    if issubclass(client, confluent_kafka.Producer):
-        base = _producer(client)
-    elif issubclass(client, confluent_kafka.Consumer):
-        base = TracedConsumer
-    else:
-        return None
     plain = tracer is None and not options
     if plain and client in _classes:
         return _classes[client]
-
-    own_init = client.__init__ not in _CONSTRUCTORS
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        raw = client(*args, **kwargs)
-        configuration = _configuration(args, kwargs)
-        configuration.update({name.replace("_", "."): value for name, value in options.items()})
-        facts = from_configuration(configuration)
-        if base is TracedConsumer:
-            # A constructor of its own may have subscribed.
-            TracedConsumer.__init__(self, raw, tracer, _with_group(facts, raw), watches=own_init)
-            return
-        callback = configuration.get("on.delivery", configuration.get("on_delivery"))
-        made_of: Any = base
-        made_of.__init__(
-            self,
-            raw,
-            tracer,
-            facts,
-            callback=callback,
-            # What a subclass's own constructor makes of its arguments is not known.
-            callback_known="on_delivery" in options or (not own_init if callback is None else holds(raw, callback)),
-            reported=_all_reported(configuration),
+    constructor = client.__init__ in _CONSTRUCTORS  # type: ignore[misc]  # of the class, not of an object
+    if issubclass(client, Producer):
+        produce = client.produce
+        made = traced_class(
+            client,
+            _traced(client),
+            lambda: _sends(client, produce, tracer, options, constructor=constructor),
+            {
+                name: interruptible_method(getattr(Producer, name))
+                for name in INTERRUPTED
+                if _is_the_clients(client, name)
+            },
         )
-        if client not in _OWN_CLASSES:
-            route_back(self, raw)
-
-    attributes = {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client}
-    made = type(client.__name__, (base,), {**class_attributes(client, base), **attributes})
-    made.__qualname__ = client.__qualname__
+    elif issubclass(client, Consumer):
+        # A constructor of the user's own may subscribe past us.
+        made = traced_class(
+            client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor), has_dict=True
+        )
+    else:
+        return None
     if plain:
         _classes[client] = made
     return made
 
 
-_OWN_CLASSES: Final = (
-    confluent_kafka.Producer,
-    confluent_kafka.Consumer,
-    confluent_kafka.SerializingProducer,
-    confluent_kafka.DeserializingConsumer,
-)
 #: Constructors that take a configuration and nothing else.
-_CONSTRUCTORS: Final = tuple(client.__init__ for client in _OWN_CLASSES)
+_CONSTRUCTORS: Final = tuple(kind.__init__ for kind in (Producer, Consumer, SerializingProducer, DeserializingConsumer))
 
 
-def _configuration(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What a client is configured with: a mapping, by position or as ``conf``, and single settings over it."""
-    given = args[0] if args else kwargs.get("conf")
-    return {**(given if isinstance(given, Mapping) else {}), **kwargs}
+def _traced(kind: type[Producer]) -> type[TracedProducer]:
+    """How a class of producers is traced."""
+    if has_own_produce(kind):
+        return TracedOverridingProducer
+    return TracedSerializingProducer if issubclass(kind, SerializingProducer) else TracedProducer
+
+
+def _sends(
+    kind: type[Producer], produce: Any, tracer: SpanTracer | None, options: Mapping[str, Any], *, constructor: bool
+) -> Sends:
+    """The state of a producer of this class, whose ``produce`` is called with it."""
+    if has_own_produce(kind):
+        return Overriding(tracer, produce, options)
+    if issubclass(kind, SerializingProducer):
+        produce = produce_serialized if produce is SerializingProducer.produce else key_first(produce)
+    return Sends(tracer, produce, options, constructor=constructor)
+
+
+def _is_the_clients(kind: type, name: str) -> bool:
+    return getattr(kind, name, None) is getattr(Producer, name)
+
+
+def _detached(method: Any) -> Any:
+    """A method that is bound already, to be called with its object all the same."""
+
+    def call(_client: Any, *args: Any, **kwargs: Any) -> Any:
+        return method(*args, **kwargs)
+
+    signature = inspect.signature(method)
+    client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    rest = signature.parameters.values()
+    call.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by inspect.signature
+        parameters=[client, *rest]
+    )
+    return call

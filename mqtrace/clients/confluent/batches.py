@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
 from .interrupts import interruption
 
 __all__ = ["can_part", "plain_produce", "produce"]
 
 
-def can_part(raw: Any, messages: object) -> bool:
-    """Whether the messages may go one by one: the batch call is the client's own, and would take this list.
+def can_part(kind: type | None, messages: object) -> bool:
+    """Whether a client of this class may send the messages one by one: ``produce_batch`` is
+    the client's own, and would take this list.
 
     What it would not take, it is given, so that the error is its own.
     """
-    if getattr(type(raw), "produce_batch", None) is not Producer.produce_batch:
+    if getattr(kind, "produce_batch", None) is not Producer.produce_batch:
         return False
     return isinstance(messages, list) and bool(messages) and all(_is_message(message) for message in messages)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mqtrace.messaging import Facts
 
-__all__ = ["SYSTEM", "TOMBSTONE", "from_configuration", "group_of"]
+__all__ = ["SYSTEM", "TOMBSTONE", "configuration_of", "from_configuration", "group_of"]
 
 #: `messaging.system`.
 SYSTEM: Final = "kafka"
@@ -16,6 +16,12 @@ SYSTEM: Final = "kafka"
 TOMBSTONE: Final = "messaging.kafka.message.tombstone"
 
 _BROKER: Final = re.compile(r"^(?:[A-Za-z_]+://)?(\[[^\]]+\]|[^:,]+)(?::(\d+))?$")
+
+
+def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What the arguments of a constructor configure: a mapping (the first, or ``conf``), single settings over it."""
+    given = args[0] if args else kwargs.get("conf")
+    return {**(given if isinstance(given, Mapping) else {}), **kwargs}
 
 
 def from_configuration(configuration: Mapping[str, Any]) -> Facts:

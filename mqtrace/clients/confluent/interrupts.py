@@ -17,11 +17,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["interruptible", "interruption"]
+__all__ = ["INTERRUPTED", "interruptible", "interruptible_method", "interruption"]
+
+#: Methods of a producer that serve delivery reports, where they lose what is raised within one.
+INTERRUPTED: Final = () if sys.version_info >= (3, 12) else ("poll", "flush")
 
 if sys.version_info >= (3, 12):
+
+    def interruptible_method(call: Callable[..., Any]) -> Callable[..., Any]:
+        """The method as it is: nothing is lost."""
+        return call
 
     def interruptible(call: Callable[..., Any]) -> Callable[..., Any]:
         """The call as it is: nothing is lost."""
@@ -36,6 +43,20 @@ else:
         def interrupted(timeout: Any = -1.0) -> Any:
             try:
                 return call(timeout)
+            except SystemError as error:
+                if not _is_lost(error):
+                    raise
+            raise KeyboardInterrupt
+
+        return interrupted
+
+    def interruptible_method(call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same of the method of a class."""
+
+        @functools.wraps(call, assigned=("__name__", "__qualname__", "__doc__"), updated=())
+        def interrupted(self: Any, timeout: Any = -1.0) -> Any:
+            try:
+                return call(self, timeout)
             except SystemError as error:
                 if not _is_lost(error):
                     raise

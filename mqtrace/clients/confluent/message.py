@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import confluent_kafka
+from confluent_kafka.cimpl import TIMESTAMP_NOT_AVAILABLE, Message
 
 from mqtrace.carriers import KafkaHeaders
 from mqtrace.core import (
@@ -32,7 +32,7 @@ from mqtrace.propagation import MalformedContext, TraceContext
 
 from . import sources
 from .facts import SYSTEM, TOMBSTONE
-from .producer import tombstone
+from .sends import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
 
@@ -40,7 +40,7 @@ _current = innermost_frame
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 _TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}
-NO_TIMESTAMP: Final = confluent_kafka.TIMESTAMP_NOT_AVAILABLE
+NO_TIMESTAMP: Final = TIMESTAMP_NOT_AVAILABLE
 
 
 class KafkaMessages:
@@ -231,4 +231,4 @@ def _template(operation: Operation, message: Any) -> Template:
 
 
 ADAPTER: Final = KafkaMessages()
-register(confluent_kafka.Message, ADAPTER)
+register(Message, ADAPTER)

@@ -10,74 +10,82 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import ref
 
-import confluent_kafka
+from confluent_kafka.cimpl import Producer
+from confluent_kafka.serializing_producer import SerializingProducer
 
 from mqtrace.core import SendSpan
-from mqtrace.messaging import Facts
-from mqtrace.tracer import SpanTracer
 
-from .producer import TracedProducer, refused
+from .producer import TracedProducer
+from .sends import Sends, refused
 
-__all__ = ["TracedOverridingProducer", "has_own_produce", "route_back"]
+__all__ = ["Overriding", "TracedOverridingProducer", "has_own_produce"]
 
 _CALLBACKS: Final = ("on_delivery", "callback")
 
 
 def has_own_produce(kind: type) -> bool:
     """Whether a class of producers overrides ``produce``."""
-    return kind.produce not in (  # type: ignore[attr-defined]  # a class of producers
-        confluent_kafka.Producer.produce,
-        confluent_kafka.SerializingProducer.produce,
-    )
+    return kind.produce not in (Producer.produce, SerializingProducer.produce)  # type: ignore[attr-defined]  # of producers
+
+
+class Overriding(Sends):
+    """The state of a producer with a ``produce`` of its own."""
+
+    __slots__ = ("own", "signature")
+
+    def __init__(self, tracer: Any, produce: Callable[..., Any], options: Any, **named: Any) -> None:
+        super().__init__(tracer, _make, options, **named)
+        #: The class's own ``produce``, called with the client.
+        self.own = produce
+        self.signature = inspect.signature(produce)
+
+    def opened(self, client: Any) -> None:
+        """What the class does with a callback of its own is not known."""
+
+    def unreported(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
+        """Send a message: the span takes the place of a callback that was given, and ends at the call without one."""
+        call: _Call = arguments[3]
+        if call.callback is None or not self.all_reported:
+            super().unreported(span, arguments)
+            return
+        span.callback = call.callback
+        self.hold(span)
+        try:
+            call.make(span, arguments[-1])
+        except BaseException as error:
+            refused(span, error, arguments[-1])
+            raise
 
 
 class TracedOverridingProducer(TracedProducer):
     """The same for a class with a ``produce`` of its own."""
 
-    _slots = TracedProducer._slots | {"_own", "_signature", "_all_reported"}
-
-    def __init__(self, raw: Any, tracer: SpanTracer | None, facts: Facts, *, reported: bool = True, **_: Any) -> None:
-        super().__init__(raw, tracer, facts, reported=False)
-        object.__setattr__(self, "_own", raw.produce)
-        object.__setattr__(self, "_signature", inspect.signature(raw.produce))
-        object.__setattr__(self, "_all_reported", reported)
-        self._produce = _make
+    __slots__ = ()
+    _mqtrace: Overriding
 
     def produce(self, *args: Any, **kwargs: Any) -> Any:
         """``produce`` of the client's class: same arguments, same errors, and what it returns.
 
         Untraced where it takes no ``topic``, or no ``headers`` for the context to travel in.
         """
-        call = _Call(self._own, self._signature)
+        sends = self._mqtrace
+        client = self if sends.raw is None else sends.raw
+        call = _Call(client, sends.own, sends.signature)
         if not call.takes(args, kwargs):
-            return self._own(*args, **kwargs)
+            return sends.own(client, *args, **kwargs)
         topic = call.given("topic")
         super().produce(topic, call.given("value"), call, -1, call.callback, None, 0, call.given("headers"))
         return call.result
-
-    def _without_report(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
-        call, headers = arguments[2], arguments[7]
-        if call.callback is None or not self._all_reported:
-            super()._without_report(span, arguments)
-            return
-        span.callback = call.callback
-        self._await(span)
-        try:
-            call.make(span, headers)
-        except BaseException as error:
-            span.callback = None
-            refused(span, error, headers)
-            raise
 
 
 class _Call:
     """One call of a subclass's ``produce``."""
 
-    __slots__ = ("_bound", "_further", "_name", "_own", "_signature", "callback", "result")
+    __slots__ = ("_bound", "_client", "_further", "_name", "_own", "_signature", "callback", "result")
 
-    def __init__(self, own: Callable[..., Any], signature: inspect.Signature) -> None:
+    def __init__(self, client: Any, own: Callable[..., Any], signature: inspect.Signature) -> None:
+        self._client = client
         self._own = own
         self._signature = signature
         self._name = ""
@@ -88,7 +96,7 @@ class _Call:
     def takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether topic and headers can be told by name. False also for arguments that ``produce`` will refuse."""
         try:
-            self._bound = self._signature.bind(*args, **kwargs)
+            self._bound = self._signature.bind(self._client, *args, **kwargs)
         except TypeError:
             return False
         parameters = self._signature.parameters
@@ -113,7 +121,7 @@ class _Call:
             self._set(self._name, callback)
         if headers is not None:
             self._set("headers", headers)
-        self.result = self._own(*self._bound.args, **self._bound.kwargs)
+        self.result = self._own(*self._bound.args, **self._bound.kwargs)  # the client is the first of them
 
     def _set(self, name: str, value: Any) -> None:
         arguments = self._bound.arguments
@@ -124,36 +132,7 @@ class _Call:
 
 
 def _make(
-    _topic: Any, _value: Any, call: _Call, _partition: Any, callback: Any, _: None, _at: Any, headers: Any
+    _client: Any, _topic: Any, _value: Any, call: _Call, _partition: Any, callback: Any, _: None, _at: Any, headers: Any
 ) -> None:
     """Takes the place of the client's ``produce``, with the call as the key."""
     call.make(callback, headers)
-
-
-def route_back(proxy: TracedProducer, raw: Any) -> None:
-    """Have the methods of a user's class call the traced ``produce`` as ``self.produce``.
-
-    For a client that a traced class made for itself: one that a user made is left as it is.
-    """
-    try:
-        raw.__dict__["produce"] = _Back(proxy, raw)
-    except (AttributeError, TypeError):  # a class with __slots__
-        pass
-
-
-class _Back:
-    """``produce`` of a client, traced. It keeps neither the proxy nor the client alive."""
-
-    __slots__ = ("_proxy", "_raw")
-
-    def __init__(self, proxy: TracedProducer, raw: Any) -> None:
-        self._proxy = ref(proxy)
-        self._raw = ref(raw)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        proxy = self._proxy()
-        if proxy is not None:
-            return proxy.produce(*args, **kwargs)
-        raw = self._raw()
-        own: Any = type(raw)  # alive: it is what calls this
-        return own.produce(raw, *args, **kwargs)

@@ -9,14 +9,14 @@ from kombu.message import Message
 from kombu.messaging import Consumer, Producer
 from kombu.simple import SimpleBase
 
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import Traced, is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 
-from .consumer import TracedConsumer
+from .consumer import Receiving, Standing, TracedConsumer, TwinnedConsumer
 from .message import ADAPTER
-from .producer import TracedProducer, TracedSimpleQueue
+from .producer import Sending, TracedProducer, TracedSimpleQueue
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -37,11 +37,16 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
         )
     if isinstance(client, type):
         return _wrap_class(client, tracer)
-    base = _base(type(client))
-    return None if base is None else base(client, tracer)
+    kind = type(client)
+    traced = _traced(kind)
+    if traced is None:
+        return None
+    if traced is TracedConsumer:
+        return stand_in(TwinnedConsumer, client, Standing(client, tracer, _wrap_class(kind, None)))
+    return stand_in(traced, client, Sending(tracer))
 
 
-def _base(kind: type) -> Any:
+def _traced(kind: type) -> type[Traced] | None:
     if issubclass(kind, Producer):
         return TracedProducer
     if issubclass(kind, Consumer):
@@ -52,20 +57,16 @@ def _base(kind: type) -> Any:
 _classes: dict[type, type] = {}
 
 
-def _wrap_class(client: type, tracer: SpanTracer | None) -> type | None:
-    if issubclass(client, Proxy):
+def _wrap_class(client: type, tracer: SpanTracer | None) -> Any:
+    if is_traced(client):
         return client
-    base = _base(client)
-    if base is None:
+    traced = _traced(client)
+    if traced is None:
         return None
     if tracer is None and client in _classes:
         return _classes[client]
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        base.__init__(self, client(*args, **kwargs), tracer)
-
-    made = type(client.__name__, (base,), {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client})
-    made.__qualname__ = client.__qualname__
+    state = Receiving if traced is TracedConsumer else Sending
+    made = traced_class(client, traced, lambda: state(tracer))
     if tracer is None:
         _classes[client] = made
     return made

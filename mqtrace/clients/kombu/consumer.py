@@ -13,56 +13,45 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.amqp import operation_in
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import attach, detach
 from mqtrace.messaging import Operation, close
 from mqtrace.tracer import SpanTracer
 
 from .message import begin_delivery, handled
 
-__all__ = ["TracedConsumer"]
+__all__ = ["Receiving", "Standing", "TracedConsumer", "TwinnedConsumer"]
 
 
-class TracedConsumer(Proxy):
-    """kombu.Consumer. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
+class Receiving(State):
+    """The state of a consumer whose callbacks run in spans: of one of a traced class, or of a twin."""
 
-    _slots = frozenset({"_raw", "_process", "_twin", "_no_ack"})
+    __slots__ = ("_process", "no_ack")
 
-    def __init__(self, raw: Any, tracer: SpanTracer | None) -> None:
+    def __init__(self, tracer: SpanTracer | None) -> None:
+        super().__init__()
         self._process = Operation("process", tracer)
-        self._no_ack = bool(raw.no_ack)
-        self._twin = _twin(raw, self)
-        self._raw = raw
+        self.no_ack = False
 
-    def __getattr__(self, name: str) -> Any:
-        # methods of the twin, so that whatever they register with the broker leads to it; the rest is the same
-        twin = self.__dict__.get("_twin")
-        return super().__getattr__(name) if twin is None else getattr(twin, name)
+    def opened(self, client: Any) -> None:
+        """Note whether nobody acknowledges its messages."""
+        self.no_ack = bool(client.no_ack)
 
-    @property
-    def on_message(self) -> Any:
-        """The user's own."""
-        return self._raw.on_message
-
-    @on_message.setter
-    def on_message(self, callback: Any) -> None:
-        self._raw.on_message = callback
-
-    def receive(self, body: Any, message: Any) -> Any:
-        """``receive`` of the consumer: every callback, in the process span of the message."""
-        return self._twin.receive(body, message)
-
-    def _received(self, receive: Callable[..., Any], body: Any, message: Any) -> Any:
-        callbacks = list(self._raw.callbacks or ())
+    def received(self, consumer: Any, receive: Callable[..., Any], body: Any, message: Any) -> Any:
+        """Call ``receive`` of a consumer in the process span of the message."""
+        callbacks = list(consumer.callbacks or ())
         operation = (operation_in(callbacks[0]) if len(callbacks) == 1 else None) or self._process
-        return self._handled(operation, message, receive, (body, message))
+        return self._handled(consumer, operation, message, receive, (body, message))
 
-    def _messaged(self, callback: Callable[[Any], Any], message: Any) -> Any:
-        return self._handled(operation_in(callback) or self._process, message, callback, (message,))
+    def messaged(self, consumer: Any, callback: Callable[[Any], Any], message: Any) -> Any:
+        """Call ``on_message`` of a consumer in the process span of the message."""
+        return self._handled(consumer, operation_in(callback) or self._process, message, callback, (message,))
 
-    def _handled(self, operation: Operation, message: Any, call: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+    def _handled(
+        self, consumer: Any, operation: Operation, message: Any, call: Callable[..., Any], given: tuple[Any, ...]
+    ) -> Any:
         try:
-            span = begin_delivery(operation, message, self._queue(message), self._no_ack)
+            span = begin_delivery(operation, message, _queue_of(consumer, message), self.no_ack)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(*given)
@@ -82,48 +71,128 @@ class TracedConsumer(Proxy):
         handled.pop(id(message), None)
         return result
 
-    def _queue(self, message: Any) -> str:
-        """The queue of a message: of several, the only one that is bound as the message was routed."""
-        queues = self._raw.queues
-        if len(queues) > 1:
-            said = message.delivery_info or {}
-            exchange, routing_key = said.get("exchange") or "", said.get("routing_key") or ""
-            queues = [
-                queue
-                for queue in queues
-                if (queue.exchange is not None and queue.exchange.name == exchange and queue.routing_key == routing_key)
-                or (not exchange and queue.name == routing_key)
-            ]
-        return str(queues[0].name) if len(queues) == 1 else ""
+
+def _queue_of(consumer: Any, message: Any) -> str:
+    """The queue of a message: of several, the only one that is bound as the message was routed."""
+    queues = consumer.queues
+    if len(queues) > 1:
+        said = message.delivery_info or {}
+        exchange, routing_key = said.get("exchange") or "", said.get("routing_key") or ""
+        queues = [
+            queue
+            for queue in queues
+            if (queue.exchange is not None and queue.exchange.name == exchange and queue.routing_key == routing_key)
+            or (not exchange and queue.name == routing_key)
+        ]
+    return str(queues[0].name) if len(queues) == 1 else ""
+
+
+class TracedConsumer(Traced):
+    """kombu.Consumer, of a traced class. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
+
+    __slots__ = ()
+    _mqtrace: Receiving
+
+    # Data descriptors: they stand before what the object itself has of these names.
+
+    @property
+    def receive(self) -> Any:
+        """``receive`` of the consumer: every callback, in the process span of the message."""
+        # as the consumer finds it: on the object, or in its class
+        own = vars(self).get("receive") or super().receive
+        return functools.partial(self._mqtrace.received, self, own)
+
+    @receive.setter
+    def receive(self, receive: Any) -> None:
+        self.__dict__["receive"] = receive
+
+    @property
+    def on_message(self) -> Any:
+        """The user's own, in the process span of the message."""
+        own = vars(self)
+        callback = own["on_message"] if "on_message" in own else super().on_message
+        return None if callback is None else _OnMessage(self, callback)
+
+    @on_message.setter
+    def on_message(self, callback: Any) -> None:
+        self.__dict__["on_message"] = callback
 
     def consume(self, no_ack: bool | None = None) -> Any:
         """``consume`` of the consumer."""
         if no_ack is not None:
-            self._no_ack = bool(no_ack)
-        return self._twin.consume(no_ack)
+            self._mqtrace.no_ack = bool(no_ack)
+        return super().consume(no_ack)
 
-    def __enter__(self) -> TracedConsumer:
-        self._twin.__enter__()
+
+class _OnMessage:
+    """``on_message`` of a traced consumer. It is equal to the user's own."""
+
+    __slots__ = ("_callback", "_consumer")
+
+    def __init__(self, consumer: Any, callback: Callable[[Any], Any]) -> None:
+        self._consumer = consumer
+        self._callback = callback
+
+    def __call__(self, message: Any) -> Any:
+        return self._consumer._mqtrace.messaged(self._consumer, self._callback, message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._callback, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._callback == (other._callback if isinstance(other, _OnMessage) else other))
+
+    def __hash__(self) -> int:
+        return hash(self._callback)
+
+
+# ---------------------------------------------------------------------- objects that somebody else made
+
+
+class Standing(State):
+    """The state of what stands in for a consumer: its twin."""
+
+    __slots__ = ("twin",)
+
+    def __init__(self, raw: Any, tracer: SpanTracer | None, kind: type) -> None:
+        super().__init__()
+        #: An object of ``kind``, the traced class of the consumer's class.
+        self.twin = _twin(raw, kind, tracer)
+
+
+class TwinnedConsumer(Traced):
+    """kombu.Consumer, made by somebody else. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
+
+    __slots__ = ()
+    _mqtrace: Standing
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_mqtrace":
+            raise AttributeError(name)
+        # methods of the twin, so that whatever they register with the broker leads to it; the rest is the same
+        return getattr(self._mqtrace.twin, name)
+
+    @property
+    def on_message(self) -> Any:
+        """The user's own."""
+        return self._mqtrace.raw.on_message
+
+    @on_message.setter
+    def on_message(self, callback: Any) -> None:
+        self._mqtrace.raw.on_message = callback
+
+    def __enter__(self) -> TwinnedConsumer:
+        self._mqtrace.twin.__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> Any:
-        return self._raw.__exit__(*exception)
 
-
-# ---------------------------------------------------------------------- the twin
-
-_twins: dict[type, type] = {}
-
-
-def _twin(raw: Any, traced: TracedConsumer) -> Any:
-    kind = type(raw)
-    made = _twins.get(kind)
-    if made is None:
-        made = _twins[kind] = _twin_class(kind)
-    twin: Any = object.__new__(made)
-    twin._mqtrace = traced  # in a slot, since the __dict__ is the caller's
+def _twin(raw: Any, kind: type, tracer: SpanTracer | None) -> Any:
+    twin: Any = object.__new__(kind)
+    state = Receiving(tracer)
+    state.opened(raw)
+    object.__setattr__(twin, "_mqtrace", state)
     object.__setattr__(twin, "__dict__", vars(raw))
-    for name in {name for base in kind.__mro__ for name in _slots_of(base)}:
+    for name in {name for base in type(raw).__mro__ for name in _slots_of(base)}:
         if hasattr(raw, name):  # a subclass of the user's may have some: as they are now
             object.__setattr__(twin, name, getattr(raw, name))
     return twin
@@ -133,32 +202,3 @@ def _slots_of(kind: type) -> tuple[str, ...]:
     slots = kind.__dict__.get("__slots__", ())
     names = (slots,) if isinstance(slots, str) else tuple(slots)
     return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
-
-
-def _twin_class(kind: Any) -> type:
-    def receive(self: Any) -> Any:
-        # as the consumer finds it: on the object, or in its class
-        return functools.partial(self._mqtrace._received, vars(self).get("receive") or super(made, self).receive)
-
-    def on_message(self: Any) -> Any:
-        own = vars(self)
-        callback = own["on_message"] if "on_message" in own else super(made, self).on_message
-        return None if callback is None else functools.partial(self._mqtrace._messaged, callback)
-
-    def setter(name: str) -> Callable[[Any, Any], None]:
-        return lambda self, value: vars(self).__setitem__(name, value)
-
-    made: Any = type(
-        kind.__name__,
-        (kind,),
-        {
-            "__slots__": ("_mqtrace",),
-            "__module__": kind.__module__,
-            "__qualname__": kind.__qualname__,
-            "__doc__": kind.__doc__,
-            # data descriptors: they stand before what the object itself has of these names
-            "receive": property(receive, setter("receive")),
-            "on_message": property(on_message, setter("on_message")),
-        },
-    )
-    return made  # type: ignore[no-any-return]  # type() of three arguments gives a type

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from mqtrace.clients.amqp import CONVERSATION, MESSAGE_ID, RABBITMQ, ROUTING_KEY, destination, with_context
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import SendSpan, Template, start_send
 from mqtrace.messaging import Operation, end
 from mqtrace.tracer import SpanTracer
@@ -23,7 +23,7 @@ from mqtrace.tracer import SpanTracer
 from .facts import UNKNOWN, Broker, broker_of_connection
 from .message import note_source
 
-__all__ = ["TracedProducer", "TracedSimpleQueue"]
+__all__ = ["Sending", "TracedProducer", "TracedSimpleQueue"]
 
 _sends: WeakKeyDictionary[SpanTracer, Operation] = WeakKeyDictionary()
 _default: list[Operation] = []
@@ -41,26 +41,26 @@ def _operation(tracer: SpanTracer | None) -> Operation:
     return made
 
 
-class _Sending(Proxy):
-    """What a Producer and a SimpleQueue have in common."""
+class Sending(State):
+    """The state of one traced Producer or SimpleQueue."""
 
-    _slots = frozenset({"_raw", "_operation", "_broker", "_connection", "_hostname"})
+    __slots__ = ("_broker", "_connection", "_hostname", "operation")
 
-    _operation: Operation
-    _broker: Broker
-    #: The kombu.Connection and its ``hostname`` when the broker was asked for; None until then.
-    _connection: Any
-    _hostname: Any
+    def __init__(self, tracer: SpanTracer | None) -> None:
+        super().__init__()
+        self.operation = _operation(tracer)
+        self._broker: Broker = UNKNOWN
+        #: The kombu.Connection and its ``hostname`` when the broker was asked for; None until then.
+        self._connection: Any = None
+        self._hostname: Any = None
 
-    def __init__(self, raw: Any, tracer: SpanTracer | None) -> None:
-        self._operation = _operation(tracer)
-        self._broker = UNKNOWN
-        self._connection = self._hostname = None
-        self._raw = raw
+    def revived(self) -> None:
+        """The channel or connection may be one to another broker."""
+        self._connection = None
 
-    def _send(self, producer: Any, call: Callable[..., Any], body: Any, named: dict[str, Any]) -> Any:
-        """Call ``publish`` or ``put`` with these keyword arguments, in a send span."""
-        operation = self._operation
+    def send(self, producer: Any, call: Callable[..., Any], body: Any, named: dict[str, Any]) -> Any:
+        """Call ``publish`` or ``put`` of a client with these keyword arguments, in a send span."""
+        operation = self.operation
         try:
             exchange = named.get("exchange") or producer.exchange
             exchange = getattr(exchange, "name", exchange) or ""
@@ -120,46 +120,48 @@ class _Sending(Proxy):
                 if value is not None:
                     span.set_attribute(key, value)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            self._operation.tracer.complain("the broker after a failover is not known")
+            self.operation.tracer.complain("the broker after a failover is not known")
 
     def _template(self, exchange: str, routing_key: str, broker: Broker) -> Template:
         extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
         key = (exchange, routing_key, broker.key)
-        return self._operation.make(key, broker.system, "send", destination(exchange, routing_key), broker.facts, extra)
+        return self.operation.make(key, broker.system, "send", destination(exchange, routing_key), broker.facts, extra)
 
 
-class TracedProducer(_Sending):
+class TracedProducer(Traced):
     """kombu.Producer. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
-    _slots = _Sending._slots
+    __slots__ = ()
+    _mqtrace: Sending
 
     def publish(self, body: Any, routing_key: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``kombu.Producer.publish``: same arguments in the same order, same errors."""
+        state = self._mqtrace
+        producer = self if state.raw is None else state.raw
+        publish = super().publish if state.raw is None else state.raw.publish
         if args:
-            names = list(inspect.signature(self._raw.publish).parameters)[2 : 2 + len(args)]
+            names = list(inspect.signature(publish).parameters)[2 : 2 + len(args)]
             if len(names) < len(args) or not kwargs.keys().isdisjoint(names):
-                return self._raw.publish(body, routing_key, *args, **kwargs)  # which will say what is wrong
+                return publish(body, routing_key, *args, **kwargs)  # which will say what is wrong
             kwargs.update(zip(names, args, strict=True))
         kwargs["routing_key"] = routing_key
-        return self._send(self._raw, self._raw.publish, body, kwargs)
+        return state.send(producer, publish, body, kwargs)
 
     def revive(self, channel: Any) -> Any:
         """``kombu.Producer.revive``: the channel or connection may be one to another broker."""
-        self._connection = None
-        return self._raw.revive(channel)
+        self._mqtrace.revived()
+        return super().revive(channel)
 
     def __enter__(self) -> TracedProducer:
-        self._raw.__enter__()
+        super().__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> Any:
-        return self._raw.__exit__(*exception)
 
-
-class TracedSimpleQueue(_Sending):
+class TracedSimpleQueue(Traced):
     """kombu.simple.SimpleQueue and SimpleBuffer. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
-    _slots = _Sending._slots
+    __slots__ = ()
+    _mqtrace: Sending
 
     def put(
         self,
@@ -172,23 +174,23 @@ class TracedSimpleQueue(_Sending):
     ) -> Any:
         """``SimpleQueue.put``: same arguments in the same order, same errors."""
         kwargs.update(serializer=serializer, headers=headers, compression=compression, routing_key=routing_key)
-        return self._send(self._raw.producer, self._raw.put, message, kwargs)
+        state = self._mqtrace
+        queue: Any = self if state.raw is None else state.raw
+        return state.send(queue.producer, super().put, message, kwargs)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """``SimpleQueue.get``: a message, for ``mqtrace.process``."""
-        return self._given(self._raw.get(block, timeout))
+        return _given(self, super().get(block, timeout))
 
     def get_nowait(self) -> Any:
         """``SimpleQueue.get_nowait``: a message, for ``mqtrace.process``."""
-        return self._given(self._raw.get_nowait())
-
-    def _given(self, message: Any) -> Any:
-        note_source(message, self._raw.queue.name, bool(self._raw.no_ack))
-        return message
+        return _given(self, super().get_nowait())
 
     def __enter__(self) -> TracedSimpleQueue:
-        self._raw.__enter__()
+        super().__enter__()
         return self
 
-    def __exit__(self, *exception: Any) -> Any:
-        return self._raw.__exit__(*exception)
+
+def _given(queue: Any, message: Any) -> Any:
+    note_source(message, queue.queue.name, bool(queue.no_ack))
+    return message

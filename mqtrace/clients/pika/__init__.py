@@ -9,14 +9,14 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships no types
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.brokers import endpoint_in_parts
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import Facts, MessageAdapter, register_part
+from mqtrace.messaging import MessageAdapter, register_part
 from mqtrace.tracer import SpanTracer
 
 from .channel import TracedBlockingChannel, TracedChannel
 from .message import ADAPTER
+from .state import ChannelState
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -37,45 +37,32 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
         )
     if isinstance(client, type):
         return _wrap_class(client, tracer)
-    if isinstance(client, BlockingChannel):
-        return TracedBlockingChannel(client, tracer, _facts(client))
-    if isinstance(client, Channel):
-        return TracedChannel(client, tracer, _facts(client))
-    return None
+    traced = _traced(type(client))
+    if traced is None:
+        return None
+    state = ChannelState(tracer)
+    state.opened(client)
+    return stand_in(traced, client, state)
 
 
-def _facts(channel: Any) -> Facts:
-    """The broker's address, from the parameters of the channel's connection."""
-    connection = getattr(channel, "connection", None)
-    # A BlockingConnection keeps what it wraps to itself, and its parameters are shown nowhere else. Without them the
-    # address is left out.
-    parameters = getattr(connection, "params", None) or getattr(getattr(connection, "_impl", None), "params", None)
-    said = [getattr(parameters, name, None) for name in ("host", "port", "virtual_host")]
-    address, port = endpoint_in_parts(*said)
-    return Facts(address=address, port=port)
+def _traced(kind: type) -> type[TracedChannel] | None:
+    if issubclass(kind, BlockingChannel):
+        return TracedBlockingChannel
+    return TracedChannel if issubclass(kind, Channel) else None
 
 
 _classes: dict[type, type] = {}
 
 
 def _wrap_class(client: type, tracer: SpanTracer | None) -> type | None:
-    if issubclass(client, Proxy):
+    if is_traced(client):
         return client
-    if issubclass(client, BlockingChannel):
-        base: type[TracedChannel] = TracedBlockingChannel
-    elif issubclass(client, Channel):
-        base = TracedChannel
-    else:
+    traced = _traced(client)
+    if traced is None:
         return None
     if tracer is None and client in _classes:
         return _classes[client]
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        raw = client(*args, **kwargs)
-        base.__init__(self, raw, tracer, _facts(raw))
-
-    made = type(client.__name__, (base,), {"__init__": __init__, "__doc__": client.__doc__, "_mqtrace_wraps": client})
-    made.__qualname__ = client.__qualname__
+    made = traced_class(client, traced, lambda: ChannelState(tracer))
     if tracer is None:
         _classes[client] = made
     return made

@@ -23,7 +23,7 @@ from mqtrace.clients.amqp import (
     read_context,
     start_delivery,
 )
-from mqtrace.clients.proxy import Proxy
+from mqtrace.clients.proxy import is_traced
 from mqtrace.core import NoopSpan, Template, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, register_part
 
@@ -118,8 +118,8 @@ def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:
             properties = properties or part
         elif isinstance(part, _METHODS):
             method = method or part
-        elif issubclass(type(part), Proxy):  # isinstance would ask the channel that it stands for
-            deliveries = deliveries or part.__dict__.get("_deliveries")
+        elif is_traced(type(part)):  # isinstance would ask the channel that it stands for
+            deliveries = deliveries or getattr(part._mqtrace, "deliveries", None)
     return deliveries, method, properties
 
 

@@ -1,0 +1,248 @@
+"""What is ours of a traced producer: its templates, the context in its headers, the spans that await a report."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from confluent_kafka.cimpl import Producer
+
+from mqtrace.carriers import KafkaHeaders
+from mqtrace.clients.proxy import State
+from mqtrace.core import NoopSpan, SendSpan, Span, Template, start
+from mqtrace.messaging import NOTHING_KNOWN, Facts, Operation, carry, end
+from mqtrace.tracer import SpanTracer
+
+from .facts import SYSTEM, TOMBSTONE, configuration_of, from_configuration
+from .interrupts import interruption
+from .waiting import Waiting
+
+__all__ = ["Headers", "LaterHeaders", "Produce", "Sends", "refused", "tombstone"]
+
+Headers = Any
+#: ``produce`` of a client's class: the client, then topic, value, key, partition, callback, None, timestamp, headers.
+Produce = Callable[..., Any]
+
+#: The names that may say a context, in W3C's formats.
+_CONTEXT: Final = frozenset(("traceparent", "tracestate", "baggage"))
+
+
+class Sends(State):
+    """The state of one traced producer. ``options``: what the user told ``wrap``.
+
+    ``produce`` is called with the client: bound to it, it would be a cycle in the objects of a traced class.
+    """
+
+    __slots__ = (
+        "_constructor",
+        "_options",
+        "all_reported",
+        "callback",
+        "facts",
+        "operation",
+        "produce",
+        "reported",
+        "waiting",
+    )
+
+    def __init__(
+        self, tracer: SpanTracer | None, produce: Produce, options: Mapping[str, Any], *, constructor: bool = False
+    ) -> None:
+        super().__init__()
+        self._options = options
+        #: Whether the constructor takes a configuration and nothing else: what another makes of it is not known.
+        self._constructor = constructor
+        self.operation = Operation("send", tracer)
+        self.produce = produce
+        self.callback: Callable[[Any, Any], object] | None = None
+        #: Whether a successful send has a report.
+        self.all_reported = True
+        #: Whether every message gets a report that the span may take: otherwise the span ends at the call.
+        self.reported = False
+        self.facts: Facts = NOTHING_KNOWN
+        self.waiting = Waiting()
+
+    # ------------------------------------------------------------------ what the producer is
+
+    def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Note what a client is about to be configured with."""
+        configuration = configuration_of(args, kwargs)
+        configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
+        self.facts = from_configuration(configuration)
+        self.callback = configuration.get("on.delivery", configuration.get("on_delivery"))
+        self.all_reported = str(configuration.get("delivery.report.only.error", "false")).lower() not in ("true", "1")
+
+    def opened(self, client: Any) -> None:
+        """Note which callbacks the client has, now that it is configured."""
+        if "on_delivery" in self._options:
+            known = True
+        elif self.callback is None:
+            known = self._constructor
+        else:
+            known = holds(client, self.callback)
+        self.reported = self.all_reported and (known or not holds_callback(client))
+
+    def template(self, topic: Any) -> Template:
+        """The template of a topic, made."""
+        name = topic if isinstance(topic, str) else str(topic)
+        tracer = self.operation.tracer
+        tracer.holders.add(self)
+        tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
+        return self.operation.make(name, SYSTEM, "send", name, self.facts)
+
+    # ------------------------------------------------------------------ the context in the headers
+
+    def headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
+        """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
+        operation = self.operation
+        if operation.direct and headers and span.baggage is None and span.identity is not None:
+            with_context = headers_with(span, headers)
+            if with_context is not None:
+                return with_context
+        if isinstance(headers, list):
+            copy: Any = list(headers)
+        elif isinstance(headers, dict):
+            copy = dict(headers)
+        elif headers is None:
+            copy = []
+        elif type(headers) is LaterHeaders:
+            headers.span = span
+            return headers
+        else:
+            return headers
+        try:
+            carrier = KafkaHeaders(copy)
+            return carrier.native if carry(operation.tracer, span, carrier) else headers
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("headers that cannot be read are sent as they are")
+            return headers
+
+    def created(self, topic: str, sending: Span | NoopSpan) -> Headers:
+        """The headers of one message of a batch: the context of a create span."""
+        operation = self.operation
+        key = ("create", topic)
+        template = operation.templates.get(key)
+        if template is None:
+            template = operation.make(key, SYSTEM, "create", topic, self.facts, verb="create")
+        span = start(template, sending, Span)
+        headers = self.headers(span, None)
+        if isinstance(span, Span):
+            span.end()
+            sending.add_link(span)
+        return headers
+
+    def unreported(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
+        """Send a message whose report the span cannot take, by these arguments of ``produce``; end it at the call."""
+        try:
+            self.produce(*arguments)
+            span.end()  # within: a signal's handler may raise before this has begun
+        except BaseException as error:
+            refused(span, error, arguments[-1])
+            raise
+
+    # ------------------------------------------------------------------ spans whose report never comes
+
+    def hold(self, span: SendSpan) -> None:
+        """Hold a span until its report."""
+        waiting = self.waiting
+        waiting.spans.append(span)
+        if len(waiting.spans) >= waiting.limit:
+            waiting.sweep()
+
+    def expire(self) -> None:
+        """End the spans that have waited for their report longer than MQTRACE_REPORT_TIMEOUT."""
+        tracer = self.operation.tracer
+        self.waiting.expire(tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9))
+
+    def release(self, tracer: SpanTracer) -> None:
+        """End every span of this tracer that still waits: it is about to be shut down."""
+        self.waiting.release(tracer.pipeline)
+
+    def __del__(self) -> None:
+        try:
+            self.waiting.abandon("discarded before the delivery report")
+        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
+            pass
+
+
+class LaterHeaders:
+    """Headers that are read when a client has serialized the message: serializers see those that the user gave.
+
+    It takes the place of the headers and of the client in the client's ``produce`` (serializing.py).
+    """
+
+    __slots__ = ("client", "given", "sends", "sent", "span")
+
+    def __init__(self, client: Any, sends: Sends, given: Headers) -> None:
+        self.client = client
+        self.sends = sends
+        self.given = given
+        self.sent: Headers = given
+        #: What the context is of; None: there is no context.
+        self.span: Span | NoopSpan | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def produce(self, *args: Any, headers: Headers = None, **named: Any) -> Any:
+        """``produce`` of the client's base class, with the context in the headers."""
+        self.sent = headers if self.span is None else self.sends.headers(self.span, headers)
+        named["headers"] = self.sent
+        return Producer.produce(self.client, *args, **named)
+
+
+def refused(span: SendSpan | None, error: BaseException, headers: Headers) -> None:
+    """End the span of a ``produce`` that raised; an interrupt that the client lost on the way is raised.
+
+    The span keeps its callback. The client may have taken the message before a signal's handler raised, and then it
+    calls the span with the report; a message that it has refused it forgets.
+    """
+    lost = interruption(error, headers.sent if type(headers) is LaterHeaders else headers)
+    if span is not None:
+        end(span, error if lost is None else lost)
+    if lost is not None:
+        raise lost from None
+
+
+def headers_with(span: Span | NoopSpan, headers: Headers) -> Headers | None:
+    """The user's headers and the context, where none of them is one of W3C's; None where that is not so simple."""
+    try:
+        if not _CONTEXT.isdisjoint(dict(headers)):
+            return None
+    except (TypeError, ValueError):  # no pairs: the client says what it thinks of them
+        return None
+    own = (
+        [("traceparent", span.identity)]
+        if span.state is None
+        else [
+            ("traceparent", span.identity),
+            ("tracestate", span.state),
+        ]
+    )
+    if type(headers) is list:
+        return headers + own
+    return {**headers, **dict(own)} if type(headers) is dict else None
+
+
+def tombstone(template: Template) -> Template:
+    """The same operation on a message without a value (:data:`TOMBSTONE`)."""
+    if template.tombstone is None:
+        template.tombstone = template.with_attribute(TOMBSTONE, True)
+    return template.tombstone
+
+
+def holds_callback(client: Any) -> bool:
+    """Whether a client was configured with any callback: it does not say which one, nor for what."""
+    own = getattr(client, "__dict__", None)
+    users = {id(value) for value in own.values()} if isinstance(own, dict) else set()
+    return any(
+        callable(one) and not isinstance(one, type) and id(one) not in users
+        for one in gc.get_referents(client)
+        if one is not own
+    )
+
+
+def holds(client: Any, callback: Any) -> bool:
+    """Whether a client holds this callback, for whatever it is."""
+    return any(one is callback or one == callback for one in gc.get_referents(client))

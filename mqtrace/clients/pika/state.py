@@ -1,0 +1,139 @@
+"""What is ours of a traced channel: its operations, what it delivered, and the publisher confirms that it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mqtrace.brokers import RABBITMQ, endpoint_in_parts
+from mqtrace.clients.amqp import (
+    DELIVERY_TAG,
+    ROUTING_KEY,
+    DeliverySpan,
+    destination,
+    read_context,
+    start_settle,
+)
+from mqtrace.clients.proxy import State, Traced
+from mqtrace.core import BatchSpan, NoopSpan, Span, Template, current_frame, start
+from mqtrace.messaging import NOTHING_KNOWN, Facts, Operation
+from mqtrace.tracer import SpanTracer
+
+from .confirms import Confirms
+from .consuming import TracedCallback
+from .deliveries import Deliveries
+
+__all__ = ["ChannelState", "facts_of"]
+
+
+class ChannelState(State):
+    """The state of one traced channel. ``publish`` and ``ack`` are the channel's own methods."""
+
+    __slots__ = ("ack", "confirms", "deliveries", "facts", "operation", "process", "publish", "receive", "settle")
+
+    publish: Callable[..., Any]
+    ack: Callable[..., Any]
+
+    def __init__(self, tracer: SpanTracer | None) -> None:
+        super().__init__()
+        self.operation = Operation("send", tracer)
+        self.process = Operation("process", tracer)
+        self.settle = Operation("settle", tracer)
+        self.receive = Operation("receive", tracer)
+        self.facts: Facts = NOTHING_KNOWN
+        self.deliveries = Deliveries(NOTHING_KNOWN)
+        self.confirms: Confirms | None = None
+
+    def opened(self, client: Any) -> None:
+        """The channel is there: of a traced class, or one that somebody else made."""
+        self.facts = facts_of(client)
+        self.deliveries = Deliveries(self.facts)
+        own: Any = super(Traced, client) if isinstance(client, Traced) else client
+        self.publish = own.basic_publish
+        self.ack = own.basic_ack
+
+    def template(self, exchange: Any, routing_key: Any) -> Template:
+        """The template of an exchange and a routing key, made."""
+        named = isinstance(exchange, str) and isinstance(routing_key, str)
+        exchange, routing_key = str(exchange), str(routing_key)
+        return self.operation.make(
+            (exchange, routing_key) if named else None,
+            RABBITMQ,
+            "send",
+            destination(exchange, routing_key),
+            self.facts,
+            {ROUTING_KEY: routing_key} if routing_key else None,
+        )
+
+    def traced(self, channel: Any, callback: Any, queue: Any, auto_ack: bool) -> Any:
+        """A callback that runs in the process span of its message, and is given the traced channel."""
+        if not callable(callback):
+            return callback  # the channel will refuse it in its own words
+        return TracedCallback(
+            channel, self.deliveries, self.process, callback, queue if isinstance(queue, str) else "", auto_ack
+        )
+
+    def received(self, begun: int, message: Any, queue: str) -> None:
+        """The receive span of a basic_get that gave a message: CLIENT, linked to it."""
+        operation = self.receive
+        settings = operation.tracer.settings
+        if not settings.receive_spans or settings.disabled:
+            return
+        try:
+            method, properties, _ = message
+            name = destination(method.exchange, method.routing_key, queue)
+            template = operation.templates.get(name)
+            if template is None:
+                template = operation.make(name, RABBITMQ, "receive", name, self.facts)
+            span = start(template, current_frame(), BatchSpan)
+            if isinstance(span, BatchSpan):
+                span.begun = begun
+                origin = read_context(operation, properties.headers)[0].identity
+                span.origins = [] if origin is None else [(origin, -1, -1, None)]
+                span.end()
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("a receive span could not be made")
+
+    def settles(self) -> bool:
+        """Whether settling has spans of its own."""
+        settings = self.settle.tracer.settings
+        return settings.settle_spans and not settings.disabled
+
+    def note(self, outcome: str, tag: Any, multiple: bool) -> None:
+        """Say on the process spans that are still open what became of their messages."""
+        for span in self._take(tag, multiple):
+            if type(span) is DeliverySpan and not span.ended:
+                span.outcome = outcome
+
+    def _take(self, tag: Any, multiple: bool) -> list[Span | NoopSpan]:
+        try:
+            return self.deliveries.settle(tag, multiple)
+        except Exception:  # noqa: BLE001  # tracing must not cost the acknowledgement, whatever went wrong
+            self.settle.tracer.complain("an acknowledgement could not be noted")
+            return []
+
+    def settled(
+        self, verb: str, outcome: str, tag: Any, multiple: bool, call: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> Any:
+        """Settle in a span of its own."""
+        spans = self._take(tag, multiple)
+        names = {one.template.destination for one in spans if isinstance(one, Span)}
+        name = names.pop() if len(names) == 1 else None
+        attributes = {"messaging.batch.message_count": len(spans)} if multiple else {DELIVERY_TAG: tag}
+        with start_settle(self.settle, RABBITMQ, verb, spans, name, self.facts, attributes):
+            result = call(*arguments)
+        for span in spans:
+            if type(span) is DeliverySpan and not span.ended:
+                span.outcome = outcome
+        return result
+
+
+def facts_of(channel: Any) -> Facts:
+    """The broker's address, from the parameters of the channel's connection."""
+    connection = getattr(channel, "connection", None)
+    # A BlockingConnection keeps what it wraps to itself, and its parameters are shown nowhere else. Without them the
+    # address is left out.
+    parameters = getattr(connection, "params", None) or getattr(getattr(connection, "_impl", None), "params", None)
+    said = [getattr(parameters, name, None) for name in ("host", "port", "virtual_host")]
+    address, port = endpoint_in_parts(*said)
+    return Facts(address=address, port=port)
