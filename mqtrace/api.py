@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
-from . import consume
+from . import consume, otel
 from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.proxy import is_traced, unwrap
-from .config import Settings, read
+from .config import Options, Settings, names_options, read
 from .core import (
     EMPTY,
     NOOP,
@@ -70,31 +70,9 @@ class Tracer(SpanTracer):
     Arguments as in :func:`configure`. Raises ConfigurationError for one that cannot work.
     """
 
-    def __init__(
-        self,
-        service: str | None = None,
-        sampler: object = None,
-        *,
-        exporter: object = None,
-        propagators: object = None,
-        resource: Mapping[str, object] | None = None,
-        relation: str = "parent",
-        rules: object = (),
-        receive_spans: bool = False,
-        settle_spans: bool = False,
-    ) -> None:
-        settings = read(
-            service,
-            sampler=sampler,
-            exporter=exporter,
-            propagators=propagators,
-            resource=resource,
-            relation=relation,
-            rules=rules,
-            receive_spans=receive_spans,
-            settle_spans=settle_spans,
-        )
-        self._begin(settings)
+    @names_options
+    def __init__(self, service: str | None = None, sampler: object = None, **options: Unpack[Options]) -> None:
+        self._begin(read(service, sampler, **options))
 
     def _begin(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
         clock = clock or Clock()
@@ -111,6 +89,7 @@ class Tracer(SpanTracer):
                     upkeep=self._upkeep,
                 )
         super().__init__(settings, processor, clock, mistakes)
+        otel.follow(settings.opentelemetry)
 
     def _upkeep(self) -> None:
         """Called by the worker every few seconds: spans whose report nobody asks for end here."""
@@ -184,40 +163,23 @@ class Tracer(SpanTracer):
         return unwrap(client)  # type: ignore[no-any-return]  # the same kind of client
 
 
-def configure(
-    service: str | None = None,
-    *,
-    sampler: object = None,
-    exporter: object = None,
-    propagators: object = None,
-    resource: Mapping[str, object] | None = None,
-    relation: str = "parent",
-    rules: object = (),
-    receive_spans: bool = False,
-    settle_spans: bool = False,
-) -> Tracer:
-    """Make the default tracer, and give it. Objects that are wrapped already follow it.
+@names_options
+def configure(service: str | None = None, *, sampler: object = None, **options: Unpack[Options]) -> Tracer:
+    """Make the default tracer, and return it. Objects that are wrapped already follow it.
 
     ``service``: else OTEL_SERVICE_NAME. ``sampler``: a rate from 0 to 1 or an object of mqtrace.sampling, else
     OTEL_TRACES_SAMPLER. ``exporter``: a URL, ``kafka://host:9092/otlp_spans``, or an object with ``export(spans)``
     and ``shutdown(timeout)``, else MQTRACE_EXPORTER. ``propagators``: OpenTelemetry's names, else OTEL_PROPAGATORS.
     ``resource``: attributes over OTEL_RESOURCE_ATTRIBUTES. ``relation``: of process spans to their message, "parent" or
     "link". ``rules``: :class:`mqtrace.sampling.Rule` by destination. ``receive_spans``, ``settle_spans``: spans for
-    polls and for commits and acknowledgements too.
+    polls and for commits and acknowledgements too. ``opentelemetry``: whether what is current is one thing with
+    OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
 
     Called again, it replaces the default tracer after flushing the old one. Raises ConfigurationError.
     """
-    made = Tracer(
-        service,
-        sampler,
-        exporter=exporter,
-        propagators=propagators,
-        resource=resource,
-        relation=relation,
-        rules=rules,
-        receive_spans=receive_spans,
-        settle_spans=settle_spans,
-    )
+    made = Tracer(service, sampler, **options)
+    if made.settings.opentelemetry is False:
+        otel.leave()
     with _guard.lock:
         before = tracers.set_default(made)
     if before is not None:
@@ -305,7 +267,8 @@ class use:  # used as a function: with mqtrace.use(context)
         if context is not None and not is_frame(context):
             what = "one that cannot be" if isinstance(context, Context) else type(context).__qualname__
             raise TypeError(f"mqtrace.use takes a span or a Context, not {what}")
-        self._context = None if context is NOOP else context
+        # nothing is a frame too: without one, what OpenTelemetry has current would show through
+        self._context = EMPTY if context is None or context is NOOP else context
         self._tokens: list[Any] = []
 
     def __enter__(self) -> Context:
@@ -313,7 +276,7 @@ class use:  # used as a function: with mqtrace.use(context)
         if type(frame) is Context:  # one for this block alone, for what is said of it where it is left elsewhere
             frame = frame.replace()
         self._tokens.append((attach(frame), frame))
-        return Context() if self._context is None else Context.of(self._context)
+        return Context.of(self._context)
 
     def __exit__(self, *exception: object) -> None:
         token, frame = self._tokens.pop()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypedDict, TypeVar, Unpack
 from urllib.parse import unquote
 
 from . import export, propagation, sampling
@@ -23,10 +23,40 @@ from .propagation import Composite
 from .sampling import Rule
 from .version import VERSION
 
-__all__ = ["Settings", "read"]
+__all__ = ["Options", "Settings", "names_options", "read"]
 
 UNKNOWN_SERVICE: Final = "unknown_service:python"
 DEFAULT_PROPAGATORS: Final = "tracecontext,baggage"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Options(TypedDict, total=False):
+    """What ``configure`` and ``Tracer`` are told beside service and sampler; ``configure`` says what each is."""
+
+    exporter: object
+    propagators: object
+    resource: Mapping[str, object] | None
+    relation: str
+    rules: object
+    receive_spans: bool
+    settle_spans: bool
+    opentelemetry: bool | None
+
+
+_DEFAULTS: Final = {"relation": "parent", "rules": (), "receive_spans": False, "settle_spans": False}
+
+
+def names_options(function: F) -> F:
+    """Have ``help`` and ``inspect.signature`` name the options one by one: a decorator of what takes ``**options``."""
+    shown = inspect.signature(function)
+    kept = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=said)
+        for name, said in inspect.get_annotations(Options).items()
+    ]
+    signature = shown.replace(parameters=[*kept, *options])
+    setattr(function, "__signature__", signature)  # noqa: B010  # a function has none, to the type checkers
+    return function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +75,8 @@ class Settings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     receive_spans: bool = False
     settle_spans: bool = False
+    #: Whether what is current is one thing with OpenTelemetry; None: as soon as the process imports opentelemetry.
+    opentelemetry: bool | None = None
     #: Seconds after which a send span ends without the delivery report: the user never asked for it.
     report_timeout: float = 60.0
     #: Contexts pass, no span is made: OTEL_SDK_DISABLED, or not configured yet.
@@ -53,18 +85,16 @@ class Settings:
 
 def read(
     service: str | None = None,
-    *,
     sampler: object = None,
-    exporter: object = None,
-    propagators: object = None,
-    resource: Mapping[str, object] | None = None,
-    relation: str = "parent",
-    rules: object = (),
-    receive_spans: bool = False,
-    settle_spans: bool = False,
+    *,
     environ: Mapping[str, str] | None = None,
+    **options: Unpack[Options],
 ) -> Settings:
     """Settings from the arguments of ``configure``, and from the environment for what they leave open."""
+    for name in options.keys() - Options.__annotations__.keys():
+        raise TypeError(f"unexpected keyword argument {name!r}: there are {', '.join(Options.__annotations__)}")
+    relation = options.get("relation", "parent")
+    exporter = options.get("exporter")
     environment = Environment(os.environ if environ is None else environ)
     if service is not None and (not isinstance(service, str) or not service):
         raise ConfigurationError(
@@ -72,7 +102,7 @@ def read(
         )
     if relation not in ("parent", "link"):
         raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
-    attributes = _resource(service, resource, environment)
+    attributes = _resource(service, options.get("resource"), environment)
     name = str(attributes["service.name"])
     disabled = environment.flag("OTEL_SDK_DISABLED")
     # a wrong one is told also where nothing will leave
@@ -82,9 +112,9 @@ def read(
         resource=attributes,
         sampler=_sampler(sampler, environment),
         exporter=None if disabled else sent_to,
-        propagator=_propagator(propagators, environment),
+        propagator=_propagator(options.get("propagators"), environment),
         relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
-        rules=sampling.rules.from_argument(rules),
+        rules=sampling.rules.from_argument(options.get("rules", ())),
         limits=Limits(
             # of spans, or else of everything that has attributes (SDK environment variables, "Attribute Limits")
             attributes=environment.number(
@@ -99,8 +129,9 @@ def read(
             ),
         ),
         batch=_batch(environment),
-        receive_spans=bool(receive_spans),
-        settle_spans=bool(settle_spans),
+        receive_spans=bool(options.get("receive_spans")),
+        settle_spans=bool(options.get("settle_spans")),
+        opentelemetry=_joined(options.get("opentelemetry"), environment),
         report_timeout=environment.number("MQTRACE_REPORT_TIMEOUT", 60_000) / 1000,
         disabled=disabled,
     )
@@ -140,6 +171,14 @@ def _resource(
     if not isinstance(merged.setdefault("service.name", UNKNOWN_SERVICE), str):
         raise ConfigurationError(f"service.name is {merged['service.name']!r}: write the service's name as text")
     return merged
+
+
+def _joined(opentelemetry: object, environment: Environment) -> bool | None:
+    if opentelemetry is None:
+        return environment.choice("MQTRACE_OPENTELEMETRY", None)
+    if not isinstance(opentelemetry, bool):
+        raise ConfigurationError(f"opentelemetry={opentelemetry!r} is unknown: write True, False or None")
+    return opentelemetry
 
 
 def _sampler(sampler: object, environment: Environment) -> Any:

@@ -27,11 +27,16 @@ class Environment:
         return self.environ.get(name, "").strip() or None
 
     def flag(self, name: str) -> bool:
+        return self.choice(name, False) is True
+
+    def choice(self, name: str, default: bool | None) -> bool | None:
+        """True or false; ``default`` where it is unset, or neither."""
         value = self.text(name)
         if value is None or value.lower() in ("true", "false"):
-            return value is not None and value.lower() == "true"
-        self.warn(f"{name}={value!r} is neither true nor false: false is used")
-        return False
+            return default if value is None else value.lower() == "true"
+        used = "it is ignored" if default is None else f"{str(default).lower()} is used"
+        self.warn(f"{name}={value!r} is neither true nor false: {used}")
+        return default
 
     def number(self, name: str, default: T, least: int = 0) -> int | T:
         value = self.text(name)

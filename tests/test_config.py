@@ -392,3 +392,9 @@ def test_disabled_still_tells_a_wrong_exporter(monkeypatch: pytest.MonkeyPatch) 
 def test_always_and_never_are_samplers_too() -> None:
     for sampler in (Always(), Never(), sampling.Adaptive(10), ParentBased(0.5)):
         assert settings(sampler=sampler).sampler is not None
+
+
+def test_an_option_that_nobody_knows_is_a_type_error_that_names_those_there_are() -> None:
+    wrong: Any = {"colour": "red"}
+    with pytest.raises(TypeError, match="'colour': there are exporter, propagators"):
+        mqtrace.Tracer("shop", **wrong)

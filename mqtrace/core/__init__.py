@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
-from .context import EMPTY, Context, Decision, Frame, is_frame
+from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
 from .current import attach, current_frame, detach, innermost_frame, open_frames, restore, still_open
 from .decide import start, start_process_below
 from .details import STATUS_CODES, Details, Event, Link, Status
@@ -47,6 +47,7 @@ __all__ = [
     "SPAN_FLAGS_LOCAL",
     "SPAN_FLAGS_REMOTE",
     "STATUS_CODES",
+    "SUPPRESSED",
     "Attribute",
     "BatchSpan",
     "Clock",

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Protocol
 
 from .identity import is_canonical
 
-__all__ = ["EMPTY", "Context", "Decision", "Frame", "is_frame"]
+__all__ = ["EMPTY", "SUPPRESSED", "Context", "Decision", "Frame", "is_frame"]
 
 #: How a root, or the child of a remote parent, is decided. ``flag``: the sampled bit of the identity.
 #: ``defer``: the other side left it open (B3 without a sampling state), so the sampler is asked.
@@ -175,3 +175,7 @@ class Context:
 
 #: No trace, no baggage.
 EMPTY: Final = Context()
+
+#: What is current where tracing itself works, in the thread that exports: a trace that is not recorded, since what an
+#: exporter calls may be traced too.
+SUPPRESSED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00", remote=False)

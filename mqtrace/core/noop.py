@@ -96,7 +96,9 @@ class NoopSpan:
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
         """Nothing."""
 
-    def record_exception(self, error: BaseException) -> None:
+    def record_exception(
+        self, error: BaseException, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
         """Nothing."""
 
     def set_status(self, status: Status, description: str | None = None) -> None:
@@ -139,4 +141,7 @@ def current_span() -> Span | NoopSpan:
         return NOOP
     if isinstance(frame, (Span, NoopSpan)):
         return frame
+    within = getattr(frame, "span", None)  # another tracer's frame may hold a span of ours
+    if isinstance(within, (Span, NoopSpan)):
+        return within
     return NoopSpan(frame.identity, frame.state, frame.baggage)

@@ -140,19 +140,27 @@ class Span:
         details.links.append(Link(Context.of(context), kept, dropped, context.remote))
         details.weight += 128
 
-    def record_exception(self, error: BaseException) -> None:
-        """Add the event ``exception`` (semantic conventions, "Recording exceptions")."""
+    def record_exception(
+        self, error: BaseException, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
+    ) -> None:
+        """Add the event ``exception`` (semantic conventions, "Recording exceptions"), and attributes of one's own.
+
+        ``timestamp``: ns since the epoch, now if left out.
+        """
         if not isinstance(error, BaseException):
             self._mistake()
             return
-        self.add_event(
-            "exception",
-            {
-                "exception.type": type_name(error),
-                "exception.message": text_of(error),
-                "exception.stacktrace": stacktrace_of(error),
-            },
-        )
+        said: dict[str, object] = {
+            "exception.type": type_name(error),
+            "exception.message": text_of(error),
+            "exception.stacktrace": stacktrace_of(error),
+        }
+        if attributes is not None:
+            own = pairs(attributes)
+            if own is None:
+                self._mistake()
+            said.update((name, value) for key, value in own or () if (name := text(key)))
+        self.add_event("exception", said, timestamp)
 
     def set_status(self, status: Status, description: str | None = None) -> None:
         """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description.

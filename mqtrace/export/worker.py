@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import Clock, Context, Span, attach, forget_ids
+from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids
 
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
@@ -46,8 +46,6 @@ _REST: Final = 0.0016
 # How long it goes on while the queue is crowded: a longer pause of the application is less than dropped spans, and once
 # it gives way it may get the interpreter again only after a switch interval of 5 ms.
 _HOLD_CROWDED: Final = 0.0015
-# An exporter may itself use a traced client: what runs in the worker's thread is of a trace that is not recorded.
-_NOT_RECORDED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00")
 
 
 class Worker:
@@ -85,7 +83,7 @@ class Worker:
 
     def run(self) -> None:
         """Until the shutdown."""
-        attach(_NOT_RECORDED)
+        attach(SUPPRESSED)
         while not self.stopped:
             try:
                 self.step()

@@ -1,0 +1,98 @@
+"""Do something as soon as the process imports a module, and import nothing before.
+
+A finder at the front of ``sys.meta_path`` waits for the names that were asked for. It finds nothing itself: it lets the
+other finders answer, and runs what was asked for when the module's code has run.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+__all__ = ["when_imported"]
+
+log = logging.getLogger("mqtrace")
+
+Callback = Callable[[ModuleType], object]
+
+
+def when_imported(name: str, callback: Callback) -> None:
+    """Call ``callback(module)`` once the module ``name`` has been imported: now, if it has been.
+
+    What the callback raises is logged and does not reach whoever imports.
+    """
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if module is not None and not getattr(spec, "_initializing", False):
+        _run(callback, module)
+        return
+    _waiting.setdefault(name, []).append(callback)
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
+
+
+_waiting: dict[str, list[Callback]] = {}
+
+
+def _run(callback: Callback, module: ModuleType) -> None:
+    try:
+        callback(module)
+    except Exception:  # whoever imports asked for the module and nothing else
+        log.warning("mqtrace could not follow the import of %s", module.__name__, exc_info=True)
+
+
+def _arrived(module: ModuleType) -> None:
+    for callback in _waiting.pop(module.__name__, ()):
+        _run(callback, module)
+    if not _waiting and _FINDER in sys.meta_path:
+        sys.meta_path.remove(_FINDER)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def __init__(self) -> None:
+        self._looking: set[str] = set()
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname not in _waiting or fullname in self._looking:
+            return None
+        self._looking.add(fullname)
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._looking.discard(fullname)
+        if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """The module's own loader, and what waits for the module behind it."""
+
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        # get_data, get_source, is_package and what else the module's loader can do
+        return getattr(self.__dict__["_loader"], name)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)  # type: ignore[no-any-return]  # a loader's, by the import system's word
+
+    def exec_module(self, module: ModuleType) -> None:
+        # what the module and everybody else sees is the module's own loader
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _arrived(module)
+
+
+_FINDER = _Finder()

@@ -1,0 +1,215 @@
+"""One answer to what is current, for mqtrace and for OpenTelemetry's API.
+
+Our variable (core/current.py) says which of the two was made current last. When OpenTelemetry attaches a context, an
+:class:`AttachedFrame` becomes current here, a live view of OpenTelemetry's own variable, so that what mqtrace starts is
+the child of their span by the same rules as below any other frame. The other way round, where a frame of ours is on
+top, OpenTelemetry's runtime context answers with a context that holds the frame as a
+:class:`~mqtrace.otel.frame_span.FrameSpan`: made when somebody asks, so that a message whose handler does not ask costs
+nothing.
+
+OpenTelemetry's runtime context stays the object that it was, since libraries hold it; its class becomes a subclass.
+This module is imported only once the process has imported ``opentelemetry.context``. The rest of OpenTelemetry's API is
+imported at the first need: it may be half imported when this is.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping
+from contextvars import Token
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from opentelemetry import context as api
+from opentelemetry.context.context import Context as TheirContext
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
+
+from mqtrace.core import SUPPRESSED, Decision, Frame, NoopSpan, Span, attach, current_frame, detach, innermost_frame
+
+__all__ = ["AttachedFrame", "RuntimeContext", "join", "leave"]
+
+log = logging.getLogger("mqtrace")
+
+# What OpenTelemetry's instrumentations look for before they make a span: its own keys, and the plain name of before.
+_SUPPRESSION: Final = tuple(
+    getattr(api, name, "suppress_instrumentation")
+    for name in ("_SUPPRESS_INSTRUMENTATION_KEY", "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "")
+)
+
+
+class AttachedFrame:
+    """What OpenTelemetry has current, as a frame.
+
+    A live view: after detaching in another order than attaching, the frame says what OpenTelemetry would. ``theirs``:
+    OpenTelemetry's token; ``token``: ours; None where the context was attached before :func:`join`.
+    """
+
+    __slots__ = ("_baggage", "_identity", "_remote", "_runtime", "_seen", "_span", "_state", "theirs", "token")
+
+    decision: Final[Decision] = "flag"
+    #: A live view does not end.
+    ended: Final = 0
+
+    def __init__(self, runtime: RuntimeContext, theirs: Token[TheirContext] | None) -> None:
+        self._runtime = runtime
+        self._seen: TheirContext | None = None
+        self.theirs = theirs
+        self.token: Token[Frame | None] | None = None
+
+    @property
+    def identity(self) -> bytes | None:
+        """The traceparent of their span; None where it has no valid one."""
+        context = self._runtime._current_context.get()
+        if context is not self._seen:
+            self._read(context)
+        return self._identity
+
+    @property
+    def state(self) -> str | None:
+        """Their trace state as a header."""
+        context = self._runtime._current_context.get()
+        if context is not self._seen:
+            self._read(context)
+        return self._state
+
+    @property
+    def baggage(self) -> Mapping[str, str] | None:
+        """Their baggage."""
+        context = self._runtime._current_context.get()
+        if context is not self._seen:
+            self._read(context)
+        return self._baggage
+
+    @property
+    def remote(self) -> bool:
+        """Whether their span is a context that was extracted from a request or a message."""
+        context = self._runtime._current_context.get()
+        if context is not self._seen:
+            self._read(context)
+        return self._remote
+
+    @property
+    def span(self) -> Span | NoopSpan | None:
+        """Our own span, where that is what their context holds."""
+        context = self._runtime._current_context.get()
+        if context is not self._seen:
+            self._read(context)
+        return self._span
+
+    def _read(self, context: TheirContext) -> None:
+        trace, baggage, frame_span, context_of = _api()
+        self._identity: bytes | None = None
+        self._state: str | None = None
+        self._baggage: Mapping[str, str] | None = None
+        self._remote = False
+        self._span: Span | NoopSpan | None = None
+        span = trace.get_current_span(context)
+        if type(span) is frame_span:
+            frame = span.frame
+            self._identity, self._state, self._remote = frame.identity, frame.state, frame.remote
+            self._span = frame if isinstance(frame, Span | NoopSpan) else None
+        else:
+            found = context_of(span.get_span_context())
+            self._identity, self._state = found.identity, found.state
+            self._remote = found.remote and found.identity is not None
+        said = baggage.get_all(context)
+        if said:
+            self._baggage = MappingProxyType({str(name): str(value) for name, value in said.items()})
+        self._seen = context
+
+
+class RuntimeContext(ContextVarsRuntimeContext):
+    """OpenTelemetry's runtime context, joined with what is current in mqtrace.
+
+    Also the entry point ``mqtrace`` of ``opentelemetry_context``, for OTEL_PYTHON_CONTEXT.
+    """
+
+    #: What was answered last: (frame, OpenTelemetry's context, the context of both).
+    _made: tuple[Any, Any, Any] = (None, None, None)
+
+    def attach(self, context: TheirContext) -> Token[TheirContext]:
+        """Make a context current, there and here."""
+        theirs = super().attach(context)
+        frame = AttachedFrame(self, theirs)
+        frame.token = attach(frame)
+        return theirs
+
+    def detach(self, token: Token[TheirContext]) -> None:
+        """Make current what was before ``attach``; here too, unless something of ours has been made current since."""
+        try:
+            super().detach(token)
+        finally:
+            frame = innermost_frame()
+            if type(frame) is AttachedFrame and frame.theirs is token and frame.token is not None:
+                detach(frame.token)
+
+    def get_current(self) -> TheirContext:
+        """The current context: OpenTelemetry's own, or one with the span of ours that was made current later."""
+        context = self._current_context.get()
+        frame = current_frame()
+        if frame is None or type(frame) is AttachedFrame:
+            return context
+        seen, base, made = self._made
+        if seen is frame and base is context:
+            return made  # type: ignore[no-any-return]  # a context, by the line that keeps it
+        made = _context_of(frame, context)
+        self._made = (frame, context, made)
+        return made
+
+
+@functools.cache
+def _api() -> tuple[Any, Any, Any, Any]:
+    """opentelemetry.trace, opentelemetry.baggage, the class of our spans in their contexts, and their ids as ours."""
+    from opentelemetry import baggage, trace
+
+    from .frame_span import FrameSpan, context_of
+
+    return trace, baggage, FrameSpan, context_of
+
+
+def _context_of(frame: Frame, context: TheirContext) -> TheirContext:
+    """OpenTelemetry's context with the span and the baggage of a frame of ours in the place of its own."""
+    trace, baggage, frame_span, _ = _api()
+    identity = frame.identity
+    span = trace.INVALID_SPAN if identity is None else frame_span(frame)
+    made: TheirContext = trace.set_span_in_context(span, context)
+    if baggage.get_all(made):
+        made = baggage.clear(made)
+    for name, value in (frame.baggage or {}).items():
+        made = baggage.set_baggage(name, value, made)
+    if identity is not None and identity[:35] == _SUPPRESSED_TRACE:
+        for key in _SUPPRESSION:
+            made = api.set_value(key, True, made)
+    return made
+
+
+_SUPPRESSED_TRACE: Final = SUPPRESSED.identity[:35] if SUPPRESSED.identity is not None else b""
+
+
+def join() -> bool:
+    """Join the two. What is attached already in this thread or task is the parent of what is started next.
+
+    False, and a warning, where OpenTelemetry runs on another runtime context than its own (OTEL_PYTHON_CONTEXT).
+    """
+    runtime: Any = api._RUNTIME_CONTEXT
+    if type(runtime) is RuntimeContext:
+        return True
+    if type(runtime) is not ContextVarsRuntimeContext or not hasattr(runtime, "_current_context"):
+        log.warning(
+            "mqtrace is not joined with OpenTelemetry, whose runtime context is %s: only contextvars_context can be",
+            type(runtime).__qualname__,
+        )
+        return False
+    setattr(runtime, "__class__", RuntimeContext)  # noqa: B010  # the type checkers take an assignment for a mistake
+    if runtime._current_context.get() and current_frame() is None:
+        attach(AttachedFrame(cast("RuntimeContext", runtime), None))
+    return True
+
+
+def leave() -> None:
+    """Undo :func:`join`: from here on each of the two has its own."""
+    runtime: Any = api._RUNTIME_CONTEXT
+    if type(runtime) is RuntimeContext:
+        setattr(runtime, "__class__", ContextVarsRuntimeContext)  # noqa: B010  # as above
+        runtime.__dict__.pop("_made", None)

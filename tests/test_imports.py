@@ -1,0 +1,83 @@
+"""Something happens when a module has been imported, and not before."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mqtrace import imports
+from mqtrace.imports import when_imported
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that can be imported and has not been."""
+    name = f"waited_for_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text("ready = True\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_it_is_called_once_the_modules_code_has_run(module: str) -> None:
+    seen: list[ModuleType] = []
+    when_imported(module, seen.append)
+    assert seen == []
+    made = importlib.import_module(module)
+    assert seen == [made]
+    assert made.ready
+    importlib.reload(made)
+    assert seen == [made]
+
+
+def test_a_module_that_is_there_is_taken_at_once(module: str) -> None:
+    made = importlib.import_module(module)
+    seen: list[ModuleType] = []
+    when_imported(module, seen.append)
+    assert seen == [made]
+
+
+def test_nothing_is_left_behind_and_the_module_has_its_own_loader(module: str) -> None:
+    when_imported(module, lambda made: None)
+    made = importlib.import_module(module)
+    assert imports._FINDER not in sys.meta_path
+    assert type(made.__loader__).__module__ == "_frozen_importlib_external"
+    assert made.__spec__ is not None
+    assert made.__spec__.loader is made.__loader__
+
+
+def test_what_the_callback_raises_does_not_reach_who_imports(module: str, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(made: ModuleType) -> None:
+        raise ZeroDivisionError
+
+    seen: list[ModuleType] = []
+    when_imported(module, fails)
+    when_imported(module, seen.append)
+    with caplog.at_level(logging.WARNING):
+        made = importlib.import_module(module)
+    assert seen == [made]
+    assert module in caplog.text
+
+
+def test_a_module_that_is_missing_stays_missing() -> None:
+    when_imported("mqtrace_is_not_this", lambda made: None)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mqtrace_is_not_this")
+    imports._waiting.clear()
+    sys.meta_path.remove(imports._FINDER)
+
+
+def test_a_module_whose_code_fails_is_waited_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fails_at_first.py").write_text("import os\nif 'FAIL' in os.environ: raise ImportError('not yet')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("FAIL", "1")
+    seen: list[ModuleType] = []
+    when_imported("fails_at_first", seen.append)
+    with pytest.raises(ImportError, match="not yet"):
+        importlib.import_module("fails_at_first")
+    monkeypatch.delenv("FAIL")
+    assert seen == [importlib.import_module("fails_at_first")]
