@@ -125,7 +125,14 @@ print("imported")
 """
 
 #: Rooms of an extra: what they import is in their name, and they are imported when a user asks for them.
-_ROOMS_OF_EXTRAS = ("mqtrace.clients.pika", "mqtrace.clients.kombu", "mqtrace.clients.celery", "mqtrace.cli.")
+_ROOMS_OF_EXTRAS = (
+    "mqtrace.otel.bridge",
+    "mqtrace.otel.frame_span",
+    "mqtrace.clients.pika",
+    "mqtrace.clients.kombu",
+    "mqtrace.clients.celery",
+    "mqtrace.cli.",
+)
 
 
 def test_every_module_imports_without_the_extras() -> None:
