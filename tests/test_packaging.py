@@ -21,7 +21,7 @@ import pytest
 import mqtrace
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
-_EXTRAS = ["celery", "hypothesis", "kombu", "opentelemetry", "pika", "pytest", "rich"]
+_EXTRAS = ["celery", "hypothesis", "kombu", "opentelemetry", "pika", "pytest", "rich", "starlette", "uvicorn"]
 
 pytestmark = pytest.mark.skipif(
     not (_CHECKOUT / ".git").exists(), reason="these tests stand beside a built mqtrace, not in its checkout"
@@ -132,6 +132,7 @@ _ROOMS_OF_EXTRAS = (
     "mqtrace.clients.kombu",
     "mqtrace.clients.celery",
     "mqtrace.cli.",
+    "mqtrace.flow.page",
 )
 
 
@@ -165,7 +166,10 @@ def test_the_wheel_holds_every_module_and_nothing_else(built: tuple[Path, Path])
     for file in (_CHECKOUT / "mqtrace").rglob("*.py"):
         wanted.add(file.relative_to(_CHECKOUT).as_posix())
     assert "mqtrace/carriers/__init__.py" in names
-    assert names == wanted | {"mqtrace/py.typed"}
+    static = _CHECKOUT / "mqtrace" / "flow" / "page" / "static"
+    page = {file.relative_to(_CHECKOUT).as_posix() for file in static.rglob("*") if file.is_file()}
+    assert len(page) > 20
+    assert names == wanted | page | {"mqtrace/py.typed"}
 
 
 @pytest.mark.slow
