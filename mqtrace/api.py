@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar, Unpack, overload
 
@@ -32,6 +32,7 @@ from .core import (
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
+from .loop import Each
 from .tracer import CURRENT, Current, Nowhere, Processor, SpanTracer
 
 __all__ = [
@@ -123,9 +124,9 @@ class Tracer(SpanTracer):
         """See :func:`mqtrace.process`."""
         return consume.process(message, self, relation, name)
 
-    def each(self, messages: Iterable[M]) -> Iterator[M]:
+    def each(self, messages: Iterable[M] | AsyncIterable[M]) -> Each[M]:
         """See :func:`mqtrace.each`."""
-        return consume.each(messages, self)
+        return Each(messages, self)
 
     def batch(self, messages: Iterable[Any], *, name: str | None = None) -> Span | NoopSpan:
         """See :func:`mqtrace.batch`."""
@@ -241,13 +242,14 @@ def process(
     return consume.process(message, tracer, relation, name)
 
 
-def each(messages: Iterable[M], *, tracer: SpanTracer | None = None) -> Iterator[M]:
+def each(messages: Iterable[M] | AsyncIterable[M], *, tracer: SpanTracer | None = None) -> Each[M]:
     """``for message in mqtrace.each(messages):`` every message in a process span of its own, current in the body.
 
-    Lazy: it takes a message when the loop asks for one. A loop cannot tell an exception in its body from ``break``: for
-    the outcome use :func:`process` or :func:`consumer`.
+    Lazy: it takes a message when the loop asks for one. Asynchronous (``async for``) where ``messages`` is. A loop
+    cannot tell an exception in its body from ``break``; ``with mqtrace.each(...) as messages:`` around it can: it
+    records the exception, and leaves nothing current, however the loop is left.
     """
-    return consume.each(messages, tracer)
+    return Each(messages, tracer)
 
 
 def batch(messages: Iterable[Any], *, name: str | None = None, tracer: SpanTracer | None = None) -> Span | NoopSpan:

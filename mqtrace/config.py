@@ -23,7 +23,7 @@ from .propagation import Composite
 from .sampling import Rule
 from .version import VERSION
 
-__all__ = ["Options", "Settings", "names_options", "read"]
+__all__ = ["Options", "Settings", "is_disabled", "names_options", "read"]
 
 UNKNOWN_SERVICE: Final = "unknown_service:python"
 DEFAULT_PROPAGATORS: Final = "tracecontext,baggage"
@@ -81,6 +81,11 @@ class Settings:
     report_timeout: float = 60.0
     #: Contexts pass, no span is made: OTEL_SDK_DISABLED, or not configured yet.
     disabled: bool = False
+
+
+def is_disabled() -> bool:
+    """Whether the environment turns tracing off."""
+    return Environment(os.environ).flag("OTEL_SDK_DISABLED")
 
 
 def read(

@@ -1,4 +1,4 @@
-"""Handling messages: the decorator, the block, the loop and the batch, for every client's messages.
+"""Handling messages: the decorator, the block and the batch (the loop: loop.py), for every client's messages.
 
 What a handler is given and how its span ends is the same for all of them; what a message is, its client's adapter says.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -15,10 +15,10 @@ from . import tracer as tracers
 from .clients import adapter_in
 from .core import NOOP, NoopSpan, Relation, Span, attach, detach, restore, text
 from .errors import ConfigurationError
-from .messaging import Operation, adapters, close, parts, start_batch
+from .messaging import MessageAdapter, Operation, adapters, close, parts, start_batch
 from .tracer import SpanTracer
 
-__all__ = ["batch", "consumer", "each", "process"]
+__all__ = ["batch", "begin", "consumer", "operation_of", "process"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -27,6 +27,7 @@ _ABSENT: Any = object()
 _set = attach
 _reset = detach
 
+_NONE: Final = type(None)
 _RELATIONS: Final = (None, "parent", "link")
 #: Handlers that are decorated. A mark on the function itself would be copied by a decorator's functools.wraps.
 _handlers: WeakSet[Any] = WeakSet()
@@ -64,6 +65,8 @@ def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
     """Start the process span of a message; None for what is no message. Never raises."""
     adapter = adapters.get(type(message)) or adapter_in(message)
     if adapter is None:
+        if not _is_nothing(message):
+            operation.tracer.unknown(message)
         return None
     try:
         return adapter.begin(operation, message)
@@ -78,33 +81,41 @@ def process(message: Any, tracer: SpanTracer | None, relation: str | None, name:
     return NOOP if span is None else span
 
 
-def each(messages: Iterable[M], tracer: SpanTracer | None) -> Iterator[M]:
-    """Every message, current while the loop's body runs."""
-    for message in messages:
-        span = begin(operation_of(tracer, None, None), message)
-        if span is None:
-            yield message
-            continue
-        span.token = attach(span)
-        try:
-            yield message
-        finally:
-            close(span, None)
-
-
 def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
     """One span with a link to every message; a no-op one where there is no message."""
     operation = operation_of(tracer, None, name)
     found = messages if isinstance(messages, (list, tuple)) else list(messages)
     try:
-        for message in found:
-            adapter = adapters.get(type(message)) or adapter_in(message)
-            if adapter is not None:
-                facts = adapter.collect(operation, found)
-                return NOOP if facts is None else start_batch(operation, facts)
+        adapter, known = _known(operation, found)
+        if adapter is not None:
+            facts = adapter.collect(operation, known)
+            return NOOP if facts is None else start_batch(operation, facts)
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("a batch could not be traced")
     return NOOP
+
+
+def _known(operation: Operation, messages: Sequence[Any]) -> tuple[MessageAdapter | None, Sequence[Any]]:
+    """The messages of the first kind that is known, and what reads them. What is not known is left out and counted."""
+    kinds = set(map(type, messages))
+    kinds.discard(_NONE)
+    if len(kinds) == 1 and (adapter := adapters.get(*kinds)) is not None:  # nearly always
+        return adapter, messages
+    first: MessageAdapter | None = None
+    known: list[Any] = []
+    for message in messages:
+        adapter = adapters.get(type(message)) or adapter_in(message)
+        if adapter is not None and (first is None or adapter is first):
+            first = adapter
+            known.append(message)
+        elif not _is_nothing(message):
+            operation.tracer.unknown(message)
+    return first, known
+
+
+def _is_nothing(message: object) -> bool:
+    """Whether it is what a client hands over where there is no message: None, or pika's tuple of them."""
+    return message is None or (isinstance(message, tuple) and all(part is None for part in message))
 
 
 def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name: str | None) -> F:
@@ -113,6 +124,11 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
         inner: Any = consumer(function.__func__, tracer, relation, name)
         again: Any = type(function)(inner)
         return again  # type: ignore[no-any-return]  # the same kind of method
+    if isinstance(function, type):
+        raise TypeError(
+            f"@mqtrace.consumer is for a handler, and {function.__qualname__} is a class: decorate the method that is "
+            "given the message"
+        )
     if not callable(function):
         raise TypeError(f"@mqtrace.consumer is for a handler, and {function!r} cannot be called")
     relation, name = _checked(relation), _checked_name(name)
@@ -163,6 +179,8 @@ def _find(operation: Operation, arguments: tuple[Any, ...], named: dict[str, Any
     for argument in everything:
         if adapter_in(argument) is not None:
             return begin(operation, everything if type(argument) in parts else argument)
+    if not any(map(_is_nothing, everything)):  # what an empty poll gives to a handler
+        operation.tracer.unknown(*everything[:1])
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from weakref import WeakSet
 
 from . import carriers
-from .config import Settings
+from .config import Settings, is_disabled
 from .core import (
     EMPTY,
     Attribute,
@@ -52,6 +52,8 @@ _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
 _NAMES: Final = 1024
 # Seconds that flush and shutdown wait, where nobody says it.
 _TIMEOUT: Final = 5.0
+# What is said once is kept, so that it is not said again: what a program makes up anew each time is not kept for ever.
+_SENTENCES: Final = 100
 _NONE: Final[tuple[Any, ...]] = ()
 
 
@@ -206,6 +208,7 @@ class SpanTracer:
         if parent is None or is_frame(parent):
             return parent
         self.mistakes.calls_ignored += 1
+        self.say(f"parent={type(parent).__qualname__} is not a span or a Context: a new trace was started")
         return None
 
     def _copied(self, attributes: Mapping[str, object]) -> dict[str, object] | None:
@@ -239,8 +242,13 @@ class SpanTracer:
             self.mistakes.calls_ignored += 1
             plain = "unnamed"
         if sort not in _KINDS:
-            self.mistakes.calls_ignored += 1
-            sort = "internal"
+            given, sort = sort, None if sort is None else sort.lower()
+            if sort in _KINDS:
+                self.say(f"kind={given!r} is taken as {sort!r}, which is how to write it")
+            else:
+                self.mistakes.calls_ignored += 1
+                sort = "internal"
+                self.say(f"kind={str(given)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
         kept = self._names.get((plain, sort))
         if kept is not None:  # a StrEnum's member was given, whose text is known
             return kept
@@ -290,6 +298,19 @@ class SpanTracer:
             self._complaints.add(sentence)
             log.warning("%s", sentence, exc_info=True)
 
+    def say(self, sentence: str) -> None:
+        """Say once what cannot be meant; the application goes on."""
+        if sentence not in self._complaints and len(self._complaints) < _SENTENCES:
+            self._complaints.add(sentence)
+            log.warning("%s", sentence)
+
+    def unknown(self, *message: object) -> None:
+        """Count something, or nothing, that was handed over as a message, and say once of each type that it is none."""
+        self.mistakes.messages_unknown += 1
+        if not self.settings.disabled:
+            kind = f"{type(message[0]).__module__}.{type(message[0]).__qualname__}" if message else "no argument"
+            self.say(f"{kind} is not a message of a client that mqtrace knows: it has no span")
+
     # ------------------------------------------------------------------ the end
 
     def flush(self, timeout: float = 5.0) -> bool:
@@ -323,7 +344,18 @@ class SpanTracer:
             "contexts_malformed": self.mistakes.contexts_malformed,
             "calls_ignored": self.mistakes.calls_ignored,
             "clock_skew": self.mistakes.clock_skew,
+            "messages_unknown": self.mistakes.messages_unknown,
         }
+
+
+class _Unconfigured(SpanTracer):
+    """The default tracer until there is one: it passes contexts on."""
+
+    def template(self, *arguments: Any, **named: Any) -> Template:
+        """Made when the first message comes by: to wrap a client before ``configure`` is as it should be."""
+        if not is_disabled():
+            self.say("no span is made before mqtrace.configure('my-service') is called: contexts are passed on only")
+        return super().template(*arguments, **named)
 
 
 class Follower(Protocol):
@@ -343,7 +375,7 @@ def default() -> SpanTracer:
     """The default tracer; one that only passes contexts on, until there is another."""
     global _default
     if _default is None:
-        _default = SpanTracer(Settings(sampler=Never(), disabled=True), Nowhere(), Clock(), Mistakes())
+        _default = _Unconfigured(Settings(sampler=Never(), disabled=True), Nowhere(), Clock(), Mistakes())
     return _default
 
 

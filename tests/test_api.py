@@ -242,3 +242,21 @@ def test_baggage_that_is_no_text_is_counted() -> None:
         for name, value in (("a", 1), (1, "a"), ("", "a"), (None, None)):
             assert mqtrace.set_baggage(name, value).baggage is None  # type: ignore[arg-type]  # that is the mistake
         assert spans.tracer.stats()["calls_ignored"] == 4
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_one_warning_says_that_nobody_called_configure(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = mqtrace.wrap(confluent_kafka.Producer({"bootstrap.servers": "x", "log_level": 0}))
+    assert caplog.records == []  # a client is wrapped before configure() in many programs
+    for _ in range(3):
+        wrapped.produce("orders", b"x")
+        mqtrace.start_span("a").end()
+    assert ["mqtrace.configure" in entry.message for entry in caplog.records] == [True]
+    wrapped.purge()
+    caplog.clear()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    tracers.set_default(None)
+    mqtrace.start_span("a").end()
+    assert caplog.records == []

@@ -396,3 +396,34 @@ def test_what_came_malformed_is_counted() -> None:
     with record() as spans:
         assert not spans.tracer.extract({"traceparent": "nonsense"}).is_valid
         assert spans.tracer.stats()["contexts_malformed"] == 1
+
+
+@pytest.mark.parametrize("kind", ["SERVER", "Server", "sErVeR"])
+def test_a_kind_is_taken_in_any_case_and_said_once(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with record() as spans:
+        for _ in range(3):
+            spans.tracer.start_span("a", kind=kind).end()
+        assert spans.tracer.stats()["calls_ignored"] == 0
+    assert {span.kind for span in spans} == {"server"}
+    assert [entry.message for entry in caplog.records] == [
+        f"kind={kind!r} is taken as 'server', which is how to write it"
+    ]
+
+
+def test_an_unknown_kind_and_an_unknown_parent_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with record() as spans:
+        for _ in range(3):
+            spans.tracer.start_span("a", kind="worker").end()  # type: ignore[arg-type]  # that is the mistake
+            spans.tracer.start_span("a", parent="00-abc").end()  # type: ignore[arg-type]  # that is the mistake
+        assert spans.tracer.stats()["calls_ignored"] == 6
+    assert {(span.kind, span.parent_id) for span in spans} == {("internal", None)}
+    first, second = (entry.message for entry in caplog.records)
+    assert "kind='worker' is unknown: write one of internal, producer" in first
+    assert "parent=str is not a span or a Context" in second
+
+
+def test_what_a_program_makes_up_anew_is_not_said_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    with record() as spans:
+        for number in range(300):
+            spans.tracer.start_span("a", kind=f"k{number}").end()  # type: ignore[arg-type]  # that is the mistake
+    assert 0 < len(caplog.records) <= 100

@@ -38,7 +38,7 @@ class Sink(Protocol):
 class Mistakes:
     """What was ignored because it could not be used, by kind. Read by ``stats()``."""
 
-    __slots__ = ("calls_ignored", "clock_skew", "contexts_malformed")
+    __slots__ = ("calls_ignored", "clock_skew", "contexts_malformed", "messages_unknown")
 
     def __init__(self) -> None:
         #: Contexts in messages that were no contexts.
@@ -47,6 +47,8 @@ class Mistakes:
         self.calls_ignored = 0
         #: Messages that arrived before they were sent, by the two machines' clocks.
         self.clock_skew = 0
+        #: What was handed over as a message, and is none that a client here knows.
+        self.messages_unknown = 0
 
 
 class Pipeline:

@@ -628,3 +628,156 @@ def test_use_carries_a_context_to_a_thread(message: Make, spans: Spans) -> None:
         thread.start()
         thread.join()
     assert seen == [span.span_id, "0" * 16]
+
+
+# ---------------------------------------------------------------------- the loop as a block
+
+
+def test_a_loop_that_is_broken_off_in_its_block_leaves_nothing_current(message: Make, spans: Spans) -> None:
+    with mqtrace.each([message(headers=HEADERS), message()]) as loop:
+        for _ in loop:
+            assert mqtrace.current_span().trace_id == TRACE
+            break
+        assert mqtrace.current_span().trace_id == TRACE  # the iterator is kept, so it can go on
+    assert mqtrace.current_span().trace_id == "0" * 32
+    assert [span.status for span in spans] == ["unset"]
+    assert list(loop) == []
+
+
+def test_an_exception_that_leaves_the_block_is_the_messages(message: Make, spans: Spans) -> None:
+    with pytest.raises(ValueError, match="in the body"), mqtrace.each([message(headers=HEADERS)] * 2) as loop:
+        for _ in loop:
+            raise ValueError("in the body")
+    assert mqtrace.current_span().trace_id == "0" * 32
+    (span,) = spans
+    assert (span.status, span.status_description) == ("error", "in the body")
+    assert span.attributes["error.type"] == "ValueError"
+
+
+def test_an_exception_between_two_messages_is_nobodys(message: Make, spans: Spans) -> None:
+    with pytest.raises(ValueError, match="after"), mqtrace.each([message(headers=HEADERS)]) as loop:
+        list(loop)
+        raise ValueError("after")
+    assert [span.status for span in spans] == ["unset"]
+
+
+def test_a_bare_loop_is_an_iterator_still(message: Make, spans: Spans) -> None:
+    turns = mqtrace.each(iter([message(headers=HEADERS), message()]))
+    next(turns)
+    assert mqtrace.current_span().trace_id == TRACE
+    assert len(list(turns)) == 1
+    assert len(spans) == 2
+    for _ in mqtrace.each([message()]):
+        break
+    assert mqtrace.current_span().trace_id == "0" * 32
+    assert len(spans) == 3
+
+
+def test_each_of_an_asynchronous_iterable_is_asynchronous(message: Make, spans: Spans) -> None:
+    async def source() -> AsyncIterator[Any]:
+        for number in range(3):
+            await asyncio.sleep(0)
+            yield message(headers=other(number + 1))
+
+    async def main() -> list[str]:
+        seen = []
+        async for _ in mqtrace.each(source()):
+            await asyncio.sleep(0)
+            seen.append(mqtrace.current_span().trace_id)
+        async with mqtrace.each(source()) as loop:
+            async for _ in loop:
+                break
+        with pytest.raises(ValueError, match="body"):
+            async with mqtrace.each(source()) as loop:
+                async for _ in loop:
+                    raise ValueError("body")
+        assert mqtrace.current_span().trace_id == "0" * 32
+        return seen
+
+    assert asyncio.run(main()) == [f"{number:032x}" for number in (1, 2, 3)]
+    assert [span.status for span in spans] == ["unset"] * 4 + ["error"]
+    with pytest.raises(TypeError, match="async for over"):
+        iter(mqtrace.each(source()))
+    with pytest.raises(TypeError, match="write for over"):
+        aiter(mqtrace.each([]))
+
+
+# ---------------------------------------------------------------------- what is no message
+
+
+class ForeignRecord:
+    topic, headers = "orders", HEADERS
+
+
+class Another(ForeignRecord):
+    pass
+
+
+def handled(given: Any) -> None:
+    assert mqtrace.consumer(lambda record: record)(given) is given
+
+
+def processed(given: Any) -> None:
+    with mqtrace.process(given) as span:
+        assert not span.is_recording()
+
+
+def looped(given: Any) -> None:
+    assert list(mqtrace.each([given])) == [given]
+
+
+def batched(given: Any) -> None:
+    with mqtrace.batch([given]) as span:
+        assert not span.is_recording()
+
+
+@pytest.mark.parametrize("use", [handled, processed, looped, batched])
+def test_what_is_no_message_is_counted_and_said_once_by_its_type(
+    use: Callable[[Any], None], spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    for given in (ForeignRecord(), ForeignRecord(), Another()):
+        use(given)
+    assert spans.tracer.stats()["messages_unknown"] == 3
+    assert [name in caplog.text for name in ("ForeignRecord", "Another")] == [True, True]
+    assert len(caplog.records) == 2
+    assert spans == []
+
+
+@pytest.mark.parametrize("use", [handled, processed, looped, batched])
+@pytest.mark.parametrize("given", [None, (None, None), (None, None, None)])
+def test_an_empty_poll_is_nothing_to_count(
+    use: Callable[[Any], None], given: Any, spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(given)
+    assert spans.tracer.stats()["messages_unknown"] == 0
+    assert caplog.records == []
+
+
+def test_a_batch_leaves_out_what_it_does_not_know(message: Make, spans: Spans) -> None:
+    with mqtrace.batch([ForeignRecord(), message(headers=other(1)), None, 5, message(headers=other(2))]):
+        pass
+    (span,) = spans
+    assert span.attributes["messaging.batch.message_count"] == 2
+    assert [link.context.trace_id for link in span.links] == [f"{number:032x}" for number in (1, 2)]
+    assert spans.tracer.stats()["messages_unknown"] == 2
+
+
+def test_a_handler_is_counted_once_a_call_and_named_by_its_first_argument(
+    message: Make, spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Service:
+        @mqtrace.consumer
+        def handle(self, record: Any = "", /, *, key: str = "") -> None: ...
+
+    Service().handle(5, key="k")
+    Service().handle(None)
+    Service().handle(message(), key="k")
+    mqtrace.consumer(lambda: None)()
+    assert spans.tracer.stats()["messages_unknown"] == 2
+    assert "Service" in caplog.records[0].message
+    assert "no argument" in caplog.records[1].message
+
+
+def test_a_class_is_no_handler() -> None:
+    with pytest.raises(TypeError, match="ForeignRecord is a class: decorate the method"):
+        mqtrace.consumer(ForeignRecord)
