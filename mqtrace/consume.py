@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from . import tracer as tracers
 from .clients import adapter_in
-from .core import NOOP, NoopSpan, Relation, Span, attach, detach, restore, text
+from .core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, restore, text
 from .errors import ConfigurationError
 from .messaging import MessageAdapter, Operation, adapters, close, parts, start_batch
 from .tracer import SpanTracer
@@ -49,8 +49,7 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
         operation = kept.get(usable)
         if operation is None:
             operation = Operation("process", bound, relation=usable[0], name=usable[1])
-            if len(kept) < _KEPT:
-                kept[usable] = operation
+            keep_recent(kept, usable, operation, _KEPT)
     return operation
 
 

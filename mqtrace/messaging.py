@@ -27,6 +27,8 @@ from .core import (
     Span,
     Template,
     current_frame,
+    keep_recent,
+    open_frames,
     restore,
     start,
 )
@@ -168,8 +170,8 @@ class Operation:
             template = self.tracer.template(
                 name, kind or _KINDS[type], attributes, destination=destination, relation=self.relation
             )
-            if key is not None and len(self.templates) < _DESTINATIONS:
-                self.templates[key] = template
+            if key is not None:
+                keep_recent(self.templates, key, template, _DESTINATIONS)
         return template
 
 
@@ -253,9 +255,10 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: 
     """Put the context of a send span into a message's headers, unless the user put a valid one there.
 
     The user's is kept as it is, and the span links to it and becomes a CLIENT span (conventions, "Context
-    propagation"). A malformed one is replaced, and so is one of ours, which its send time tells from a user's: then a
-    received message is relayed with its headers, and this hop is below what is current. Where nothing is current, the
-    message stays in the trace that it came with, and the send time is this hop's.
+    propagation"). A malformed one is replaced, and so is one of ours: then a received message is relayed with its
+    headers, and this hop is below what is current. Ours is told from a user's by its send time or, where the broker
+    keeps the time, by its being the context of a message that is handled here. Where nothing is current, the message
+    stays in the trace that it came with, and the send time is this hop's.
 
     ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written
     where a tracestate is; None: its broker keeps the time. Returns whether anything was written.
@@ -263,7 +266,7 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: 
     propagator = tracer.propagator
     theirs = propagator.extract(carrier, Context(), None)
     passed_on, sent_before = send_time.take(theirs.state)
-    relayed = theirs.identity is not None and sent_before != send_time.UNKNOWN
+    relayed = theirs.identity is not None and (sent_before != send_time.UNKNOWN or _is_handled_here(theirs.identity))
     if theirs.identity is not None and not (relayed and _is_within_a_trace()):
         if isinstance(span, Span):
             span.template = span.template.as_client()
@@ -286,6 +289,16 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: 
     if sent_ms is not None and "tracestate" in propagator.fields:
         carrier.set("tracestate", send_time.stamp(span.state, sent_ms))
     return True
+
+
+def _is_handled_here(identity: bytes) -> bool:
+    """Whether this is the context of a message whose handler is at work: an unsampled one keeps the trace alone."""
+    for frame in open_frames():
+        if getattr(frame, "origin", None) == identity:
+            return True
+        if isinstance(frame, NoopSpan) and not identity[54] & 1 and frame.identity is not None:
+            return frame.identity[:35] == identity[:35]
+    return False
 
 
 def _is_within_a_trace() -> bool:

@@ -34,6 +34,7 @@ from .core import (
     current_frame,
     is_frame,
     is_time,
+    keep_recent,
     pairs,
     start,
     text,
@@ -48,7 +49,7 @@ __all__ = ["CURRENT", "Current", "Follower", "SpanTracer", "default", "follow", 
 log = logging.getLogger("mqtrace")
 
 _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
-# Names of a user's own spans: beyond these many a template is made anew each time.
+# How many names of a user's own spans are remembered.
 _NAMES: Final = 1024
 # Seconds that flush and shutdown wait, where nobody says it.
 _TIMEOUT: Final = 5.0
@@ -253,8 +254,7 @@ class SpanTracer:
         if kept is not None:  # a StrEnum's member was given, whose text is known
             return kept
         template = self.template(plain, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
-        if len(self._names) < _NAMES:
-            self._names[plain, sort] = template
+        keep_recent(self._names, (plain, sort), template, _NAMES)
         return template
 
     # ------------------------------------------------------------------ contexts

@@ -11,6 +11,7 @@ import importlib.util
 from types import ModuleType
 from typing import Any, Final
 
+from mqtrace.core import keep_recent
 from mqtrace.messaging import MessageAdapter, adapters, parts
 
 __all__ = ["SUPPORTED", "adapter_in", "adapter_of", "module_of"]
@@ -31,7 +32,7 @@ SUPPORTED: Final = (
 )
 
 # Types that were looked up and are no messages: the arguments of handlers, so a few, but bounded all the same.
-_no_messages: set[type] = set()
+_no_messages: dict[type, None] = {}
 _REMEMBERED: Final = 1024
 
 
@@ -52,8 +53,8 @@ def adapter_of(kind: type) -> MessageAdapter | None:
     module = module_of(kind)
     find: Any = getattr(module, "adapter_of", None)
     found: MessageAdapter | None = find(kind) if find is not None else None
-    if found is None and len(_no_messages) < _REMEMBERED:
-        _no_messages.add(kind)
+    if found is None:
+        keep_recent(_no_messages, kind, None, _REMEMBERED)
     return found
 
 

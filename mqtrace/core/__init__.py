@@ -34,6 +34,7 @@ from .message import (
 )
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
+from .recent import keep_recent
 from .span import Span, is_time
 from .template import KINDS, Decider, Kind, Relation, Template
 
@@ -87,6 +88,7 @@ __all__ = [
     "is_frame",
     "is_time",
     "is_valid",
+    "keep_recent",
     "new_span_id",
     "note_skew",
     "notice_fork",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -35,3 +36,24 @@ def interrupt_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
         monkeypatch.setattr(spans, "end", entered)
 
     return arm
+
+
+@pytest.fixture
+def poll_one(cluster: str) -> Iterator[Callable[[str], Any]]:
+    """``poll_one(topic)``: the first message of a topic, from a consumer that is not traced."""
+    consumers: list[confluent_kafka.Consumer] = []
+
+    def poll(topic: str) -> Any:
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": cluster, "group.id": topic, "log_level": 0})
+        consumers.append(consumer)
+        consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in range(4)])
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            message = consumer.poll(0.2)
+            if message is not None and message.error() is None:
+                return message
+        raise TimeoutError(topic)
+
+    yield poll
+    for consumer in consumers:
+        consumer.close()

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mqtrace.brokers import RABBITMQ, endpoint_of, system_of
 from mqtrace.clients.amqp import ROUTING_KEY, destination
-from mqtrace.core import Attribute, Kind, Template
+from mqtrace.core import Attribute, Kind, Template, keep_recent
 from mqtrace.messaging import DESTINATION, Facts, Operation
 from mqtrace.tracer import SpanTracer, default
 
@@ -82,8 +82,7 @@ class Tasks:
         """The same, of a task that runs here: kept by the task, which takes a microsecond to say which app's it is."""
         templates = self.runs.templates  # of one tracer, also if another one is configured meanwhile
         template = self.run_template(task.app, task.name, exchange, routing_key)
-        if len(templates) < _KEPT:
-            templates[task, exchange, routing_key] = template
+        keep_recent(templates, (task, exchange, routing_key), template, _KEPT)
         return template
 
     def eager_template(self, name: object) -> Template:
@@ -119,8 +118,8 @@ class Tasks:
         templates = operation.templates
         made = operation.tracer.template(f"{operation.verb} {_text(name)}", kind, attributes, destination=where)
         # what could not be said of a broker may be known by the next message
-        if len(templates) < _KEPT and (system is not None or kind == "internal"):
-            templates[key] = made
+        if system is not None or kind == "internal":
+            keep_recent(templates, key, made, _KEPT)
         return made
 
 

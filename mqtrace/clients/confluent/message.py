@@ -24,6 +24,7 @@ from mqtrace.core import (
     child_of,
     innermost_frame,
     is_canonical,
+    keep_recent,
     start_process,
     start_process_in,
 )
@@ -189,8 +190,7 @@ def _plain(headers: Any) -> tuple[bytes | None, str | None] | None:
         parsed = _parse_state(state)
         if parsed is None:
             return None
-        if len(_states) < _KEPT:
-            _states[state] = parsed
+        keep_recent(_states, state, parsed, _KEPT)
         known = parsed
     return origin, known
 

@@ -10,6 +10,8 @@ import functools
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from mqtrace.core import keep_recent
+
 __all__ = ["note_rejects", "was_requeued"]
 
 # Tags that nobody asked for, because no span of their message lasted: so many are kept a channel.
@@ -39,10 +41,8 @@ def _note(tags: dict[Any, None], tag: Any, requeue: Any) -> None:
         if not requeue:
             tags.pop(tag, None)  # what came back may have the tag that it had
             return
-        tags[tag] = None
-        if len(tags) > _KEPT:
-            del tags[next(iter(tags))]
-    except (TypeError, RuntimeError, KeyError, StopIteration):  # a tag without a hash; another thread was here
+        keep_recent(tags, tag, None, _KEPT)
+    except TypeError:  # a tag without a hash
         pass
 
 

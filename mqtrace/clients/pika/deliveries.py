@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 from weakref import WeakSet
 
-from mqtrace.core import NoopSpan, Span
+from mqtrace.core import NoopSpan, Span, keep_recent
 from mqtrace.messaging import Facts
 
 __all__ = ["Deliveries", "find"]
@@ -40,10 +40,7 @@ class Deliveries:
 
     def hand(self, method: Any, queue: str, auto_ack: bool) -> None:
         """Note a message that the application asked for."""
-        handed = self.handed
-        if len(handed) >= _HANDED:
-            _drop_oldest(handed)
-        handed[method.delivery_tag] = (method, queue, auto_ack)
+        keep_recent(self.handed, method.delivery_tag, (method, queue, auto_ack), _HANDED)
 
     def source(self, method: Any) -> tuple[str, bool]:
         """The queue of a message, and whether nobody acknowledges it."""
@@ -54,9 +51,7 @@ class Deliveries:
 
     def begin(self, tag: int, span: Span | NoopSpan) -> None:
         """Note the process span of a message."""
-        if len(self.open) >= _HELD:
-            _drop_oldest(self.open)
-        self.open[tag] = span
+        keep_recent(self.open, tag, span, _HELD)
 
     def is_handled(self, tag: int) -> bool:
         """Whether a process span of this message is at work right now."""
@@ -92,10 +87,3 @@ def find(method: Any) -> Deliveries | None:
         if handed is not None and handed[0] is method:
             return one
     return None
-
-
-def _drop_oldest(table: dict[int, Any]) -> None:
-    try:
-        table.pop(next(iter(table)), None)
-    except (StopIteration, RuntimeError):  # another thread was faster
-        pass
