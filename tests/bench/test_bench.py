@@ -82,8 +82,9 @@ def test_without_rabbitmq_its_rows_are_left_out_and_a_line_says_so(tmp_path: Pat
     assert "publish" not in done.stdout
 
 
-def test_a_part_of_the_table_is_not_written_over_the_whole() -> None:
-    command = [sys.executable, "-m", "bench", "--write", "--only", "kombu"]
+@pytest.mark.parametrize("asked", [["--full", "--only", "kombu"], []])
+def test_a_part_of_the_table_is_not_written_over_the_whole(asked: list[str]) -> None:
+    command = [sys.executable, "-m", "bench", "--write", *asked]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "--write puts the whole table there: leave out --only" in done.stderr
+    assert "--write puts the whole table there: leave out --only, and say --full" in done.stderr
