@@ -12,7 +12,7 @@ STAMPS := $(VENV)/.made
 # An environment that was made for an older pyproject.toml is brought up to date; otherwise nothing is installed.
 INSTALL = $(BIN)/python .ci/install.py
 
-.PHONY: help test demo bench w3c lint format clean
+.PHONY: help test demo bench soak w3c lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,7 +20,8 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy, pyright, import rules'
 	@echo 'make format  let ruff format the code'
-	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry'
+	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry: ten minutes, ARGS=--full for the table'
+	@echo 'make soak    minutes of load on a Kafka that is killed and frozen, every span accounted for: ARGS="--minutes 3"'
 	@echo 'make w3c     the W3C'\''s suite for Trace Context, from the checkout that W3C_TRACE_CONTEXT names'
 	@echo 'make clean   remove the environment and what was built'
 
@@ -32,6 +33,9 @@ demo: $(STAMPS)/demo
 
 bench: $(STAMPS)/bench
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(STAMPS)/test
+	$(BIN)/python -m bench.soak $(ARGS)
 
 w3c: $(STAMPS)/w3c
 	$(BIN)/python -m tests.w3c $(ARGS)
