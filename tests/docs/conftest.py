@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bootstrap() -> Iterator[str]:
-    """An embedded Kafka."""
+    """An embedded Kafka of this test's own."""
     holder = confluent_kafka.Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 0})
     broker = next(iter(holder.list_topics(timeout=10).brokers.values()))
     yield f"{broker.host}:{broker.port}"

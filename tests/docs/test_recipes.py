@@ -1,0 +1,152 @@
+"""The programs of docs/recipes.md, as they stand there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "recipes.md"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE = TRACEPARENT[3:35]
+
+
+class Recipe:
+    """The page's programs in a folder, and what they need to run there."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self.folder = folder
+        self.path = folder / "spans.jsonl"
+        self.environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP": bootstrap,
+            "MQTRACE_EXPORTER": self.path.as_uri(),
+            "PYTHONPATH": str(folder),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def run(self, *command: str, **environment: str) -> str:
+        """What a program printed."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def spans(self) -> list[dict[str, Any]]:
+        """What was exported."""
+        return [
+            span
+            for line in self.path.read_text().splitlines()
+            for group in json.loads(line)["resourceSpans"]
+            for scope in group["scopeSpans"]
+            for span in scope["spans"]
+        ]
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, programs: Callable[[Path], list[str]], bootstrap: str) -> Recipe:
+    programs(PAGE)
+    return Recipe(tmp_path, bootstrap)
+
+
+def by_name(spans: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {span["name"]: span for span in spans}
+
+
+def attributes(span: dict[str, Any]) -> dict[str, Any]:
+    return {item["key"]: next(iter(item["value"].values())) for item in span["attributes"]}
+
+
+def test_every_recipe_is_tested() -> None:
+    named = set(re.findall(r"```python\n# (\w+\.py)\n", PAGE.read_text()))
+    for name in named:
+        assert name.removesuffix(".py") in Path(__file__).read_text(), name
+    assert len(re.findall(r"```python\n", PAGE.read_text())) == len(named)
+
+
+#: Each sends one request to the application in its own way, and prints the answer.
+REQUESTS = {
+    "fastapi_orders": """
+        from fastapi.testclient import TestClient
+        from fastapi_orders import app
+        with TestClient(app) as client:
+            print(client.post("/orders/soup", headers={"traceparent": TRACEPARENT}).json())
+    """,
+    "flask_orders": """
+        import mqtrace
+        from flask_orders import app, producer
+        print(app.test_client().post("/orders/soup", headers={"traceparent": TRACEPARENT}).json)
+        producer().flush(10)
+        mqtrace.shutdown()
+    """,
+    "django_orders": """
+        import mqtrace, django_orders
+        from django.test import Client
+        print(Client().post("/orders/soup", headers={"traceparent": TRACEPARENT}).json())
+        django_orders.producer().flush(10)
+        mqtrace.shutdown()
+    """,
+}
+
+
+@pytest.mark.parametrize(("name", "needs"), [(name, name.partition("_")[0]) for name in REQUESTS])
+def test_a_message_is_sent_in_the_trace_of_the_request(recipe: Recipe, name: str, needs: str) -> None:
+    pytest.importorskip(needs)
+    printed = recipe.run("-c", f"TRACEPARENT = {TRACEPARENT!r}\n" + textwrap.dedent(REQUESTS[name]))
+    assert printed == "{'ordered': 'soup'}\n"
+    found = by_name(recipe.spans())
+    assert set(found) == {"POST", "send orders"}
+    assert found["POST"]["parentSpanId"] == TRACEPARENT[36:52]
+    assert attributes(found["POST"]) == {"url.path": "/orders/soup", "http.response.status_code": "200"}
+    assert found["send orders"]["parentSpanId"] == found["POST"]["spanId"]
+    assert {span["traceId"] for span in found.values()} == {TRACE}
+
+
+def test_handlers_in_a_pool_run_in_the_traces_of_their_messages(recipe: Recipe) -> None:
+    send = """
+    import os, confluent_kafka
+    producer = confluent_kafka.Producer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
+    for number in range(8):
+        context = b"00-%032x-%016x-01" % (number + 1, number + 1)
+        producer.produce("orders", b"dish %d" % number, headers={"traceparent": context})
+    producer.flush(10)
+    """
+    recipe.run("-c", textwrap.dedent(send))
+    printed = recipe.run("polling_worker.py", MAX_MESSAGES="8")
+    assert "dish 7" in printed
+    spans = recipe.spans()
+    handled = {span["traceId"]: span for span in spans if span["name"] == "process orders"}
+    chopped = {span["traceId"]: span for span in spans if span["name"] == "chop"}
+    assert {f"{number + 1:032x}" for number in range(8)} <= handled.keys()
+    assert all(chopped[trace]["parentSpanId"] == span["spanId"] for trace, span in handled.items())
+
+
+def test_threads_pools_tasks_and_processes_go_on_with_the_trace(recipe: Recipe) -> None:
+    recipe.run("pools.py")
+    spans = recipe.spans()
+    found = by_name(spans)
+    carried = {"chop in a thread", "chop in a pool", "chop in a task", "chop in a process"}
+    assert carried | {"chop alone", "cook"} == found.keys()
+    assert {found[name]["parentSpanId"] for name in carried} == {found["cook"]["spanId"]}
+    assert "parentSpanId" not in found["chop alone"] or not found["chop alone"]["parentSpanId"]
+
+
+def test_a_users_tests_pass(recipe: Recipe) -> None:
+    printed = recipe.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_orders.py")
+    assert "2 passed" in printed
