@@ -67,7 +67,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("exporter", "kafka://localhost/spans?encoding=xml", "otlp_proto"),
     ("exporter", "kafka://localhost/spans?partition_by_trace=perhaps", "true"),
     ("exporter", "kafka://localhost/spans?linger=5", "option 1 is unknown"),
-    ("exporter", "kafka://localhost/spans?no.such.option=5", "number 1 of them is unknown"),
+    ("exporter", "kafka://localhost/spans?no.such.option=5", "option 1 is unknown"),
     ("exporter", "rabbit://localhost/spans", "kafka://"),
     ("exporter", "file:spans.jsonl", "file:///"),
     ("exporter", "memory:here", "memory:"),

@@ -21,7 +21,18 @@ import pytest
 import mqtrace
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
-_EXTRAS = ["celery", "hypothesis", "kombu", "opentelemetry", "pika", "pytest", "rich", "starlette", "uvicorn"]
+_EXTRAS = [
+    "celery",
+    "confluent_kafka",
+    "hypothesis",
+    "kombu",
+    "opentelemetry",
+    "pika",
+    "pytest",
+    "rich",
+    "starlette",
+    "uvicorn",
+]
 
 pytestmark = pytest.mark.skipif(
     not (_CHECKOUT / ".git").exists(), reason="these tests stand beside a built mqtrace, not in its checkout"
@@ -105,9 +116,14 @@ def test_there_is_one_version() -> None:
     assert mqtrace.__version__ == _project()["project"]["version"]
 
 
-def test_the_base_installation_needs_confluent_kafka_alone() -> None:
-    (only,) = _project()["project"]["dependencies"]
-    assert only.startswith("confluent-kafka")
+def test_the_base_installation_needs_nothing() -> None:
+    assert _project()["project"]["dependencies"] == []
+
+
+def test_whoever_tries_or_tests_everything_has_every_client() -> None:
+    extras = _project()["project"]["optional-dependencies"]
+    for name in ("demo", "test", "all"):
+        assert "kafka" in extras[name][0], name
 
 
 _WITHOUT_EXTRAS = """
@@ -126,11 +142,13 @@ print("imported")
 
 #: Rooms of an extra: what they import is in their name, and they are imported when a user asks for them.
 _ROOMS_OF_EXTRAS = (
+    "mqtrace.clients.celery",
+    "mqtrace.clients.confluent",
+    "mqtrace.clients.kombu",
+    "mqtrace.clients.pika",
+    "mqtrace.export.kafka",
     "mqtrace.otel.bridge",
     "mqtrace.otel.frame_span",
-    "mqtrace.clients.pika",
-    "mqtrace.clients.kombu",
-    "mqtrace.clients.celery",
     "mqtrace.cli.",
     "mqtrace.flow.page",
 )
@@ -148,6 +166,25 @@ def test_every_module_imports_without_the_extras() -> None:
         check=False,
     )
     assert done.stdout.strip() == "imported", done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import mqtrace; mqtrace.configure('a', exporter='kafka://h/t?sasl.password=s3cr3t')",
+            "pip install 'mqtrace[kafka]'",
+        ),
+        ("from mqtrace.cli import main; main(['tail', 'kafka://h/t', '--json'])", "pip install 'mqtrace[kafka]'"),
+        ("from mqtrace.cli import main; main(['demo', '--json'])", "pip install 'mqtrace[demo]'"),
+        ("from mqtrace.cli import main; main(['broker'])", "pip install 'mqtrace[kafka]'"),
+    ],
+)
+def test_what_needs_an_extra_says_which(code: str, said: str) -> None:
+    program = _WITHOUT_EXTRAS.format(extras={"confluent_kafka"}, modules=[]) + code
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert said in done.stderr
+    assert "s3cr3t" not in done.stderr
 
 
 def test_importing_mqtrace_imports_no_extra() -> None:

@@ -39,7 +39,7 @@ def run(_options: argparse.Namespace) -> int:
     try:
         from .demo.broker import embedded
     except ImportError as error:
-        sentence = "the embedded Kafka is confluent-kafka's, which is missing: pip install confluent-kafka"
+        sentence = "the embedded Kafka is confluent-kafka's, which is missing: pip install 'mqtrace[kafka]'"
         raise CommandError(sentence) from error
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())

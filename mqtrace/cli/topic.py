@@ -5,13 +5,14 @@ Partitions are assigned, not subscribed to: no group is formed, nothing is commi
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-import confluent_kafka
-
+from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
 from mqtrace.export import kafka_url
 from mqtrace.urls import Url, hide
@@ -25,12 +26,13 @@ _LOOK: Final = 5.0
 _AT_MOST: Final = 500
 
 
-class Target(NamedTuple):
-    """Where to read: bootstrap servers, topic, and librdkafka's own settings."""
+@dataclass(frozen=True)
+class Target:
+    """Where to read: bootstrap servers, topic, and librdkafka's own settings, which may be secret."""
 
     bootstrap: str
     topic: str
-    settings: Mapping[str, str]
+    settings: Mapping[str, str] = field(repr=False)
 
 
 def parse(text: str) -> Target:
@@ -42,10 +44,10 @@ def parse(text: str) -> Target:
         url = Url(text, example=kafka_url.EXAMPLE)
         if url.scheme != "kafka":
             raise url.error(f"it is not the address of a topic: write {kafka_url.EXAMPLE}")
-        target = kafka_url.parse(url)
+        target = kafka_url.parse(url, Environment(os.environ))
     except ConfigurationError as error:
         raise CommandError(str(error)) from None
-    return Target(target.servers, target.topic, target.options)
+    return Target(target.servers, target.topic, target.values)
 
 
 class SpanTopic:
@@ -69,9 +71,10 @@ class SpanTopic:
             "enable.auto.offset.store": False,
             "error_cb": _ignore,
         }
+        self._client = _client()
         try:
-            self._consumer = confluent_kafka.Consumer(settings)
-        except confluent_kafka.KafkaException as error:
+            self._consumer = self._client.Consumer(settings)
+        except self._client.KafkaException as error:
             refusal = hide(str(error.args[0].str()), [*target.settings, *target.settings.values()])
             # from None: its own words quote the settings
             raise CommandError(f"the client refuses its settings: {refusal}") from None
@@ -88,7 +91,7 @@ class SpanTopic:
         target = self._target
         try:
             found = self._consumer.list_topics(target.topic, timeout=timeout).topics.get(target.topic)
-        except confluent_kafka.KafkaException as error:
+        except self._client.KafkaException as error:
             if first:
                 self._consumer.close()
                 raise CommandError(
@@ -98,8 +101,8 @@ class SpanTopic:
         new = set() if found is None else set(found.partitions or ()) - self._known
         if new:
             latest = first and not self._from_beginning
-            begin = confluent_kafka.OFFSET_END if latest else confluent_kafka.OFFSET_BEGINNING
-            partitions = [confluent_kafka.TopicPartition(target.topic, number, begin) for number in sorted(new)]
+            begin = self._client.OFFSET_END if latest else self._client.OFFSET_BEGINNING
+            partitions = [self._client.TopicPartition(target.topic, number, begin) for number in sorted(new)]
             self._consumer.incremental_assign(partitions)
             self._known |= new
 
@@ -123,6 +126,17 @@ class SpanTopic:
     def close(self) -> None:
         """Let go of the topic."""
         self._consumer.close()
+
+
+def _client() -> Any:
+    """confluent_kafka, imported when a topic is read: the command itself must start without it."""
+    try:
+        import confluent_kafka
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            "topics are read with confluent-kafka, which is missing: pip install 'mqtrace[kafka]'"
+        ) from error
+    return confluent_kafka
 
 
 def _ignore(_: object) -> None:

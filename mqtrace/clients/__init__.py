@@ -26,7 +26,8 @@ _MODULES: Final = {
 
 #: What ``wrap`` says when it is given something else.
 SUPPORTED: Final = (
-    "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer (installed with mqtrace), "
+    "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer "
+    "(pip install 'mqtrace[kafka]'), "
     "pika channels (pip install 'mqtrace[pika]'), "
     "kombu Producer, Consumer and SimpleQueue (pip install 'mqtrace[kombu]')"
 )

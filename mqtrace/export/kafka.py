@@ -24,15 +24,17 @@ from typing import Any, Final
 from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
 from mqtrace.core import Span
+from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
-from mqtrace.urls import hide
+from mqtrace.urls import Url, hide
 
 from . import encodings
 from .in_flight import BatchInFlight, Payload, PayloadEncoder
+from .kafka_url import KafkaTarget
 from .limited_log import LimitedLog
 from .protocol import Complete
 
-__all__ = ["KafkaExporter"]
+__all__ = ["KafkaExporter", "from_target"]
 
 log = logging.getLogger("mqtrace.export.kafka")
 
@@ -112,7 +114,8 @@ class KafkaExporter:
         self._waiting: deque[Message] = deque()
         self._closed = False
         self._log = LimitedLog(log)
-        self._compression = _check(self._options)
+        _check(self._options)
+        self._compression = _default_compression()
 
     # ------------------------------------------------------------------ the worker's calls
 
@@ -266,28 +269,60 @@ class KafkaExporter:
         return hide(str(error.str()), self._options.values())
 
 
-def _check(options: Mapping[str, str]) -> str:
-    """Have librdkafka read the options, without an address to connect to. Returns the compression to use by default."""
-    compression = "zstd"
-    if _refusal({"compression.type": compression}) is not None:  # this build of librdkafka came without it
-        compression = "lz4"
-    if _refusal(options) is not None:
-        # not in an except block: the error must not hold librdkafka's, which quotes the options
-        raise ConfigurationError(f"{_first_refused(options)}: write options of librdkafka's CONFIGURATION.md")
-    return compression
+def from_target(target: KafkaTarget, url: Url, environment: Environment) -> KafkaExporter:
+    """The exporter to a topic. ConfigurationError for options that librdkafka refuses.
+
+    One of the environment that it refuses is a warning, and left out.
+    """
+    options = dict(target.options)
+    for name, option in target.options.items():
+        refusal = _refusal({name: option.value})
+        if refusal is None:
+            continue
+        if option.origin in environment.environ:
+            environment.warn(f"{option.origin} {_what_is_wrong(refusal)}: it is ignored")
+            del options[name]
+        else:
+            raise url.error(f"{option.origin} {_what_is_wrong(refusal)}: {_ADVICE}")
+    try:
+        return KafkaExporter(
+            target.servers,
+            target.topic,
+            encoding=target.encoding,
+            partition_by_trace=target.partition_by_trace,
+            options={name: option.value for name, option in options.items()},
+        )
+    except ConfigurationError as error:
+        sentence = str(error)
+    raise url.error(sentence)
 
 
-def _first_refused(options: Mapping[str, str]) -> str:
-    """What is wrong with the options, without their names and values, which may be parts of a password."""
+def _default_compression() -> str:
+    # some builds of librdkafka come without zstd
+    return "lz4" if _refusal({"compression.type": "zstd"}) else "zstd"
+
+
+def _check(options: Mapping[str, str]) -> None:
+    """Have librdkafka read the options, without an address to connect to."""
+    refusal = _refusal(options)
+    if refusal is None:
+        return
+    # Not in an except block: the error must not hold librdkafka's, which quotes the options.
     for position, (name, value) in enumerate(options.items(), 1):
-        refusal = _refusal({name: value})
-        if refusal is not None:
-            what = "is unknown to it"
-            if not refusal.startswith("No such configuration property"):
-                what = "has a value that it does not take"
-            return f"librdkafka refuses the exporter's options: number {position} of them {what}"
-    whole = hide(_refusal(options) or "", [*options, *options.values()])
-    return f"librdkafka refuses the exporter's options taken together: {whole}"
+        alone = _refusal({name: value})
+        if alone is not None:
+            raise ConfigurationError(f"the exporter's option {position} {_what_is_wrong(alone)}: {_ADVICE}")
+    words = hide(refusal, [*options, *options.values()])
+    raise ConfigurationError(f"librdkafka refuses the exporter's options taken together, {words}: {_ADVICE}")
+
+
+_ADVICE: Final = "write an option of librdkafka's CONFIGURATION.md"
+
+
+def _what_is_wrong(refusal: str) -> str:
+    """What librdkafka says of one option, without its name and its value, which may be parts of a password."""
+    unknown = refusal.startswith("No such configuration property")
+    return "is unknown to librdkafka" if unknown else "has a value that librdkafka does not take"
 
 
 def _refusal(options: Mapping[str, str]) -> str | None:

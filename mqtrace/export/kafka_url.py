@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
+from mqtrace.environment import Environment
 from mqtrace.urls import Url
 
+from . import kafka_options
 from .encodings import ENCODINGS
+from .kafka_options import KafkaOption
 
 __all__ = ["DEFAULT_TOPIC", "EXAMPLE", "KafkaTarget", "parse"]
 
 DEFAULT_TOPIC: Final = "otlp_spans"
 EXAMPLE: Final = "'kafka://localhost:9092/otlp_spans'"
-_OWN: Final = ("encoding", "partition_by_trace")
+_OWN: Final = ("encoding", "partition_by_trace", "config")
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%a-zA-Z]+\]|[^:\[\]\s]+)(?::(?P<port>[0-9]{0,9}))?")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes as a topic's name
 _PORT: Final = 9092
@@ -34,12 +37,20 @@ class KafkaTarget:
     topic: str
     encoding: str = "otlp_proto"
     partition_by_trace: bool = False
-    #: librdkafka's, by their names; they may be secret.
-    options: dict[str, str] = field(default_factory=dict, repr=False)
+    #: librdkafka's, by their names.
+    options: dict[str, KafkaOption] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The options as librdkafka takes them. They may be secret."""
+        return {name: option.value for name, option in self.options.items()}
 
 
-def parse(url: Url) -> KafkaTarget:
-    """What the URL names. ConfigurationError for what it cannot mean."""
+def parse(url: Url, environment: Environment) -> KafkaTarget:
+    """What the URL names, with the options of its file and of the environment.
+
+    ConfigurationError for what it cannot mean.
+    """
     if "@" in unquote(url.location):
         raise url.error(
             "it holds a user before '@': write it as options, "
@@ -54,15 +65,21 @@ def parse(url: Url) -> KafkaTarget:
     if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise url.error("its path is not the name of a topic: write letters, digits, '.', '_' and '-'")
     options = url.options(_OWN)
-    for position, name in enumerate(options, 1):
-        if name not in _OWN and "." not in name:
+    positions = {name: position for position, name in enumerate(options, 1) if name not in _OWN}
+    for name, position in positions.items():
+        if "." not in name:
             raise url.error(
-                f"its option {position} is unknown: write 'encoding', 'partition_by_trace', or an option of librdkafka,"
-                " which has a dot in its name"
+                f"its option {position} is unknown: write 'encoding', 'partition_by_trace', 'config', or an option of "
+                "librdkafka, which has a dot in its name"
             )
     encoding = url.choice(options, "encoding", ENCODINGS, "otlp_proto")
     by_trace = url.boolean(options, "partition_by_trace")
-    return KafkaTarget(servers, topic, encoding, by_trace, options)
+    path = options.pop("config", None)
+    merged = kafka_options.from_environment(environment)
+    if path is not None:
+        merged.update(kafka_options.from_file(path, url))
+    merged.update({name: KafkaOption(options[name], f"its option {at}") for name, at in positions.items()})
+    return KafkaTarget(servers, topic, encoding, by_trace, merged)
 
 
 def _server(url: Url, text: str) -> str:

@@ -36,16 +36,14 @@ def from_url(text: str, environment: Environment | None = None) -> Any:
 
 
 def _kafka(url: Url, environment: Environment) -> Any:
-    target = kafka_url.parse(url)
-    from .kafka import KafkaExporter  # not above: who writes to a file need not wait for librdkafka
-
-    return KafkaExporter(
-        target.servers,
-        target.topic,
-        encoding=target.encoding,
-        partition_by_trace=target.partition_by_trace,
-        options=target.options,
-    )
+    target = kafka_url.parse(url, environment)
+    try:
+        from . import kafka  # not above: who writes to a file need not have librdkafka
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "confluent_kafka":
+            raise
+        raise url.error("it needs confluent-kafka, which is missing: run pip install 'mqtrace[kafka]'") from None
+    return kafka.from_target(target, url, environment)
 
 
 def _http(url: Url, environment: Environment) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from mqtrace.cli import terminal
 from mqtrace.cli.tail import write_json
+from mqtrace.cli.trouble import CommandError
 
 __all__ = ["add_arguments", "run"]
 
@@ -58,9 +59,12 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def run(options: argparse.Namespace) -> int:
     """The command; its exit status."""
-    from . import check, sums
-    from .course import SHOP, Course
-    from .further import further
+    try:
+        from . import check, sums
+        from .course import SHOP, Course
+        from .further import further
+    except ModuleNotFoundError as error:
+        raise CommandError(f"the demo needs {error.name}, which is missing: pip install 'mqtrace[demo]'") from error
 
     console = None if options.json else terminal.console()
     with _ended_cleanly(), further(options.amqp) as more, _progress(console) as progress:
