@@ -12,7 +12,10 @@ STAMPS := $(VENV)/.made
 # An environment that was made for an older pyproject.toml is brought up to date; otherwise nothing is installed.
 INSTALL = $(BIN)/python .ci/install.py
 
-.PHONY: help test demo bench soak w3c lint format clean
+# Whose names users may rely on; what is below mqtrace follows its __all__.
+PUBLIC := mqtrace mqtrace.logging mqtrace.testing
+
+.PHONY: help test demo bench soak reference w3c lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -22,6 +25,7 @@ help:
 	@echo 'make format  let ruff format the code'
 	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry: ten minutes, ARGS=--full for the table'
 	@echo 'make soak    minutes of load on a Kafka that is killed and frozen, every span accounted for: ARGS="--minutes 3"'
+	@echo 'make reference  every public name and what it says of itself, as pages in build/reference'
 	@echo 'make w3c     the W3C'\''s suite for Trace Context, from the checkout that W3C_TRACE_CONTEXT names'
 	@echo 'make clean   remove the environment and what was built'
 
@@ -36,6 +40,9 @@ bench: $(STAMPS)/bench
 
 soak: $(STAMPS)/test
 	$(BIN)/python -m bench.soak $(ARGS)
+
+reference: $(STAMPS)/reference
+	$(BIN)/pdoc --docformat restructuredtext --no-show-source --output-directory build/reference $(PUBLIC)
 
 w3c: $(STAMPS)/w3c
 	$(BIN)/python -m tests.w3c $(ARGS)
