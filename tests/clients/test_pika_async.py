@@ -163,6 +163,42 @@ def test_confirm_delivery_again_goes_on_counting(channel: Any, connection: Conne
     assert spans.tracer.stats()["calls_ignored"] == 0
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_confirm_delivery_with_another_callback_goes_on_too(
+    channel: Any, connection: Connection, spans: Spans, replaces: bool
+) -> None:
+    """pika 1.4 takes the callback before out; earlier ones leave it in."""
+    first: list[Any] = []
+    channel.confirm_delivery(first.append)
+    channel.basic_publish("", "orders", b"")
+    if replaces:
+        for method in (Basic.Ack, Basic.Nack):
+            assert connection.callbacks.remove(1, method, first.append)
+    second = confirming(channel, connection)
+    channel.basic_publish("", "orders", b"")
+    answer(connection, Basic.Ack(2, multiple=True))
+    assert len(spans) == 2
+    assert (len(first), len(second)) == (0 if replaces else 1, 1)
+
+
+def test_callbacks_are_known_by_the_users_own(channel: Any, connection: Connection) -> None:
+    seen: list[Any] = []
+
+    def returned(*arguments: Any) -> None:
+        seen.append(arguments)
+
+    channel.add_on_return_callback(returned)
+    channel.add_on_return_callback(returned)
+    connection.callbacks.process(1, "_on_return", None, channel, Basic.Return(), BasicProperties(), b"")
+    assert len(seen) == 1, "one that is there already is not added again"
+    assert connection.callbacks.remove(1, "_on_return", returned)
+    connection.callbacks.process(1, "_on_return", None, channel, Basic.Return(), BasicProperties(), b"")
+    assert len(seen) == 1
+    channel.basic_consume("orders", returned, consumer_tag="tag")
+    assert channel._consumers["tag"] == returned
+    assert {returned: 1}[channel._consumers["tag"]] == 1
+
+
 def test_what_is_no_business_of_tracing_reaches_the_channel(raw: Any, channel: Any, connection: Connection) -> None:
     seen: list[Any] = []
     channel.add_callback(seen.append, [Basic.CancelOk], one_shot=True)

@@ -17,6 +17,7 @@ from mqtrace.clients.proxy import Traced
 from mqtrace.core import SendSpan, start_send
 from mqtrace.messaging import end
 
+from .callbacks import Handing
 from .confirms import Confirms
 from .properties import UNREAD, ContextProperties, with_properties
 from .state import ChannelState
@@ -158,13 +159,11 @@ class TracedChannel(Traced):
         if not callable(ack_nack_callback):
             return super().confirm_delivery(ack_nack_callback, *args, **kwargs)
         known = self._mqtrace.confirms
-        if known is not None:  # the broker goes on counting, and answers both callbacks, or the same one once
-            again = known if ack_nack_callback == known.callback else ack_nack_callback
-            return super().confirm_delivery(again, *args, **kwargs)
-        confirms = Confirms(self._mqtrace.operation, ack_nack_callback)
+        confirms = Confirms(self._mqtrace.operation, ack_nack_callback, known)
         result = super().confirm_delivery(confirms, *args, **kwargs)
-        super().add_on_return_callback(confirms.returned)
-        super().add_on_close_callback(confirms.closed)
+        if known is None:
+            super().add_on_return_callback(confirms.returned)
+            super().add_on_close_callback(confirms.closed)
         self._mqtrace.confirms = confirms
         return result
 
@@ -223,6 +222,4 @@ class TracedBlockingChannel(TracedChannel):
 
 def _handing(channel: TracedChannel, callback: Any) -> Any:
     """A callback that is given the traced channel where pika gives its own."""
-    if not callable(callback):
-        return callback
-    return lambda _channel, *rest: callback(channel, *rest)
+    return Handing(callback, channel) if callable(callback) else callback

@@ -19,20 +19,29 @@ from mqtrace.core import SendSpan
 from mqtrace.messaging import Operation
 from mqtrace.tracer import SpanTracer
 
+from .callbacks import InPlaceOf
+
 __all__ = ["Confirms"]
 
 
-class Confirms:
-    """Of one channel, from ``confirm_delivery`` on. It is the callback that pika gives the answers to."""
+class Confirms(InPlaceOf):
+    """Of one channel, from ``confirm_delivery`` on. It is the callback that pika gives the answers to.
 
-    __slots__ = ("__weakref__", "callback", "count", "open", "operation")
+    ``before``: that of an earlier call on this channel. The broker goes on counting; pika 1.4 gives the answers to the
+    last callback alone, earlier ones to both.
+    """
 
-    def __init__(self, operation: Operation, callback: Callable[[Any], object]) -> None:
+    __slots__ = ("__weakref__", "count", "open", "operation")
+
+    #: How many messages went out since the channel is in confirm mode, and the spans of those without an answer.
+    count: int
+    open: dict[int, SendSpan]
+
+    def __init__(self, operation: Operation, callback: Callable[[Any], object], before: Confirms | None = None) -> None:
         self.operation = operation
-        #: The user's, called after ours.
-        self.callback = callback
-        self.count = 0
-        self.open: dict[int, SendSpan] = {}
+        self.function = callback
+        self.count = 0 if before is None else before.count
+        self.open = {} if before is None else before.open
         operation.tracer.holders.add(self)
 
     def sent(self, span: SendSpan | None) -> None:
@@ -47,7 +56,7 @@ class Confirms:
             self._answered(frame.method)
         except Exception:  # noqa: BLE001  # tracing must not cost the answer, whatever went wrong
             self.operation.tracer.complain("a publisher confirm could not be read")
-        return self.callback(frame)
+        return self.function(frame)
 
     def _answered(self, method: Any) -> None:
         tag = method.delivery_tag

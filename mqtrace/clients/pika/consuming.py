@@ -9,6 +9,7 @@ from mqtrace.clients.amqp import DeliverySpan, operation_in
 from mqtrace.core import NoopSpan, attach, detach
 from mqtrace.messaging import Operation, close
 
+from .callbacks import InPlaceOf
 from .deliveries import Deliveries
 from .message import begin_delivery
 
@@ -18,10 +19,10 @@ _set = attach
 _reset = detach
 
 
-class TracedCallback:
+class TracedCallback(InPlaceOf):
     """What pika calls instead of the user's callback. Runs once a message, so it is flat."""
 
-    __slots__ = ("auto_ack", "channel", "deliveries", "function", "operation", "queue")
+    __slots__ = ("auto_ack", "channel", "deliveries", "operation", "queue")
 
     def __init__(
         self,
