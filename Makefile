@@ -15,7 +15,7 @@ INSTALL = $(BIN)/python .ci/install.py
 # Whose names users may rely on; what is below mqtrace follows its __all__.
 PUBLIC := mqtrace mqtrace.logging mqtrace.testing
 
-.PHONY: help test demo bench soak reference w3c lint format clean
+.PHONY: help test demo bench soak reference w3c upstream lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make soak    minutes of load on a Kafka that is killed and frozen, every span accounted for: ARGS="--minutes 3"'
 	@echo 'make reference  every public name and what it says of itself, as pages in build/reference'
 	@echo 'make w3c     the W3C'\''s suite for Trace Context, from the checkout that W3C_TRACE_CONTEXT names'
+	@echo 'make upstream  the suites of Celery, kombu, pika (PIKA_SOURCE) and confluent-kafka (CONFLUENT_SOURCE), wrapped'
 	@echo 'make clean   remove the environment and what was built'
 
 test: $(STAMPS)/test
@@ -46,6 +47,9 @@ reference: $(STAMPS)/reference
 
 w3c: $(STAMPS)/w3c
 	$(BIN)/python -m tests.w3c $(ARGS)
+
+upstream: $(STAMPS)/upstream
+	$(BIN)/python -m tests.upstream $(ARGS)
 
 lint: $(STAMPS)/test
 	$(BIN)/ruff check .
