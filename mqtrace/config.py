@@ -208,6 +208,7 @@ def _exporter(exporter: object, environment: Environment) -> Any:
     if exporter is not None:
         if isinstance(exporter, str):
             return export.from_url(exporter, environment)
+        exporter = export.adapted(exporter)
         if inspect.iscoroutinefunction(getattr(exporter, "export", None)):
             raise ConfigurationError(
                 f"exporter, a {type(exporter).__name__}, has a coroutine for export(), which nobody would await: "

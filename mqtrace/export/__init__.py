@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .batch import BatchProcessor, BatchSettings
+from .extensions import adapted
 from .protocol import Exported, Exporter, PipelinedExporter
 from .url import from_url
 
-__all__ = ["BatchProcessor", "BatchSettings", "Exported", "Exporter", "PipelinedExporter", "from_url"]
+__all__ = ["BatchProcessor", "BatchSettings", "Exported", "Exporter", "PipelinedExporter", "adapted", "from_url"]

@@ -60,6 +60,11 @@ class _ToDebug:
             log.debug("%s", hide(message % arguments if arguments else message, self._secrets))
 
 
+def _trace_id(span: Span) -> bytes:
+    """32 lowercase hex characters."""
+    return span.identity[3:35]
+
+
 class Message(Payload):
     """A payload as a Kafka message; it is its own delivery callback."""
 
@@ -101,12 +106,15 @@ class KafkaExporter:
         encoding: str = "otlp_proto",
         partition_by_trace: bool = False,
         options: Mapping[str, str] | None = None,
+        encode: Callable[[Sequence[Any]], bytes] | None = None,
+        trace_id_of: Callable[[Any], bytes] = _trace_id,
     ) -> None:
         self.servers = servers
         self.topic = topic
         self.export_timeout = 30.0
-        self._encode = PayloadEncoder(encodings.named(encoding).encode)
+        self._encode = PayloadEncoder(encode or encodings.named(encoding).encode)
         self._by_trace = partition_by_trace
+        self._trace_id_of = trace_id_of
         self._options = dict(options or {})
         #: The last one takes messages; the ones before still owe reports.
         self._producers: list[Producer] = []
@@ -132,7 +140,7 @@ class KafkaExporter:
         if self._by_trace:
             traces: dict[bytes, list[Span]] = {}
             for span in spans:
-                traces.setdefault(span.identity[3:35], []).append(span)
+                traces.setdefault(self._trace_id_of(span), []).append(span)
             for key, group in traces.items():
                 self._send(batch, self._encode.payloads(batch, group), key, deadline)
         else:
@@ -269,10 +277,18 @@ class KafkaExporter:
         return hide(str(error.str()), self._options.values())
 
 
-def from_target(target: KafkaTarget, url: Url, environment: Environment) -> KafkaExporter:
+def from_target(
+    target: KafkaTarget,
+    url: Url,
+    environment: Environment,
+    *,
+    encode: Callable[[Sequence[Any]], bytes] | None = None,
+    trace_id_of: Callable[[Any], bytes] = _trace_id,
+) -> KafkaExporter:
     """The exporter to a topic. ConfigurationError for options that librdkafka refuses.
 
-    One of the environment that it refuses is a warning, and left out.
+    One of the environment that it refuses is a warning, and left out. ``encode`` and ``trace_id_of``: of spans that are
+    not mqtrace's.
     """
     options = dict(target.options)
     for name, option in target.options.items():
@@ -291,6 +307,8 @@ def from_target(target: KafkaTarget, url: Url, environment: Environment) -> Kafk
             encoding=target.encoding,
             partition_by_trace=target.partition_by_trace,
             options={name: option.value for name, option in options.items()},
+            encode=encode,
+            trace_id_of=trace_id_of,
         )
     except ConfigurationError as error:
         sentence = str(error)

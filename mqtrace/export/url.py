@@ -9,7 +9,7 @@ from typing import Any, Final
 from mqtrace.environment import Environment
 from mqtrace.urls import Url
 
-from . import file, kafka_url
+from . import extensions, file, kafka_url
 from .console import ConsoleExporter
 from .discard import DiscardExporter
 from .memory import MemoryExporter
@@ -28,7 +28,7 @@ def from_url(text: str, environment: Environment | None = None) -> Any:
     ConfigurationError: one sentence, what was wrong and what to write instead.
     """
     url = Url(text, label="exporter=", example=_EXAMPLES)
-    make = _MAKERS.get(url.scheme)
+    make = _MAKERS.get(url.scheme) or extensions.schemes.get(url.scheme)
     if make is None:
         what = "it is not a URL" if "." in url.scheme else "its scheme is unknown"
         raise url.error(f"{what}: write {_EXAMPLES}")

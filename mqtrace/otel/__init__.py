@@ -5,9 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from types import ModuleType
+from typing import Any
 
+from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
+from mqtrace.export import extensions
 from mqtrace.imports import when_imported
+from mqtrace.urls import Url
 
 __all__ = ["follow"]
 
@@ -49,3 +53,35 @@ def _join(module: ModuleType) -> None:
         from . import bridge
 
         bridge.join()
+
+
+def _adapted(exporter: object) -> Any:
+    """An exporter of the SDK's as one of mqtrace; None for what is not one, which nothing is imported to tell."""
+    if "opentelemetry.sdk.trace.export" not in sys.modules:
+        return None
+    from . import exporters
+
+    return exporters.adapted(exporter)
+
+
+def _provider(url: Url, environment: Environment) -> Any:
+    if url.location not in ("", "//") or url.query is not None:
+        raise url.error("nothing follows opentelemetry: here: write 'opentelemetry:'")
+    try:
+        from . import exporters
+    except ModuleNotFoundError:
+        raise url.error("OpenTelemetry's SDK is missing: pip install opentelemetry-sdk") from None
+    return exporters.ProviderExporter()
+
+
+def __getattr__(name: str) -> Any:
+    # Below these is the SDK, which only who asks for them has.
+    if name == "KafkaSpanExporter":
+        from .kafka_span_exporter import KafkaSpanExporter
+
+        return KafkaSpanExporter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+extensions.adapters.append(_adapted)
+extensions.schemes["opentelemetry"] = _provider

@@ -1,0 +1,183 @@
+"""A span of mqtrace as the SDK's ReadableSpan, which is what its exporters and processors read.
+
+Made whole at once: an exporter reads nearly all of it, and a property that is computed when it is read costs more than
+an attribute that is set. What an operation's spans share (resource, scope, kind, flags) is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace.span import TraceState
+
+from mqtrace import core
+from mqtrace.version import VERSION
+
+__all__ = ["Converter", "ExportedSpan", "convert_all"]
+
+_KINDS: Final[Mapping[str, SpanKind]] = {kind.name.lower(): kind for kind in SpanKind}
+# By the last character of an identity: the flags are two bits, sampled and random.
+_FLAGS: Final = {byte: TraceFlags(int(chr(byte), 16)) for byte in b"0123456789abcdef"}
+_UNSET: Final = Status(StatusCode.UNSET)
+_OK: Final = Status(StatusCode.OK)
+_NO_STATE: Final = TraceState()
+_SCOPE: Final = InstrumentationScope(core.SCOPE_NAME, VERSION)
+_MOST_RESOURCES: Final = 64
+_SCALARS: Final = frozenset((bool, int, float, bytes))
+
+
+class ExportedSpan(ReadableSpan):
+    """A ReadableSpan that knows what was dropped: the SDK's own reads it from lists of a class of its own."""
+
+    # Set on the few spans of which something was dropped.
+    _dropped: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def dropped_attributes(self) -> int:
+        """Attributes beyond the limit."""
+        return self._dropped[0]
+
+    @property
+    def dropped_events(self) -> int:
+        """Events beyond the limit."""
+        return self._dropped[1]
+
+    @property
+    def dropped_links(self) -> int:
+        """Links beyond the limit."""
+        return self._dropped[2]
+
+
+class _Event(Event):
+    _dropped = 0
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._dropped
+
+
+class _Link(Link):
+    _dropped = 0
+
+    @property
+    def dropped_attributes(self) -> int:
+        return self._dropped
+
+
+class Converter:
+    """``converter(span)``. ``resource``: the one of all spans, in place of each span's own."""
+
+    def __init__(self, resource: Resource | None = None) -> None:
+        self._resource = resource
+        # By the identity of the mapping that a tracer's spans share, which is kept so that it stays one.
+        self._resources: dict[int, tuple[Mapping[str, Any], Resource]] = {}
+
+    def __call__(self, span: core.Span, kind: type[ExportedSpan] = ExportedSpan) -> Any:
+        """A new ``kind``, which is ExportedSpan or a class below it."""
+        own = span.identity
+        trace_id = int(own[3:35], 16)
+        state = _state(span.state) if span.state else _NO_STATE
+        flags = _FLAGS[own[54]]
+        parent = span.parent
+        details = span.details
+        links = span.links
+        name = span.name
+        made = kind(
+            name if name.isascii() else _unicode(name),
+            SpanContext(trace_id, int(own[36:52], 16), False, flags, state),
+            None
+            if parent is None
+            else SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), span.parent_remote, flags, state),
+            self._resource or self._resource_of(span),
+            span.attributes if details is None or not details.attributes else _attributes(span.attributes),
+            [_event(event) for event in details.events] if details is not None and details.events else (),
+            [_link(link) for link in links] if links else (),
+            _KINDS[span.kind],
+            None,
+            _UNSET if details is None or details.status == "unset" else _status(details),
+            span.start_time,
+            span.end_time,
+            _SCOPE,
+        )
+        if details is not None and (details.dropped_attributes or details.dropped_events or details.dropped_links):
+            made._dropped = (details.dropped_attributes, details.dropped_events, details.dropped_links)
+        return made
+
+    def _resource_of(self, span: core.Span) -> Resource:
+        attributes = span.resource
+        known = self._resources.get(id(attributes))
+        if known is None:
+            if len(self._resources) >= _MOST_RESOURCES:
+                self._resources.clear()
+            known = self._resources[id(attributes)] = attributes, Resource(attributes)
+        return known[1]
+
+
+def _unicode(text: str) -> str:
+    """What is not Unicode, a lone surrogate, becomes a question mark: protobuf refuses it, with its whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key if key.isascii() else _unicode(key): value if type(value) in _SCALARS else _value(value)
+        for key, value in attributes.items()
+    }
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, str):
+        return _unicode(value)
+    return tuple([_value(item) for item in value]) if isinstance(value, tuple) else value
+
+
+def _state(text: str) -> TraceState:
+    return TraceState.from_header([text])
+
+
+def _status(details: core.Details) -> Status:
+    return (
+        _OK
+        if details.status == "ok"
+        else Status(StatusCode.ERROR, details.description and _unicode(details.description))
+    )
+
+
+def _event(event: core.Event) -> Event:
+    if not event.dropped_attributes:
+        return Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
+    made = _Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
+    made._dropped = event.dropped_attributes
+    return made
+
+
+def _link(link: core.Link) -> Link:
+    context = link.context
+    identity = context.identity
+    assert identity is not None, "add_link refuses a context without a trace"
+    state = _state(context.state) if context.state else _NO_STATE
+    theirs = SpanContext(int(identity[3:35], 16), int(identity[36:52], 16), link.remote, _FLAGS[identity[54]], state)
+    if not link.dropped_attributes:
+        return Link(theirs, _attributes(link.attributes))
+    made = _Link(theirs, _attributes(link.attributes))
+    made._dropped = link.dropped_attributes
+    return made
+
+
+def convert_all(convert: Converter, spans: Sequence[core.Span]) -> tuple[list[Any], int]:
+    """The spans that can be converted, and how many cannot."""
+    try:
+        return [convert(span) for span in spans], 0
+    except Exception:  # noqa: BLE001  # one span that cannot be converted must not take the others along
+        good = []
+        for span in spans:
+            try:
+                good.append(convert(span))
+            except Exception:  # noqa: BLE001  # as above; it is counted by what is missing
+                continue
+        return good, len(spans) - len(good)
