@@ -176,7 +176,8 @@ def configure(service: str | None = None, *, sampler: object = None, **options: 
     polls and for commits and acknowledgements too. ``opentelemetry``: whether what is current is one thing with
     OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
 
-    Called again, it replaces the default tracer after flushing the old one. Raises ConfigurationError.
+    Called again, it replaces the default tracer. What the old one has leaves meanwhile, within five seconds, and nobody
+    waits for it. Raises ConfigurationError.
     """
     made = Tracer(service, sampler, **options)
     if made.settings.opentelemetry is False:
@@ -184,7 +185,7 @@ def configure(service: str | None = None, *, sampler: object = None, **options: 
     with _guard.lock:
         before = tracers.set_default(made)
     if before is not None:
-        before.shutdown()
+        before.retire()
     return made
 
 

@@ -273,5 +273,6 @@ def _batch(environment: Environment) -> BatchSettings:
         max_batch_size=min(size, environment.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", default.max_batch_size, 1)),
         schedule_delay=environment.number("OTEL_BSP_SCHEDULE_DELAY", int(default.schedule_delay * 1000)) / 1000,
         export_timeout=environment.number("OTEL_BSP_EXPORT_TIMEOUT", int(default.export_timeout * 1000)) / 1000,
+        exit_timeout=environment.number("MQTRACE_EXIT_TIMEOUT", int(default.exit_timeout * 1000)) / 1000,
         max_queue_bytes=environment.number("MQTRACE_MAX_QUEUE_BYTES", default.max_queue_bytes, 1),
     )

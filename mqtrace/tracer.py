@@ -39,6 +39,7 @@ from .core import (
     start,
     text,
 )
+from .export import lifecycle
 from .export.batch import COUNTS, DROP_REASONS
 from .propagation.tracecontext import parse_traceparent
 from .sampling import Never, Rule, rules
@@ -74,6 +75,7 @@ class Processor(Sink, Protocol):
     def start(self) -> None: ...
     def flush(self, timeout: float) -> bool: ...
     def shutdown(self, timeout: float) -> bool: ...
+    def retire(self, timeout: float) -> None: ...
     def stats(self) -> dict[str, Any]: ...
 
 
@@ -100,6 +102,9 @@ class Nowhere:
     def shutdown(self, timeout: float) -> bool:
         """Nothing is left to wait for."""
         return True
+
+    def retire(self, timeout: float) -> None:
+        """There is nothing to stop."""
 
     def stats(self) -> dict[str, Any]:
         """Zeros, in the shape of everyone's."""
@@ -133,6 +138,7 @@ class SpanTracer:
         self.operations: dict[Any, Any] = {}
         #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
         self.holders: WeakSet[Any] = WeakSet()
+        lifecycle.waiting.add(self)
 
     @property
     def service(self) -> str:
@@ -321,9 +327,18 @@ class SpanTracer:
         """End what waits for a report, send what has ended, and stop. True: everything left in time."""
         timeout = self._seconds(timeout)
         began = time.monotonic()
+        self.end_waiting()
+        return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
+
+    def retire(self, timeout: float = _TIMEOUT) -> None:
+        """As :meth:`shutdown`, without waiting for it."""
+        self.end_waiting()
+        self.processor.retire(timeout)
+
+    def end_waiting(self) -> None:
+        """End what waits for a report."""
         for holder in list(self.holders):
             holder.release(self)
-        return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
 
     def _seconds(self, timeout: object) -> float:
         """A timeout; what is none is counted, and the default holds."""

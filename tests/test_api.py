@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,12 +111,71 @@ def test_configure_again_ships_what_the_old_one_has() -> None:
     one.start_span("a").end()
     assert mqtrace.stats()["spans_queued"] == 1
     two = mqtrace.configure("two", exporter=second)
+    assert one.shutdown(5)
     assert [span.name for span in first.spans] == ["a"]
     assert tracers.default() is two
     two.start_span("b").end()
     assert mqtrace.flush(5)
     assert [span.name for span in second.spans] == ["b"]
     assert one.stats()["spans_ended"] == 1
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_configure_again_does_not_wait_for_the_old_ones_exporter() -> None:
+    class Hanging:
+        def __init__(self) -> None:
+            self.let_go = threading.Event()
+            self.spans = 0
+
+        def export(self, spans: Any) -> None:
+            self.let_go.wait(30)
+            self.spans += len(spans)
+
+        def shutdown(self, timeout: float) -> None: ...
+
+    hanging = Hanging()
+    one = mqtrace.configure("one", exporter=hanging)
+    for _ in range(150):
+        one.start_span("a").end()
+    began = time.monotonic()
+    mqtrace.configure("two", exporter="none:")
+    assert time.monotonic() - began < 0.5
+    one.start_span("late").end()
+    stats = one.stats()
+    assert (stats["spans_ended"], stats["spans_dropped"]["shutdown"]) == (151, 1)
+    assert stats["spans_queued"] + stats["spans_in_flight"] == 150
+    hanging.let_go.set()
+    ends = time.monotonic() + 5
+    while one.stats()["spans_exported"] < 150 and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert hanging.spans == 150
+    assert one.shutdown(5)
+    assert one.stats() == {
+        **stats,
+        "spans_exported": 150,
+        "spans_queued": 0,
+        "spans_in_flight": 0,
+        "batches_exported": 2,
+    }
+
+
+@pytest.mark.usefixtures("default_tracer_restored")
+def test_what_does_not_leave_after_configure_is_counted_by_the_worker() -> None:
+    class Refusing:
+        def export(self, spans: Any) -> None:
+            raise ConnectionError
+
+        def shutdown(self, timeout: float) -> None: ...
+
+    one = mqtrace.configure("one", exporter=Refusing())
+    for _ in range(10):
+        one.start_span("a").end()
+    mqtrace.configure("two", exporter="none:")
+    ends = time.monotonic() + 5
+    while one.stats()["spans_dropped"]["export_failed"] < 10 and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert one.stats()["spans_dropped"] == {**dict.fromkeys(one.stats()["spans_dropped"], 0), "export_failed": 10}
+    assert not one.shutdown(5)
 
 
 @pytest.mark.usefixtures("default_tracer_restored")

@@ -36,6 +36,8 @@ class BatchSettings:
     schedule_delay: float = 5.0
     #: Seconds until a batch that was not confirmed is lost (OTEL_BSP_EXPORT_TIMEOUT, in ms).
     export_timeout: float = 30.0
+    #: Seconds that the end of the process waits for spans at most (MQTRACE_EXIT_TIMEOUT, in ms).
+    exit_timeout: float = 2.0
     #: Bytes of spans with long attributes or events, queued and in flight (MQTRACE_MAX_QUEUE_BYTES).
     max_queue_bytes: int = 64 << 20
 
@@ -70,7 +72,7 @@ class BatchProcessor(SpanQueue):
         )
         if isinstance(exporter, PipelinedExporter):
             exporter.export_timeout = self.settings.export_timeout
-        lifecycle.processors.add(self)
+        lifecycle.adopt(self)
 
     def _reset(self) -> None:
         super()._reset()
@@ -97,7 +99,6 @@ class BatchProcessor(SpanQueue):
             thread = self._thread
             if (thread is not None and thread.is_alive()) or self._worker.stopped:
                 return True
-            lifecycle.watch_this_process()
             thread = threading.Thread(target=self._worker.run, name="mqtrace-export", daemon=True)
             self._thread = thread  # before it starts: an interrupt in between must not make a second one
             try:
@@ -122,6 +123,12 @@ class BatchProcessor(SpanQueue):
                 self._mailbox.put(ticket)
         return self._wait(ticket, timeout) and not ticket.lost
 
+    def retire(self, timeout: float = 5.0) -> None:
+        """Have the worker send what is queued and stop, within ``timeout`` seconds; wait for nothing."""
+        notice_fork()
+        if self._close(timeout) is not None:
+            self._ensure_worker()
+
     def shutdown(self, timeout: float = 5.0) -> bool:
         """Send what is queued, and stop. ``timeout`` in seconds; True: all of it arrived in time.
 
@@ -129,29 +136,41 @@ class BatchProcessor(SpanQueue):
         and so is every span that ends later. A second call gives the result of the first.
         """
         notice_fork()
-        with self._lock:
-            if self._result is not None:
-                return self._result
-            ticket = self._last
-            if ticket is None:
-                self._closed = True
-                self._set_limit()
-                ticket = self._last = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=True)
-                self._mailbox.put(ticket)
+        ticket = self._close(timeout)
+        if ticket is None:
+            return bool(self._result)
         arrived = False
         try:
             arrived = self._wait(ticket, timeout) and not ticket.lost
         finally:
             # Also where the wait was interrupted: nobody will wait for these spans again.
-            with self._lock:
-                arrived = not self._abandon() and arrived
-                if self._result is None:
-                    self._result = arrived
-                ticket.lost = ticket.lost or not arrived
-                self._worker.stopped = True
-                ticket.release()
+            result = self.conclude(arrived=arrived)
             self._mailbox.put(None)
-        return self._result
+        return result
+
+    def _close(self, timeout: float) -> Ticket | None:
+        """Take no more spans, and ask the worker to end. None: it has."""
+        with self._lock:
+            if self._result is not None:
+                return None
+            if self._last is None:
+                self._closed = True
+                self._set_limit()
+                self._last = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=True)
+                self._mailbox.put(self._last)
+            return self._last
+
+    def conclude(self, *, arrived: bool) -> bool:
+        """Count what has not left as lost to the shutdown. Whether everything left; the first call's answer stays."""
+        with self._lock:
+            arrived = not self._abandon() and arrived
+            if self._result is None:
+                self._result = arrived
+            self._worker.stopped = True
+            if self._last is not None:
+                self._last.lost = self._last.lost or not arrived
+                self._last.release()
+            return self._result
 
     def _wait(self, ticket: Ticket, timeout: float) -> bool:
         """Whether the worker answered in time."""

@@ -1,56 +1,95 @@
-"""The beginnings and ends of processes: fork, exit, and the children of multiprocessing.
+"""The beginnings and ends of processes: fork, exit, and the children of multiprocessing and billiard.
 
-A forked child has the parent's memory and none of its threads. A child of ``multiprocessing`` leaves through
-``os._exit`` after the finalizers of ``multiprocessing.util``, so that atexit never runs there; a child of a bare
+A forked child has the parent's memory and none of its threads. A child of ``multiprocessing`` or of ``billiard``, which
+shares its finalizers, leaves through ``os._exit`` after those, so that atexit never runs there; a child of a bare
 ``os.fork`` that calls ``os._exit`` runs nothing at all, and what it did not flush is lost.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
-from mqtrace.core import Span, after_fork, open_frames
+from mqtrace.core import Span, after_fork, notice_fork, open_frames
 
 if TYPE_CHECKING:
     from .batch import BatchProcessor
 
-__all__ = ["EXIT_TIMEOUT", "leave_to_the_parent", "processors", "shutdown_all", "watch_this_process"]
+__all__ = ["Waiting", "adopt", "end_process", "leave_to_the_parent", "processors", "waiting"]
 
-#: Seconds that the end of a process waits for its spans at most.
-EXIT_TIMEOUT: Final = 5.0
+log = logging.getLogger("mqtrace.export")
+
+
+class Waiting(Protocol):
+    """Who has spans that wait for something, a delivery report for one."""
+
+    def end_waiting(self) -> None:
+        """End them as they are: nobody will hear of it any more."""
+
 
 #: Every processor of this process.
 processors: WeakSet[BatchProcessor] = WeakSet()
+#: Every tracer.
+waiting: WeakSet[Any] = WeakSet()
 
 _inherited: list[Any] = []
+_registered = False
 _watched: int | None = None
 
 
-def shutdown_all(timeout: float = EXIT_TIMEOUT) -> None:
-    """Shut every processor down, within ``timeout`` seconds for all of them."""
-    deadline = time.monotonic() + timeout
-    for processor in list(processors):
-        processor.shutdown(max(0.0, deadline - time.monotonic()))
+def adopt(processor: BatchProcessor) -> None:
+    """Have this processor's spans leave before the process ends."""
+    processors.add(processor)
+    _watch_finalizers()
 
 
-def watch_this_process() -> None:
-    """Have a child of multiprocessing send its spans before it ends. Called when a worker starts."""
-    global _watched
-    if _watched == os.getpid():
+def end_process() -> None:
+    """End what waits for a report, and shut every processor down, each within the time that its settings say."""
+    notice_fork()
+    began = time.monotonic()
+    those = list(processors)
+    for each in list(waiting):
+        try:
+            each.end_waiting()
+        except Exception:  # a client may raise anything, and the others' spans must leave
+            log.exception("spans that wait for a report could not be ended")
+    for one in those:  # all begin before any is waited for: one that takes the whole time costs the others nothing
+        one.retire(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
+    for one in those:
+        one.shutdown(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
+
+
+def _watch_finalizers() -> None:
+    """Have a child of multiprocessing or billiard end as a process does.
+
+    Its beginning forgets the finalizers of before, and then calls who is registered for that. A process without such
+    children never pays for the import.
+    """
+    global _registered, _watched
+    if "multiprocessing.process" not in sys.modules:
         return
-    _watched = os.getpid()
-    # Imported by the child's own beginning; a process that is no such child never pays for the import.
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        from multiprocessing.util import Finalize
+    from multiprocessing import process, util
 
-        # any priority from 0 on runs before the child waits for its own children
-        Finalize(None, shutdown_all, exitpriority=10)
+    if not _registered:
+        _registered = True
+        util.register_after_fork(_finalize, _finalize)
+    # billiard says its processes to multiprocessing
+    if _watched != os.getpid() and type(process.current_process()).__name__ != "_MainProcess":
+        _finalize()
+
+
+def _finalize(_: object = None) -> None:
+    global _watched
+    from multiprocessing.util import Finalize
+
+    _watched = os.getpid()
+    # any priority from 0 on runs before the child waits for its own children
+    Finalize(None, end_process, exitpriority=10)
 
 
 def leave_to_the_parent(thing: object) -> None:
@@ -65,7 +104,8 @@ def _in_child() -> None:
             frame.ended = frame.begun or 1
     for processor in list(processors):
         processor.after_fork()
+    _watch_finalizers()
 
 
-atexit.register(shutdown_all)
+atexit.register(end_process)
 after_fork(_in_child)

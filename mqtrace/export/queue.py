@@ -153,6 +153,10 @@ class SpanQueue:
             if not self._woken and self._weight_is_used():
                 self._wake()
 
+    def conclude(self, *, arrived: bool) -> bool:
+        """The worker has ended, and its exporter: what has not left is lost to the shutdown."""
+        return not self._abandon() and arrived
+
     def _ensure_worker(self) -> bool:
         """Start the worker if there is none. False: it cannot be started now."""
         return True

@@ -233,6 +233,7 @@ class Worker:
             if ticket.last and not self.stopped:
                 self.stopped = True
                 ticket.lost = not self._let_go(max(0.0, ticket.deadline - now)) or ticket.lost
+                self._spans.conclude(arrived=not ticket.lost)
             ticket.release()
         self._tickets = waiting
         if self.stopped:

@@ -17,7 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 import mqtrace
 from mqtrace.api import Tracer
-from mqtrace.export.lifecycle import EXIT_TIMEOUT
+from mqtrace.export.batch import BatchSettings
 
 #: Nobody listens there.
 DEAD = "127.0.0.1:1"
@@ -221,14 +221,14 @@ def test_a_process_ends_in_time_though_the_exporters_broker_is_dead(kafka: str, 
     (said,), took = run(_ENDS, kafka, f"kafka://{DEAD}/spans")
     assert said["balance"] == 0
     assert said["stats"]["spans_ended"] >= 500
-    assert took < EXIT_TIMEOUT + 2.0
+    assert took < BatchSettings.exit_timeout + 2.0
 
 
 def test_a_process_ends_in_time_though_every_broker_is_dead(run: Any) -> None:
     (said,), took = run(_ENDS, DEAD, f"kafka://{DEAD}/spans")
     assert said["balance"] == 0
     assert said["stats"]["spans_ended"] >= 500
-    assert took < EXIT_TIMEOUT + 2.0
+    assert took < BatchSettings.exit_timeout + 2.0
 
 
 def test_an_interrupt_leaves_produce_flush_and_shutdown_and_the_counts_hold(kafka: str, run: Any) -> None:
@@ -259,7 +259,7 @@ def test_an_interrupt_leaves_produce_flush_and_shutdown_and_the_counts_hold(kafk
     assert [lines[-1]["stats"][name] for name in ("spans_queued", "spans_in_flight")] == [0, 0]
     ended = [line["stats"]["spans_ended"] for line in lines]
     assert ended[0] <= ended[1] <= ended[2] == ended[3] - 10
-    assert took < EXIT_TIMEOUT + 2.0
+    assert took < BatchSettings.exit_timeout + 2.0
 
 
 def test_an_interrupt_of_the_users_flush_is_as_without_tracing(run: Any) -> None:
