@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Unpack, overload
+from weakref import WeakSet
 
 from . import consume, otel
 from . import tracer as tracers
@@ -78,6 +80,8 @@ class Tracer(SpanTracer):
     def _begin(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
         clock = clock or Clock()
         mistakes = Mistakes()
+        # not the tracer itself: the worker must not keep it
+        holders: WeakSet[Any] = WeakSet()
         if processor is None:
             if settings.disabled:
                 processor = Nowhere()
@@ -87,15 +91,10 @@ class Tracer(SpanTracer):
                     clock=clock,
                     mistakes=mistakes,
                     settings=settings.batch,
-                    upkeep=self._upkeep,
+                    upkeep=partial(_expire, holders),
                 )
-        super().__init__(settings, processor, clock, mistakes)
+        super().__init__(settings, processor, clock, mistakes, holders)
         otel.follow(settings.opentelemetry)
-
-    def _upkeep(self) -> None:
-        """Called by the worker every few seconds: spans whose report nobody asks for end here."""
-        for holder in list(self.holders):
-            holder.expire()
 
     @classmethod
     def from_settings(
@@ -162,6 +161,12 @@ class Tracer(SpanTracer):
     def unwrap(self, client: T) -> T:
         """See :func:`mqtrace.unwrap`."""
         return unwrap(client)  # type: ignore[no-any-return]  # the same kind of client
+
+
+def _expire(holders: WeakSet[Any]) -> None:
+    """Called by the worker every few seconds: spans whose report nobody asks for end here."""
+    for holder in list(holders):
+        holder.expire()
 
 
 @names_options

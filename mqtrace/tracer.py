@@ -115,7 +115,14 @@ class Nowhere:
 class SpanTracer:
     """Starts spans of one service. Made from :class:`~mqtrace.config.Settings`."""
 
-    def __init__(self, settings: Settings, processor: Processor, clock: Clock, mistakes: Mistakes) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        processor: Processor,
+        clock: Clock,
+        mistakes: Mistakes,
+        holders: WeakSet[Any] | None = None,
+    ) -> None:
         self.settings = settings
         self.propagator = settings.propagator
         self._w3c = settings.propagator.is_w3c
@@ -137,7 +144,7 @@ class SpanTracer:
         #: The operations of `process`, `each` and `batch`, kept by mqtrace.consume.
         self.operations: dict[Any, Any] = {}
         #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
-        self.holders: WeakSet[Any] = WeakSet()
+        self.holders: WeakSet[Any] = WeakSet() if holders is None else holders
         lifecycle.waiting.add(self)
 
     @property

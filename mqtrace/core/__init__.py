@@ -6,6 +6,7 @@ below it, so that a compiled core can stand in for the modules here without a ch
 
 from __future__ import annotations
 
+from . import native
 from .attributes import Attribute, Limits, pairs, text
 from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
@@ -89,6 +90,7 @@ __all__ = [
     "is_time",
     "is_valid",
     "keep_recent",
+    "native",
     "new_span_id",
     "note_skew",
     "notice_fork",

@@ -8,9 +8,10 @@ is taken where that does not count: when ids are made, and wherever the worker i
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import Final
+
+from .native import RLock
 
 __all__ = ["after_fork", "notice_fork"]
 
@@ -19,7 +20,7 @@ _renewals: Final[list[Callable[[], object]]] = []
 _renewed = os.getpid()
 _renewing = _renewed
 # By process, so that a child never waits for a thread that it does not have.
-_alone: Final[dict[int, threading.RLock]] = {}
+_alone: Final[dict[int, RLock]] = {}
 
 
 def after_fork(renew: Callable[[], object]) -> None:
@@ -32,7 +33,7 @@ def notice_fork() -> bool:
     pid = os.getpid()
     if pid == _renewed:
         return False
-    with _alone.setdefault(pid, threading.RLock()):
+    with _alone.setdefault(pid, RLock()):
         if pid in (_renewed, _renewing):  # another thread has meanwhile; or this one does, and a signal came
             return False
         _renew()

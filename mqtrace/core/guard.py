@@ -6,11 +6,11 @@ so it is reentrant. A thread that holds it while another one forks does not exis
 
 from __future__ import annotations
 
-import threading
 from typing import Final
 from weakref import WeakSet
 
 from .forks import after_fork
+from .native import RLock
 
 __all__ = ["Guard"]
 
@@ -21,7 +21,7 @@ class Guard:
     __slots__ = ("__weakref__", "lock")
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock = RLock()
         _guards.add(self)
 
 
@@ -30,7 +30,7 @@ _guards: Final[WeakSet[Guard]] = WeakSet()
 
 def _renew() -> None:
     for guard in list(_guards):
-        guard.lock = threading.RLock()
+        guard.lock = RLock()
 
 
 after_fork(_renew)

@@ -7,17 +7,16 @@ dead broker cannot take the memory.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mqtrace.core import Clock, Mistakes, notice_fork
+from mqtrace.core import Clock, Mistakes, native, notice_fork
 
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter
 from .queue import COUNTS, DROP_REASONS, SpanQueue, Ticket
-from .worker import IDLE, Worker
+from .worker import IDLE, Thread, Worker
 
 __all__ = ["COUNTS", "DROP_REASONS", "BatchProcessor", "BatchSettings"]
 
@@ -45,9 +44,10 @@ class BatchSettings:
 class BatchProcessor(SpanQueue):
     """The sink of a tracer: takes finished spans, and exports them in batches from a thread of its own.
 
-    The thread is a daemon that starts with the first span. A forked child has an empty queue and a thread of its own;
-    a child that ends with ``os._exit`` loses what it has not flushed. ``upkeep`` is called by the thread every few
-    seconds. ``mistakes`` are the tracer's; ``clock`` is the one that its spans are timed by.
+    The thread starts with the first span, and nobody waits for it at the end. A forked child has an empty queue and a
+    thread of its own; a child that ends with ``os._exit`` loses what it has not flushed. A processor that is dropped
+    sends what it has. ``upkeep`` is called by the thread every few seconds, and must not hold the processor.
+    ``mistakes`` are the tracer's; ``clock`` is the one that its spans are timed by.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class BatchProcessor(SpanQueue):
 
     def _reset(self) -> None:
         super()._reset()
-        self._thread: threading.Thread | None = None
-        self._alone = threading.Lock()
+        self._thread: Thread | None = None
+        self._alone = native.allocate_lock()
         self._last: Ticket | None = None
         self._result: bool | None = None
         self._worker = Worker(
@@ -97,9 +97,11 @@ class BatchProcessor(SpanQueue):
     def _ensure_worker(self) -> bool:
         with self._lock:
             thread = self._thread
-            if (thread is not None and thread.is_alive()) or self._worker.stopped:
+            if (thread is not None and thread.is_alive) or self._worker.stopped:
                 return True
-            thread = threading.Thread(target=self._worker.run, name="mqtrace-export", daemon=True)
+            if lifecycle.is_uwsgis_master():
+                return False
+            thread = Thread(self._worker)
             self._thread = thread  # before it starts: an interrupt in between must not make a second one
             try:
                 thread.start()
@@ -174,7 +176,7 @@ class BatchProcessor(SpanQueue):
 
     def _wait(self, ticket: Ticket, timeout: float) -> bool:
         """Whether the worker answered in time."""
-        if self._thread is threading.current_thread():
+        if self._thread is not None and self._thread.is_current():
             return False  # the exporter asks: the worker cannot wait for itself
         if self._ensure_worker():
             return ticket.wait(timeout)
@@ -183,6 +185,20 @@ class BatchProcessor(SpanQueue):
             with self._alone:
                 self._worker.step(0.02)
         return ticket.wait(0.0)
+
+    def __del__(self) -> None:
+        """Nobody has it any more: the worker sends what is left, and ends."""
+        try:
+            if self._thread is None or not self._thread.is_alive:
+                return
+            if self.queue or self._in_flight:
+                lifecycle.processors.add(self)
+                self._close(self.settings.export_timeout)
+                self._mailbox.put(self._worker)
+            else:
+                self._mailbox.put(None)
+        except Exception:  # noqa: BLE001, S110  # the interpreter ends, or the beginning had failed
+            pass
 
     def _stopped(self) -> bool:
         return self._result is not None

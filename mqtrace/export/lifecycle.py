@@ -20,7 +20,7 @@ from mqtrace.core import Span, after_fork, notice_fork, open_frames
 if TYPE_CHECKING:
     from .batch import BatchProcessor
 
-__all__ = ["Waiting", "adopt", "end_process", "leave_to_the_parent", "processors", "waiting"]
+__all__ = ["Waiting", "adopt", "end_process", "is_uwsgis_master", "leave_to_the_parent", "processors", "waiting"]
 
 log = logging.getLogger("mqtrace.export")
 
@@ -62,6 +62,18 @@ def end_process() -> None:
         one.retire(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
     for one in those:
         one.shutdown(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
+
+
+def is_uwsgis_master() -> bool:
+    """Whether uWSGI will fork its workers from this process, in C: no thread of ours may run then.
+
+    One that waits for the interpreter at that moment leaves it locked in the child, for ever.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    try:
+        return uwsgi is not None and not (uwsgi.worker_id() or uwsgi.mule_id() or uwsgi.i_am_the_spooler())
+    except AttributeError:  # a module of that name, in a process that is none of uWSGI's
+        return False
 
 
 def _watch_finalizers() -> None:

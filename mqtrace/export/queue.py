@@ -13,13 +13,15 @@ a SimpleQueue, because a signal handler or the garbage collector may end a span 
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Mapping
-from queue import SimpleQueue
-from typing import Any, Final
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Any, Final
 
-from mqtrace.core import Span, notice_fork
+from mqtrace.core import Span, native, notice_fork
+
+if TYPE_CHECKING:
+    from .worker import Worker
 
 __all__ = ["COUNTS", "DROP_REASONS", "Batch", "SpanQueue"]
 
@@ -56,7 +58,7 @@ class Ticket:
         #: Whether this is the shutdown.
         self.last = last
         self.lost = False
-        self._done = threading.Lock()
+        self._done = native.allocate_lock()
         self._done.acquire()
 
     def release(self) -> None:
@@ -69,7 +71,7 @@ class Ticket:
     def wait(self, seconds: float) -> bool:
         """Whether it was released in time."""
         # A bare lock, not an Event: an Event's own lock is not reentrant, and a signal handler may come here.
-        released = self._done.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+        released = native.wait(self._done, max(0.0, min(seconds, TIMEOUT_MAX)))
         if released:
             self.release()
         return released
@@ -92,9 +94,9 @@ class SpanQueue:
         self.queue: deque[Span] = deque()
         #: 0 until the first span, which so comes to :meth:`overflow` and starts the worker.
         self.limit = 0
-        self._lock = threading.RLock()
-        #: None wakes the worker; a Ticket asks it to hurry.
-        self._mailbox: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._lock = native.RLock()
+        #: None wakes the worker; a Ticket asks it to hurry; a Worker is what nobody else has any more.
+        self._mailbox: native.SimpleQueue[Ticket | Worker | None] = native.SimpleQueue()
         self._woken = False
         #: How many spans wake the worker.
         self._enough = self._batch

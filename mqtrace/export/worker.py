@@ -14,17 +14,17 @@ somebody waits for it, nor while the queue is about to overflow: then it only st
 from __future__ import annotations
 
 import logging
-import queue
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids
+from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, native
 
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
 
-__all__ = ["IDLE", "Worker"]
+__all__ = ["IDLE", "Thread", "Worker"]
 
 log = logging.getLogger("mqtrace.export")
 
@@ -49,7 +49,7 @@ _HOLD_CROWDED: Final = 0.0015
 
 
 class Worker:
-    """One processor's. :meth:`turn` does what is due and says how long to sleep; :meth:`run` is the thread."""
+    """One processor's. :meth:`turn` does what is due and says how long to sleep; a :class:`Thread` has it do so."""
 
     def __init__(
         self,
@@ -78,29 +78,32 @@ class Worker:
         self._has_waited = False
         self._complain_at = 0.0
         self._dropped = 0
-        self._released = False
+        self.let_go: Final = Release(exporter)
         self.stopped = False
-
-    def run(self) -> None:
-        """Until the shutdown."""
-        attach(SUPPRESSED)
-        while not self.stopped:
-            try:
-                self.step()
-            except BaseException:  # nothing may end this thread but the shutdown
-                log.exception("the export of spans met an error of its own; it goes on")
-                time.sleep(1.0)
-        self._let_go(0.0)
 
     def step(self, longest: float = 3600.0) -> None:
         """One turn, and the sleep after it: no longer than ``longest`` seconds."""
+        pause = self.advance(longest)
+        if not self.stopped:
+            for mail in read(self._spans._mailbox, pause):
+                self.receive(mail)
+
+    def advance(self, longest: float = 3600.0) -> float:
+        """One turn, and a look at the reports that somebody waits for. How long to read the mail then, seconds."""
         pause = min(self.turn(), longest)
-        if self.stopped:
-            return
-        if self._spans._outstanding and self._tickets:
+        if not self.stopped and self._spans._outstanding and self._tickets:
             self._poll(min(pause, _HURRIED))
-            pause = 0.0
-        self._read_mail(pause)
+            return 0.0
+        return pause
+
+    def receive(self, mail: Ticket | Worker | None) -> None:
+        """Somebody waits, or it is only to be awake."""
+        if isinstance(mail, Ticket):
+            self._tickets.append(mail)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is left to do, unless more spans end."""
+        return not (self._spans.queue or self._spans._outstanding or self._tickets)
 
     def turn(self) -> float:
         """Do what is due. The seconds until the next turn, if nobody wakes the worker before."""
@@ -132,7 +135,7 @@ class Worker:
         """Have the other threads go on."""
         rest = 0.0 if self._has_waited or self._tickets or self._spans.is_crowded() else _REST
         began = time.monotonic()
-        time.sleep(rest)
+        native.sleep(rest)
         # A thread that never lets go of the interpreter has it for a switch interval, 5 ms, each time.
         self._has_waited = time.monotonic() - began - rest > _REST
 
@@ -149,17 +152,6 @@ class Worker:
         # A user may end a span in the future; what counts then is when it was first seen here.
         since = min(front.ended, self._front_seen)
         return max(0, since + self._delay - now)
-
-    def _read_mail(self, timeout: float) -> None:
-        mailbox = self._spans._mailbox
-        try:
-            mail = mailbox.get(timeout > 0, timeout or None)
-            while True:
-                if mail is not None:
-                    self._tickets.append(mail)
-                mail = mailbox.get_nowait()
-        except queue.Empty:
-            pass
 
     # ------------------------------------------------------------------ what
 
@@ -215,7 +207,7 @@ class Worker:
             self._exporter.poll(timeout)
         except BaseException as error:  # noqa: BLE001  # as above
             self._complain("%s could not ask for its reports", error)
-            time.sleep(timeout)
+            native.sleep(timeout)
 
     def _answer(self) -> None:
         """Release those who wait for what has left by now."""
@@ -232,7 +224,7 @@ class Worker:
                 ticket.lost = True
             if ticket.last and not self.stopped:
                 self.stopped = True
-                ticket.lost = not self._let_go(max(0.0, ticket.deadline - now)) or ticket.lost
+                ticket.lost = not self.let_go(max(0.0, ticket.deadline - now)) or ticket.lost
                 self._spans.conclude(arrived=not ticket.lost)
             ticket.release()
         self._tickets = waiting
@@ -240,17 +232,6 @@ class Worker:
             for ticket in waiting:
                 ticket.lost = True
                 ticket.release()
-
-    def _let_go(self, timeout: float) -> bool:
-        """Shut the exporter down, once. Whether everything left."""
-        if self._released:
-            return True
-        self._released = True
-        try:
-            return self._exporter.shutdown(timeout) is not False
-        except BaseException as error:  # noqa: BLE001  # as above
-            self._complain("%s could not shut down", error)
-            return False
 
     # ------------------------------------------------------------------ beside
 
@@ -276,3 +257,91 @@ class Worker:
             self._complain_at = now + _COMPLAIN
             log.warning("the queue of spans is full: %d were dropped so far, see stats()", dropped)
             self._dropped = dropped
+
+
+def read(mailbox: native.SimpleQueue[Ticket | Worker | None], timeout: float) -> list[Ticket | Worker | None]:
+    """What is in the mailbox, after up to ``timeout`` seconds."""
+    mails: list[Ticket | Worker | None] = []
+    try:
+        mails.append(mailbox.get(timeout > 0, timeout or None))
+        while True:
+            mails.append(mailbox.get_nowait())
+    except native.Empty:
+        return mails
+
+
+class Release:
+    """The end of an exporter, which comes once."""
+
+    def __init__(self, exporter: Any) -> None:
+        self._exporter = exporter
+        self._is_over = False
+
+    def __call__(self, timeout: float) -> bool:
+        """Shut it down within ``timeout`` seconds. Whether everything left."""
+        if self._is_over:
+            return True
+        self._is_over = True
+        try:
+            return self._exporter.shutdown(timeout) is not False
+        except BaseException as error:  # an exporter may raise anything, SystemExit too
+            log.warning("%s could not shut down", type(self._exporter).__name__, exc_info=error)
+            return False
+
+
+class Thread:
+    """Has a worker take its turns until the shutdown, or until nobody has the worker and nothing is left to send.
+
+    While there is nothing to do it holds neither the worker nor its queue: a tracer that is dropped takes its thread
+    along.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self.is_alive = False
+        self._ident = 0
+        self._first: Worker | None = worker  # until the thread has begun
+        self._worker = weakref.ref(worker)
+        self._mailbox = worker._spans._mailbox
+        self._let_go = worker.let_go
+
+    def start(self) -> None:
+        """RuntimeError where there can be no thread any more."""
+        self.is_alive = True
+        try:
+            native.start_thread(self._run, ())
+        except RuntimeError:
+            self.is_alive = False
+            raise
+
+    def is_current(self) -> bool:
+        """Whether this is called in it."""
+        return native.get_ident() == self._ident
+
+    def _run(self) -> None:
+        self._ident = native.get_ident()
+        attach(SUPPRESSED)
+        worker, self._first = self._first, None
+        while worker is not None and not worker.stopped:
+            kept: Worker | None = worker
+            try:
+                pause = worker.advance()
+                if worker.stopped:
+                    break
+                kept = None if worker.is_idle() else worker
+                del worker
+                mails = read(self._mailbox, pause)
+                worker = kept or self._worker()
+                if worker is None:  # it was dropped; with something left it comes by mail
+                    mails += read(self._mailbox, 0.0)
+                    worker = next((one for one in mails if isinstance(one, Worker)), None)
+                if worker is not None:
+                    for mail in mails:
+                        worker.receive(mail)
+                del mails
+            except BaseException:  # nothing may end this thread but the shutdown
+                log.exception("the export of spans met an error of its own; it goes on")
+                native.sleep(1.0)
+                worker = kept or self._worker()
+        self._let_go(0.0)
+        self._ident = 0  # another thread may get it
+        self.is_alive = False

@@ -498,13 +498,13 @@ def test_the_exporter_is_shut_down_once_also_without_a_span(process: Process) ->
 def test_where_no_thread_can_start_the_caller_does_the_work(
     process: Process, maker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: threading.Thread) -> None:
+    def refuse(function: Any, arguments: Any) -> None:
         raise RuntimeError("can't start new thread")
 
     memory = MemoryExporter()
     processor = process(memory)
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(core.native, "start_thread", refuse)
         maker(processor).end(250)
         assert processor.flush(5)
         assert len(memory.spans) == 250
@@ -633,6 +633,7 @@ class Slow(MemoryExporter):
         self.rests: list[float] = []
         clock = SimpleNamespace(sleep=self._rest, monotonic=lambda: self.now)
         monkeypatch.setattr("mqtrace.export.worker.time", clock)
+        monkeypatch.setattr("mqtrace.export.worker.native", clock)
 
     def export(self, spans: Sequence[core.Span]) -> None:
         self.now += self.batch
