@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
+import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,18 +92,13 @@ REQUESTS = {
             print(client.post("/orders/soup", headers={"traceparent": TRACEPARENT}).json())
     """,
     "flask_orders": """
-        import mqtrace
-        from flask_orders import app, producer
+        from flask_orders import app
         print(app.test_client().post("/orders/soup", headers={"traceparent": TRACEPARENT}).json)
-        producer().flush(10)
-        mqtrace.shutdown()
     """,
     "django_orders": """
-        import mqtrace, django_orders
+        import django_orders
         from django.test import Client
         print(Client().post("/orders/soup", headers={"traceparent": TRACEPARENT}).json())
-        django_orders.producer().flush(10)
-        mqtrace.shutdown()
     """,
 }
 
@@ -150,3 +148,57 @@ def test_threads_pools_tasks_and_processes_go_on_with_the_trace(recipe: Recipe) 
 def test_a_users_tests_pass(recipe: Recipe) -> None:
     printed = recipe.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_orders.py")
     assert "2 passed" in printed
+
+
+def test_a_message_that_is_sent_on_is_the_next_hop_of_its_trace(recipe: Recipe) -> None:
+    assert recipe.run("retry_topic.py") == "cooked soup at attempt 3\n"
+    spans = {span["spanId"]: span for span in recipe.spans()}
+    hops = []
+    (last,) = [one for one in spans.values() if one["name"].startswith("process") and "status" not in one]
+    while last:
+        hops.append(last["name"])
+        last = spans.get(last.get("parentSpanId", ""), {})
+    retry = ["process orders-retry", "send orders-retry"]
+    assert hops == [*retry, *retry, "process orders", "send orders", "order"]
+    assert len(spans) == len(hops)
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
+def test_processes_that_fork_export_what_each_of_them_did(recipe: Recipe, server: str) -> None:
+    pytest.importorskip("flask")
+    program = Path(sys.executable).with_name(server)
+    if not program.exists():
+        pytest.skip(f"{server} is not installed")
+    (line,) = re.findall(rf"^\$ {server} (.*)$", PAGE.read_text(), re.M)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    where = ["--bind", address] if server == "gunicorn" else ["--home", sys.prefix]
+    command = [str(program), *line.replace("127.0.0.1:8000", address).split(), *where]
+    environment = {**recipe.environment, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+    log = (recipe.folder / "log").open("wb")
+    with log, subprocess.Popen(command, cwd=recipe.folder, env=environment, stdout=log, stderr=log) as process:
+        try:
+            answers = [ordered(f"http://{address}/orders/{number}") for number in range(20)]
+        finally:
+            process.terminate()
+        process.wait(20)
+    assert answers == [{"ordered": str(number)} for number in range(20)]
+    spans = recipe.spans()
+    requests = [span for span in spans if span["name"] == "POST"]
+    assert len({span["traceId"] for span in requests}) == len(requests) == 20
+    sent = {span["parentSpanId"] for span in spans if span["name"] == "send orders"}
+    assert sent == {span["spanId"] for span in requests}
+
+
+def ordered(url: str, seconds: float = 15.0) -> Any:
+    """The answer of a server that may still be starting."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
