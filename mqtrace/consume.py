@@ -13,10 +13,10 @@ from weakref import WeakSet
 
 from . import tracer as tracers
 from .clients import adapter_in
-from .core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, restore, text
+from .core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, let_go, restore, text
 from .errors import ConfigurationError
 from .messaging import MessageAdapter, Operation, adapters, close, parts, start_batch
-from .tracer import SpanTracer
+from .tracer import LONG_NAME, SpanTracer
 
 __all__ = ["batch", "begin", "consumer", "operation_of", "process"]
 
@@ -49,7 +49,8 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
         operation = kept.get(usable)
         if operation is None:
             operation = Operation("process", bound, relation=usable[0], name=usable[1])
-            keep_recent(kept, usable, operation, _KEPT)
+            if len(usable[1] or "") <= LONG_NAME:
+                keep_recent(kept, usable, operation, _KEPT)
     return operation
 
 
@@ -212,6 +213,8 @@ def _function(function: Callable[..., Any], operation: Operation) -> Callable[..
             close(span, error)
             raise
         _reset(token)
+        if span.baggage is not None:
+            let_go(span)
         return result
 
     return handler

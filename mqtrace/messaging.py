@@ -170,7 +170,7 @@ class Operation:
             template = self.tracer.template(
                 name, kind or _KINDS[type], attributes, destination=destination, relation=self.relation
             )
-            if key is not None:
+            if key is not None and not template.weight:
                 keep_recent(self.templates, key, template, _DESTINATIONS)
         return template
 

@@ -31,6 +31,7 @@ from .core import (
     Sink,
     Span,
     Template,
+    clean,
     current_frame,
     is_frame,
     is_time,
@@ -54,6 +55,8 @@ _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
 _NAMES: Final = 1024
 # Seconds that flush and shutdown wait, where nobody says it.
 _TIMEOUT: Final = 5.0
+#: Characters. A longer name of a span is made anew each time: what is kept is bounded.
+LONG_NAME: Final = 256
 # What is said once is kept, so that it is not said again: what a program makes up anew each time is not kept for ever.
 _SENTENCES: Final = 100
 _NONE: Final[tuple[Any, ...]] = ()
@@ -164,6 +167,12 @@ class SpanTracer:
         relation: Relation | None = None,
     ) -> Template:
         """What spans of one operation have in common, with the rule of its destination."""
+        limit = self.pipeline.limits.value_length
+        if limit is not None:
+            name = name[:limit]
+            attributes = {
+                key: value if (cut := clean(value, limit)) is None else cut for key, value in attributes.items()
+            }
         rule: Rule | None = None
         if destination is not None and self.settings.rules:
             rule = rules.first(self.settings.rules, destination)
@@ -267,7 +276,8 @@ class SpanTracer:
         if kept is not None:  # a StrEnum's member was given, whose text is known
             return kept
         template = self.template(plain, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
-        keep_recent(self._names, (plain, sort), template, _NAMES)
+        if len(plain) <= LONG_NAME:
+            keep_recent(self._names, (plain, sort), template, _NAMES)
         return template
 
     # ------------------------------------------------------------------ contexts

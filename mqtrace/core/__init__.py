@@ -7,10 +7,10 @@ below it, so that a compiled core can stand in for the modules here without a ch
 from __future__ import annotations
 
 from . import native
-from .attributes import Attribute, Limits, pairs, text
+from .attributes import Attribute, Limits, clean, pairs, text
 from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
-from .current import attach, current_frame, detach, innermost_frame, open_frames, restore, still_open
+from .current import attach, current_frame, detach, innermost_frame, let_go, open_frames, restore, still_open
 from .decide import start, start_process_below
 from .details import STATUS_CODES, Details, Event, Link, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
@@ -79,6 +79,7 @@ __all__ = [
     "are_canonical",
     "attach",
     "child_of",
+    "clean",
     "current_frame",
     "current_span",
     "detach",
@@ -90,6 +91,7 @@ __all__ = [
     "is_time",
     "is_valid",
     "keep_recent",
+    "let_go",
     "native",
     "new_span_id",
     "note_skew",

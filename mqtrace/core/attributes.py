@@ -6,12 +6,15 @@ a double, bytes, or a list of those. What is none of these is refused, which the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Attribute", "Limits", "clean", "pairs", "text", "weight"]
+__all__ = ["ENTRY", "Attribute", "Limits", "clean", "pairs", "text", "weight", "weight_of"]
 
 Attribute: TypeAlias = str | bool | int | float | bytes | tuple[str | bool | int | float | bytes, ...]
 
+#: Bytes of one entry of a dict, its share of what is free included.
+ENTRY: Final = 100
 _INT64: Final = 1 << 63
 
 
@@ -90,7 +93,12 @@ def pairs(attributes: Any) -> list[tuple[object, object]] | None:
 
 
 def weight(value: Attribute) -> int:
-    """About how many bytes a value keeps in memory."""
-    if isinstance(value, (str, bytes)):
-        return len(value)
-    return 8 if not isinstance(value, tuple) else sum(weight(item) + 16 for item in value)
+    """About how many bytes a value keeps in memory. A text takes up to four a character."""
+    if isinstance(value, tuple):
+        return 40 + sum([weight(item) + 8 for item in value])
+    return value.__sizeof__()
+
+
+def weight_of(attributes: Mapping[str, Attribute]) -> int:
+    """The same of attributes with their names, in a dict of their own."""
+    return 64 + sum([ENTRY + key.__sizeof__() + weight(value) for key, value in attributes.items()])

@@ -7,7 +7,7 @@ process, stands on the frame; nobody asks for its class.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, Token
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ __all__ = [
     "detach",
     "enter",
     "innermost_frame",
+    "let_go",
     "open_frames",
     "restore",
     "still_open",
@@ -67,6 +68,8 @@ class Entered(Protocol):
 
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
+    @property
+    def baggage(self) -> Mapping[str, str] | None: ...
     def left_elsewhere(self, outer: Frame | None) -> None:
         """Be no more than ``outer`` to whoever finds this frame in the variable: its block is over."""
         ...
@@ -127,3 +130,11 @@ def restore(frame: Entered) -> None:
         # this context never held the frame, and the other one, which nobody can reach, still does.
         if frame.token is None:
             frame.left_elsewhere(_before(token))
+    if frame.baggage is not None:
+        let_go(frame)
+
+
+def let_go(frame: Any) -> None:
+    """Have a span that has ended forget what it passed on while it was current: it may wait long for its export."""
+    if frame.ended and frame.token is None:
+        frame.baggage = None

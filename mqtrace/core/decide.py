@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import identity
 from .attributes import Attribute
 from .context import EMPTY, Context, Decision, Frame
-from .details import Details, Link
+from .details import Details
 from .noop import NOOP, NoopSpan
 from .span import Span
 from .template import Template
@@ -81,7 +81,7 @@ def start(
     span.state = state
     span.baggage = baggage
     span.ended = 0
-    span.details = None
+    span.details = Details(template.weight) if template.weight else None
     span.token = None
     span.begun = template.now()
     return span
@@ -122,7 +122,7 @@ def start_process_below(
     if isinstance(started, Span) and outer is not None and outer.identity is not None:
         if started.details is None:
             started.details = Details()
-        started.details.links.append(Link(Context.of(outer), {}, remote=outer.remote))
+        started.details.add_link(outer, {})
     return started
 
 

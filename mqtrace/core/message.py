@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, overload
 
 from . import decide, identity
-from .attributes import Attribute
+from .attributes import Attribute, weight_of
 from .context import Context
 from .current import innermost_frame, still_open
-from .details import Link
+from .details import Details, Link
 from .noop import NoopSpan
-from .span import Span, hand_over
+from .span import SHORT_STATE, Span, hand_over
 from .template import Template
 
 __all__ = [
@@ -46,6 +46,10 @@ _SENT_LENGTH: Final = len(_LATEST)
 _current = innermost_frame
 _pop_span = identity._spans.pop
 _refill_spans = identity._refill_spans
+# Bytes that a message of a batch keeps: the tuple, the identity, the offset. A few of them are not weighed.
+_ORIGIN: Final = 224
+_FEW_LINKS: Final = 4
+
 _is_canonical = identity.is_canonical
 child_of = identity.child_of
 
@@ -94,7 +98,12 @@ class SendSpan(MessageSpan):
                 self.ended = template.now()
                 sink = template.sink
                 queue = sink.queue
-                if self.details is None and len(queue) < sink.limit:
+                if (
+                    self.details is None
+                    and self.baggage is None
+                    and (self.state is None or len(self.state) <= SHORT_STATE)
+                    and len(queue) < sink.limit
+                ):
                     queue.append(self)
                 else:
                     hand_over(self)
@@ -161,6 +170,15 @@ class BatchSpan(Span):
     __slots__ = ("origins",)
 
     origins: Sequence[Origin]
+
+    def end(self, end_time: int | None = None) -> None:
+        """End the span, which weighs what its links do."""
+        if not self.ended and len(self.origins) > _FEW_LINKS:
+            if self.details is None:
+                self.details = Details()
+            own = [weight_of(further) for _, _, _, further in self.origins if further]
+            self.details.weight += _ORIGIN * len(self.origins) + sum(own)
+        super().end(end_time)
 
     def own_links(self) -> Iterator[Link]:
         """Every message's context; what varies within the batch is on the link."""

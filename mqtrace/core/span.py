@@ -12,18 +12,20 @@ from contextvars import Token
 from types import MappingProxyType, TracebackType
 from typing import Final
 
-from .attributes import Attribute, clean, pairs, text, weight
-from .context import Context, Decision, Frame, is_frame
-from .current import LeftElsewhere, NestedToken, enter, restore
+from .attributes import ENTRY, Attribute, clean, pairs, text, weight
+from .context import Decision, Frame, is_frame
+from .current import LeftElsewhere, NestedToken, enter, innermost_frame, restore
 from .details import Details, Event, Link, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
-__all__ = ["Span", "hand_over", "is_time"]
+__all__ = ["LIGHT", "SHORT_STATE", "Span", "hand_over", "is_time"]
 
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
-# A span heavier than its own slots by this is weighed: the queue is bounded in bytes too.
-_LIGHT: Final = 1024
+# A span heavier than its own slots by this, bytes, is weighed: the queue is bounded in bytes too.
+LIGHT: Final = 1024
+#: Characters of a tracestate that is not weighed: what everybody must be able to pass on (Trace Context, 3.3.1.5).
+SHORT_STATE: Final = 512
 
 
 class Span:
@@ -100,7 +102,7 @@ class Span:
                 details.dropped_attributes += 1
                 continue
             else:
-                grown += len(name)
+                grown += ENTRY + name.__sizeof__()
             attributes[name] = kept
             details.weight += grown
 
@@ -121,8 +123,7 @@ class Span:
             return
         kept, dropped = self._clean(attributes, pipeline.limits.event_attributes)
         when = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
-        details.events.append(Event(said, when, kept, dropped))
-        details.weight += 64 + len(said) + sum(len(key) + weight(value) for key, value in kept.items())
+        details.add_event(Event(said[: pipeline.limits.value_length], when, kept, dropped))
 
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
         """Link to another span: a Context or a span. One without a trace is ignored."""
@@ -137,8 +138,7 @@ class Span:
             details.dropped_links += 1
             return
         kept, dropped = self._clean(attributes, limits.link_attributes)
-        details.links.append(Link(Context.of(context), kept, dropped, context.remote))
-        details.weight += 128
+        details.add_link(context, kept, dropped)
 
     def record_exception(
         self, error: BaseException, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
@@ -178,7 +178,9 @@ class Span:
         if details.status == "ok" or status == "unset":
             return
         details.status = status
-        details.description = text(description) if status == "error" else None
+        before, said = details.description, text(description) if status == "error" else None
+        details.description = said = None if said is None else said[: self.template.pipeline.limits.value_length]
+        details.weight += (0 if said is None else said.__sizeof__()) - (0 if before is None else before.__sizeof__())
 
     def fail(self, error: BaseException) -> None:
         """What an exception that leaves the span's block does: event, ``error.type`` and status."""
@@ -204,7 +206,12 @@ class Span:
             self.ended = template.now()
         sink = template.sink
         queue = sink.queue
-        if self.details is None and len(queue) < sink.limit:
+        if (
+            self.details is None
+            and self.baggage is None
+            and (self.state is None or len(self.state) <= SHORT_STATE)
+            and len(queue) < sink.limit
+        ):
             queue.append(self)
         else:
             hand_over(self)
@@ -328,6 +335,7 @@ class Span:
     def left_elsewhere(self, outer: Frame | None) -> None:
         """See :func:`mqtrace.core.current.restore`."""
         self.token = LeftElsewhere(outer)
+        self.baggage = None
 
     def _details(self) -> Details | None:
         """The details, made at need; None for a span that has ended, which is counted."""
@@ -365,16 +373,20 @@ class Span:
 
 
 def hand_over(span: Span) -> None:
-    """Hand a finished span to its sink, with what its details ask for."""
+    """Hand a finished span to its sink, with what it keeps in memory, and let go of what it has no use for."""
     template = span.template
     sink = template.sink
     details = span.details
+    heavy = 0 if span.state is None else span.state.__sizeof__()
     if details is not None:
         if details.status == "error" and template.pipeline.failed is not None:
             template.pipeline.failed(template.destination)
-        if details.weight > _LIGHT:
-            sink.admit(span, details.weight)
-            return
+        heavy += details.weight
+    if span.baggage is not None and innermost_frame() is not span and getattr(span, "token", None) is None:
+        span.baggage = None  # where it is current still, whoever makes current what was before lets go of it
+    if heavy > LIGHT:
+        sink.admit(span, heavy)
+        return
     if len(sink.queue) < sink.limit:
         sink.queue.append(span)
     else:

@@ -23,6 +23,10 @@ Relation = Literal["parent", "link"]
 KINDS: Final[Mapping[Kind, int]] = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 
 
+# Bytes of a template as it is encoded that are its own: the names of topics, exchanges, queues and tasks are shorter.
+_LONGEST: Final = 4096
+
+
 class Decider(Protocol):
     """How the roots of one destination are sampled, and the children of remote parents.
 
@@ -82,6 +86,7 @@ class Template:
         "sampling",
         "sink",
         "tombstone",
+        "weight",
     )
 
     def __init__(
@@ -108,11 +113,15 @@ class Template:
         self.sampling = sampling
         self.roots = None if sampling.threshold is None else identity.roots_for(sampling.threshold)
         self.root_state = sampling.state
-        self.plain = not passing and pipeline.spend is None and sampling.follows and relation == "parent"
         self.encoded = (
             proto.text(0x2A, name)
             + bytes((0x30, KINDS[kind]))
             + b"".join(proto.attribute(0x4A, key, value) for key, value in attributes.items())
+        )
+        #: Bytes that each span is weighed with: of a name that is so long that nobody keeps its template.
+        self.weight = 0 if len(self.encoded) <= _LONGEST else name.__sizeof__() + len(self.encoded)
+        self.plain = (
+            not (passing or self.weight) and pipeline.spend is None and sampling.follows and relation == "parent"
         )
         #: The same with a partition behind it, by its number; filled by the encoder.
         self.partitions: dict[int, bytes] = {}

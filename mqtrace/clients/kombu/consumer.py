@@ -14,7 +14,7 @@ from typing import Any
 
 from mqtrace.clients.amqp import operation_in
 from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import attach, detach
+from mqtrace.core import attach, detach, let_go
 from mqtrace.messaging import Operation, close
 from mqtrace.tracer import SpanTracer
 
@@ -68,6 +68,8 @@ class Receiving(State):
             close(span, error)
             raise
         detach(token)
+        if span.baggage is not None:
+            let_go(span)
         handled.pop(id(message), None)
         return result
 

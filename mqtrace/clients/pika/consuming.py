@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.amqp import DeliverySpan, operation_in
-from mqtrace.core import NoopSpan, attach, detach
+from mqtrace.core import NoopSpan, attach, detach, let_go
 from mqtrace.messaging import Operation, close
 
 from .callbacks import InPlaceOf
@@ -63,6 +63,8 @@ class TracedCallback(InPlaceOf):
             close(span, error)
             raise
         _reset(token)
+        if span.baggage is not None:
+            let_go(span)
         if tag in opened:
             self._forget(tag, span)
         return result
