@@ -24,6 +24,8 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 _EXTRAS = [
     "celery",
     "confluent_kafka",
+    "clickhouse_connect",
+    "duckdb",
     "hypothesis",
     "kombu",
     "opentelemetry",
@@ -153,7 +155,9 @@ _ROOMS_OF_EXTRAS = (
     "mqtrace.otel.readable_span",
     "mqtrace.otel.frame_span",
     "mqtrace.cli.",
+    "mqtrace.flow.clickhouse",
     "mqtrace.flow.page",
+    "mqtrace.flow.store",
 )
 
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mqtrace
-from mqtrace.cli import topic
-from mqtrace.cli.trouble import CommandError
 from mqtrace.config import read
 from mqtrace.errors import ConfigurationError
+from mqtrace.flow import SourceError
+from mqtrace.flow.readers import topic
 from mqtrace.urls import hide, shown
 
 SECRET = "s3cr3tPa55"
@@ -54,7 +54,7 @@ def _said(call: Callable[[], object]) -> str:
     """The repr of what is returned, or everything that a log may hold of the error."""
     try:
         return repr(call())
-    except (ConfigurationError, CommandError) as error:
+    except (ConfigurationError, SourceError) as error:
         return str(error) + repr(error) + "".join(traceback.format_exception(error, limit=0))
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from mqtrace.flow import AskError, SourceError
 from mqtrace.version import VERSION
 
 from . import broker, demo, tail
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that cannot show a name must not end the command
     try:
         return int(options.run(options))
-    except CommandError as error:
+    except (CommandError, SourceError, AskError) as error:
         print(f"mqtrace: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mqtrace.otlp.records import SpanRecord
-
-from .trace import Trace
+from mqtrace.otlp.trace import Trace
 
 __all__ = ["Assembler"]
 

@@ -9,12 +9,12 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
+from mqtrace.flow.readers.topic import SpanTopic, parse
 from mqtrace.otlp.read import OtlpReader
+from mqtrace.otlp.trace import Trace, as_json
 
 from . import terminal
 from .assemble import Assembler
-from .topic import SpanTopic, parse
-from .trace import Trace, as_json
 
 __all__ = ["add_arguments", "run", "wanted"]
 

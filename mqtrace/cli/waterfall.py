@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from mqtrace.otlp.records import LinkRecord, SpanRecord
+from mqtrace.otlp.trace import Row, Trace
 
-from .trace import Row, Trace
 from .wording import count, duration, printable
 
 __all__ = ["Waterfall"]

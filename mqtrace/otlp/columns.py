@@ -29,10 +29,9 @@ __all__ = [
     "Columns",
 ]
 
-#: name and type, as SQL says it. ``n`` and ``load`` are for who keeps the rows; here they are None.
+#: name and type, as SQL says it. ``n`` numbers the rows, for who keeps them; here it is None.
 COLUMNS: Final[Mapping[str, str]] = {
     "n": "BIGINT",
-    "load": "BIGINT",
     "t_hi": "UBIGINT",
     "t_lo": "UBIGINT",
     "span": "UBIGINT",

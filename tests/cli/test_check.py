@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from mqtrace.cli.demo.check import problems_of_counts, problems_of_traces
-from mqtrace.cli.trace import Trace
 from mqtrace.otlp.records import LinkRecord, SpanRecord
+from mqtrace.otlp.trace import Trace
 
 A, B = "a" * 32, "b" * 32
 ROOT, SEND, PROCESS, BATCH = "1" * 16, "2" * 16, "3" * 16, "4" * 16

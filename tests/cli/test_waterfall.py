@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from mqtrace.cli.trace import Trace
 from mqtrace.cli.waterfall import Waterfall
 from mqtrace.cli.wording import duration, printable
 from mqtrace.otlp.records import LinkRecord, SpanRecord
+from mqtrace.otlp.trace import Trace
 
 A = "a" * 32
 MS = 1_000_000

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from mqtrace.cli import topic
 from mqtrace.config import read
 from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
 from mqtrace.export import from_url
 from mqtrace.export.kafka import KafkaExporter
+from mqtrace.flow.readers import topic
 
 SECRET = "s3cr3tPa55"
 

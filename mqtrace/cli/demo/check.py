@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mqtrace.cli.trace import Trace
 from mqtrace.otlp.records import SpanRecord
+from mqtrace.otlp.trace import Trace
 
 __all__ = ["problems_of_counts", "problems_of_traces"]
 

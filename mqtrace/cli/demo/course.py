@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mqtrace.cli.assemble import Assembler
-from mqtrace.cli.topic import SpanTopic, Target
-from mqtrace.cli.trace import Trace
 from mqtrace.cli.trouble import CommandError
+from mqtrace.flow.readers.topic import SpanTopic, Target
 from mqtrace.otlp.read import OtlpReader
+from mqtrace.otlp.trace import Trace
 
 from .process import DemoProcess
 from .topics import borrowed

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mqtrace.cli.trace import Trace
 from mqtrace.cli.waterfall import Waterfall
 from mqtrace.cli.wording import count
+from mqtrace.otlp.trace import Trace
 
 from .course import Outcome
 from .sums import summary

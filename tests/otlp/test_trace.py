@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtrace.cli.trace import Trace, as_json
 from mqtrace.otlp.records import EventRecord, LinkRecord, SpanRecord
+from mqtrace.otlp.trace import Trace, as_json
 
 A, B = "a" * 32, "b" * 32
 

@@ -1,0 +1,109 @@
+"""One trace: its spans in the order of a waterfall, and the batches of other traces that took its messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mqtrace.flow.answers import TraceAnswer, TraceSpan
+from mqtrace.otlp.columns_value import plain
+from mqtrace.otlp.records import EventRecord, LinkRecord, SpanRecord
+from mqtrace.otlp.trace import Trace
+
+from .window import rfc3339
+
+__all__ = ["MOST_SPANS", "answered", "assembled"]
+
+#: Of one trace that are shown, and of guests.
+MOST_SPANS: Final = 10_000
+
+
+def answered(
+    trace_id: str, spans: Sequence[SpanRecord], guests: Sequence[SpanRecord], omitted: int
+) -> TraceAnswer | None:
+    """The answer; None without spans. ``omitted``: how many there were beyond these."""
+    if not spans:
+        return None
+    trace = Trace(trace_id)
+    for span in (*spans, *guests):
+        trace.add(span)
+    return {
+        "trace_id": trace_id,
+        "root": trace.first.name,
+        "start": rfc3339(trace.start),
+        "duration_ms": trace.duration / 1e6,
+        "services": trace.services,
+        "errors": len(trace.errors),
+        "spans": [_span(trace, row.span, row.guest) for row in trace.rows()],
+        "omitted": omitted + trace.omitted,
+    }
+
+
+def _span(trace: Trace, span: SpanRecord, guest: bool) -> TraceSpan:
+    wait = trace.queued(span)
+    return {
+        "trace_id": span.trace_id,
+        "span_id": span.span_id,
+        "parent_id": span.parent_id,
+        "service": span.service,
+        "name": span.name,
+        "kind": span.kind,
+        "start": rfc3339(span.start),
+        "duration_ms": span.duration / 1e6,
+        "attributes": plain(span.attributes),
+        "offset_ms": (span.start - trace.start) / 1e6,
+        "start_ns": span.start,
+        "status": span.status,
+        "error": span.error,
+        "status_description": span.status_description,
+        "destination": span.destination,
+        "partition": span.partition,
+        "wait_ms": None if wait is None else wait[0],
+        "wait_measured": wait is not None and wait[1],
+        "guest": guest,
+        "retry": span.retries,
+        "dead_letter": span.is_dead_letter,
+        "batch": span.batch_count,
+        "events": [
+            {
+                "name": event.name,
+                "timestamp_ns": event.timestamp,
+                "offset_ms": (event.timestamp - trace.start) / 1e6,
+                "attributes": plain(event.attributes),
+            }
+            for event in span.events
+        ],
+        "links": [
+            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": plain(link.attributes)}
+            for link in span.links
+        ],
+        "trace_state": span.trace_state,
+    }
+
+
+def assembled(answer: TraceAnswer) -> Trace:
+    """The trace that an answer tells of, to be drawn."""
+    trace = Trace(answer["trace_id"])
+    for told in answer["spans"]:
+        trace.add(_record(told))
+    trace.omitted += answer["omitted"]
+    return trace
+
+
+def _record(told: TraceSpan) -> SpanRecord:
+    return SpanRecord(
+        told["trace_id"],
+        told["span_id"],
+        told["parent_id"],
+        told["name"],
+        told["kind"],
+        told["start_ns"],
+        told["start_ns"] + round(told["duration_ms"] * 1e6),
+        told["attributes"],
+        tuple(EventRecord(event["name"], event["timestamp_ns"], event["attributes"]) for event in told["events"]),
+        tuple(LinkRecord(link["trace_id"], link["span_id"], link["attributes"]) for link in told["links"]),
+        told["status"],
+        told["status_description"],
+        told["trace_state"],
+        told["service"],
+    )
