@@ -45,7 +45,7 @@ export async function ask(question, parameters, signal) {
 function parse(text) {
   try {
     return /[0-9]{16}/.test(text)
-      ? JSON.parse(text, (/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ how) => (typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER && /^-?[0-9]+$/.test(how?.source ?? "") ? how.source : value))
+      ? JSON.parse(text, /** @type {any} */ ((/** @type {string} */ _, /** @type {any} */ value, /** @type {any} */ how) => (typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER && /^-?[0-9]+$/.test(how?.source ?? "") ? how.source : value)))
       : JSON.parse(text);
   } catch {
     return undefined;

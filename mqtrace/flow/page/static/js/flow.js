@@ -25,6 +25,7 @@ export class Flow {
     /** @type {string | null} */
     this.hovered = null;
     this.waiting = 0;
+    /** @type {FlowMap} */
     this.map = new FlowMap({
       hovered: (id) => this.hover(id),
       chosen: (id) => this.choose(id),
@@ -124,7 +125,7 @@ export class Flow {
     this.context.go(but(place, { pin: place.pin === id ? null : id }), true);
   }
 
-  /** @param {import("./graph.js").Arrow} arrow */
+  /** @param {import("./graph.js").Arrow} arrow @returns {string} */
   leads(arrow) {
     const nodes = this.map.graph?.nodes;
     const service = nodes?.get(arrow.kind === "sent" ? arrow.from : arrow.to)?.members ?? [];

@@ -30,7 +30,7 @@ export function rate(messages, seconds) {
   return `${digits(second * 3600)}/h`;
 }
 
-/** @param {number | null | undefined} ms */
+/** @param {number | null | undefined} ms @returns {string} */
 export function duration(ms) {
   if (ms === null || ms === undefined) return "";
   if (ms < 0) return `−${duration(-ms)}`;

@@ -42,7 +42,7 @@ export class Head {
     this.choice = -1;
     this.search();
     show(/** @type {HTMLElement} */ (document.getElementById("head")),
-      h("a", { class: "mark", href: "/", title: "mqtrace" }, "mqtrace"),
+      h("a", { class: "brand", href: "/", title: "mqtrace" }, "mqtrace"),
       this.nav,
       h("div", { class: "search" }, this.input, h("kbd", { "aria-hidden": "true" }, "/"), this.found),
       this.windows,

@@ -82,6 +82,7 @@ export class FlowMap {
     this.graph = null;
     /** @type {Map<string, SVGElement>} */
     this.drawn = new Map();
+    /** @type {import("./layout.js").Layout} */
     this.placed = { nodes: [], arrows: [], width: 1, height: 1 };
     this.key = "";
     this.view = { x: 0, y: 0, k: 1 };

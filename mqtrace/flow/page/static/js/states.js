@@ -18,7 +18,7 @@ export function nothing(context, what) {
     return empty("No spans yet",
       h("p", {}, state.behind ? "They are being read." : kafka ? "The topic is read as spans arrive, and this page follows by itself. A service writes there with" : `${printable(state.source)} holds none. A service writes its spans with`),
       state.behind ? null : h("pre", {}, `import mqtrace\n\nmqtrace.configure("orders", exporter="${printable(url)}")\nproducer = mqtrace.wrap(Producer({...}))`),
-      state.behind ? null : h("p", {}, "or see it on a small shop: ", h("code", {}, "mqtrace demo"), "."));
+      state.behind ? null : h("p", {}, "Or look at a small shop: ", h("code", {}, "mqtrace demo"), "."));
   }
   if (place.service.length || place.destination.length || place.attribute !== null || place.errors) {
     return empty(`No ${what} that passes the filters`, h("p", {}, h("a", { href: but(place, { service: [], destination: [], attribute: null, errors: false }) }, "Clear the filters"), " or look further back: ", ...further(place)));

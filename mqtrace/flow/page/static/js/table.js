@@ -51,7 +51,7 @@ export class Table {
     const link = focus?.classList.contains("open");
     show(this.body, ...sorted.flatMap((row) => this.row(row)));
     if (key !== null && key !== undefined && link) {
-      for (const tr of this.body.rows ?? this.body.children) {
+      for (const tr of this.body.children) {
         if (tr.getAttribute("data-key") === key) /** @type {HTMLElement | null} */ (tr.querySelector("a.open"))?.focus({ preventScroll: true });
       }
     }

@@ -150,7 +150,7 @@ export class TraceView {
     if (span.guest) says.push("a batch of another trace");
     if (failed) says.push(`failed: ${printable(span.error ?? "", 200)}`);
     return h("div", {
-      class: `row ${span.kind}${failed ? " failed" : ""}${span.guest ? " guest" : ""}`, role: "treeitem", "aria-level": row.depth + 1, "aria-selected": selected, "aria-label": says.join(", "),
+      class: `row ${span.kind}${failed ? " failed" : ""}${span.guest ? " guest" : ""}`, role: "treeitem", "aria-level": row.depth + 1, "aria-selected": String(selected), "aria-label": says.join(", "),
       tabindex: selected || first ? 0 : -1, "data-row": number, title: says.join("\n"), css: { top: `${number * HEIGHT}px` },
     },
     h("div", { class: "what", css: { "--depth": String(row.depth) } }, span.guest ? h("span", { class: "from", "aria-hidden": "true" }, "⇠ ") : null, name(span.name, { title: null }), h("small", {}, span.service === null ? "" : printable(span.service, 60)), ...marks),

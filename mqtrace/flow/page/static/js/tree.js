@@ -24,7 +24,7 @@ export function tree(trace) {
   let above = 0;
   const rows = trace.spans.map((/** @type {any} */ span) => {
     let depth = 0;
-    if (span.guest) depth = above + 1;
+    if (span.guest) depth = 1 + Math.min(...span.links.map((/** @type {any} */ link) => (link.trace_id === trace.trace_id ? depths.get(link.span_id) : undefined) ?? Infinity), above);
     else {
       const parent = span.parent_id !== null && span.parent_id !== span.span_id ? depths.get(span.parent_id) : undefined;
       depth = parent === undefined ? 0 : parent + 1;
