@@ -11,11 +11,13 @@ import sys
 import textwrap
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "recipes.md"
@@ -50,6 +52,13 @@ class Recipe:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def send(self, values: Sequence[bytes], contexts: Sequence[bytes] = ()) -> None:
+        """Orders of somebody else, in these traces."""
+        producer = Producer({"bootstrap.servers": self.environment["KAFKA_BOOTSTRAP"]})
+        for value, context in zip_longest(values, contexts):
+            producer.produce("orders", value, headers={"traceparent": context} if context else None)
+        assert producer.flush(10) == 0
 
     def spans(self) -> list[dict[str, Any]]:
         """What was exported."""
@@ -117,15 +126,8 @@ def test_a_message_is_sent_in_the_trace_of_the_request(recipe: Recipe, name: str
 
 
 def test_handlers_in_a_pool_run_in_the_traces_of_their_messages(recipe: Recipe) -> None:
-    send = """
-    import os, confluent_kafka
-    producer = confluent_kafka.Producer({"bootstrap.servers": os.environ["KAFKA_BOOTSTRAP"]})
-    for number in range(8):
-        context = b"00-%032x-%016x-01" % (number + 1, number + 1)
-        producer.produce("orders", b"dish %d" % number, headers={"traceparent": context})
-    producer.flush(10)
-    """
-    recipe.run("-c", textwrap.dedent(send))
+    contexts = [b"00-%032x-%016x-01" % (number + 1, number + 1) for number in range(8)]
+    recipe.send([b"dish %d" % number for number in range(8)], contexts)
     printed = recipe.run("polling_worker.py", MAX_MESSAGES="8")
     assert "dish 7" in printed
     spans = recipe.spans()
@@ -161,6 +163,20 @@ def test_a_message_that_is_sent_on_is_the_next_hop_of_its_trace(recipe: Recipe) 
     retry = ["process orders-retry", "send orders-retry"]
     assert hops == [*retry, *retry, "process orders", "send orders", "order"]
     assert len(spans) == len(hops)
+
+
+def test_a_worker_that_is_told_to_end_finishes_and_sends_what_it_has(recipe: Recipe) -> None:
+    recipe.send([b"soup"])
+    command = [sys.executable, "stopped_worker.py"]
+    with subprocess.Popen(
+        command, cwd=recipe.folder, env=recipe.environment, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "cooking soup\n"
+        worker.terminate()
+        assert worker.stdout.read() == "stopped; everything left: True\n"
+        assert worker.wait(10) == 0
+    assert [span["name"] for span in recipe.spans()] == ["process orders"]
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
