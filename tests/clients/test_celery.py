@@ -26,6 +26,7 @@ import mqtrace
 from mqtrace.clients.celery import dispatch, lost
 from mqtrace.clients.celery import run as running
 from mqtrace.clients.celery.spans import TaskSend
+from mqtrace.clients.celery.spans import running as attempts
 from mqtrace.core import Span, encode_span
 from mqtrace.testing import Spans, record
 
@@ -320,6 +321,14 @@ def test_a_request_can_be_pickled_copied_and_written_as_without_us(app: Celery, 
     assert set(traced["request"]) - set(bare["request"]) == further
     for name in further:
         assert type(traced["request"][name]) is str
+
+
+@pytest.mark.parametrize("task", ["shop.add", "shop.fails", "shop.again", "shop.again_inside"])
+def test_an_attempt_is_forgotten_when_it_ends(app: Celery, spans: Spans, task: str) -> None:
+    for sampled in ("01", "00"):
+        with mqtrace.use(mqtrace.Context(b"00-" + b"11" * 16 + b"-" + b"22" * 8 + b"-" + sampled.encode())):
+            app.tasks[task].apply((1,) * (task == "shop.again"))
+    assert not attempts
 
 
 def test_the_headers_that_a_task_sees(app: Celery, await_spans: Callable[[int], Spans]) -> None:

@@ -14,6 +14,7 @@ from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
 from . import dispatch, lifecycle, lost, outside, publish, run, tasks
+from .spans import running
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -79,3 +80,4 @@ def uninstrument(tracer: SpanTracer | None = None) -> None:
     dispatch.look_for_receivers()
     publish.unhook()
     lost.unhook()
+    running.clear()  # nobody tells of their end any more

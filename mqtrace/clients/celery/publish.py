@@ -153,7 +153,7 @@ def before_publish(
             del headers[ATTEMPT]
         if PREVIOUS in headers:
             del headers[PREVIOUS]
-        attempt = _attempt(facts.get("id")) if facts.get("retries") else None
+        attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
         if attempt is not None:
             span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt, app)
         else:
@@ -226,12 +226,14 @@ def _now(span: TaskSend) -> int:
 # ---------------------------------------------------------------------- retries
 
 
-def _attempt(task_id: object) -> TaskRun | PassedRun | None:
+def _attempt(app: Any, task_id: object) -> TaskRun | PassedRun | None:
     """The attempt at this task that is running here, in whose name it is sent again; None where none is."""
     frame = current_frame()
     if type(frame) is TaskRun and frame.task_id == task_id:  # also one that the main process tells of
         return frame
-    attempt = running.get()  # the user's own span is current, or the trace is not recorded
+    # the user's own span is current, or the trace is not recorded
+    task = None if app is None else app.current_worker_task
+    attempt = None if task is None else running.get(id(task.request_stack.top))
     return attempt if attempt is not None and attempt.task_id == task_id else None
 
 

@@ -33,7 +33,7 @@ _NOT_SAMPLED: Final = ("0", "2")
 
 _current = innermost_frame
 _set = attach
-_set_running = running.set
+_ended = running.pop
 _new = object.__new__
 
 #: Whether this process is a child of a prefork pool, whose attempts the main process has named.
@@ -68,7 +68,8 @@ def prerun(
     if tasks is None:
         return
     try:
-        own = task.request_stack.top.__dict__
+        request = task.request_stack.top
+        own = request.__dict__
         text = own.get("traceparent")
         if (
             type(text) is str
@@ -84,7 +85,8 @@ def prerun(
             passed.identity = identity
             passed.state = passed.baggage = None
             passed.task_id = task_id
-            passed.outer = _set_running(passed)
+            passed.key = key = id(request)
+            running[key] = passed
             passed.token = _set(passed)
             return
         if own.get("is_eager"):
@@ -104,7 +106,8 @@ def prerun(
         if span is not NOOP:
             if type(span) is not TaskRun:
                 span = _passed(span, task_id)
-            span.outer = _set_running(span)
+            span.key = key = id(request)
+            running[key] = span
             span.token = _set(span)
     except Exception:  # noqa: BLE001  # tracing must not cost the task, whatever went wrong
         tasks.runs.tracer.complain("a task could not be traced when it was run")
@@ -125,14 +128,11 @@ def postrun(
     span: Any = _current()
     if (type(span) is not PassedRun and type(span) is not TaskRun) or span.task_id != task_id:
         # nothing was started, or the task left a span of its own current
-        span = running.get()
+        span = running.get(id(task.request_stack.top))
         if span is None or span.task_id != task_id:
             return
     restore(span)
-    try:
-        running.reset(span.outer)
-    except ValueError:  # in another context than the one it began in, where it never was
-        pass
+    _ended(span.key, None)
     if type(span) is not TaskRun:
         return
     try:

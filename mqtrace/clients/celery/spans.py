@@ -7,7 +7,6 @@ exporter's thread for the most part: a dict a task would be half of what tracing
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
 from operator import itemgetter
 from typing import Any, Final
 
@@ -48,7 +47,7 @@ class TaskSend(SendSpan):
 class TaskRun(ProcessSpan):
     """The span of one attempt at a task."""
 
-    __slots__ = ("ambient", "delay", "outer", "redelivered", "retries", "root_id", "state_name", "task_id")
+    __slots__ = ("ambient", "delay", "key", "redelivered", "retries", "root_id", "state_name", "task_id")
 
     task_id: object
     root_id: object
@@ -59,8 +58,8 @@ class TaskRun(ProcessSpan):
     state_name: str | None
     #: The exception that was being handled when the task began (eager tasks in an except block): not the task's.
     ambient: BaseException | None
-    #: What puts back the attempt around this one (an eager task within another) in :data:`running`.
-    outer: Token[TaskRun | PassedRun | None]
+    #: Its key in :data:`running`.
+    key: int
 
     def further(self) -> Mapping[str, Attribute]:
         """Those of the message, and how it ended."""
@@ -75,16 +74,17 @@ class TaskRun(ProcessSpan):
 class PassedRun(NoopSpan):
     """An attempt in a trace that is not sampled: its context, while the task runs."""
 
-    __slots__ = ("outer", "task_id")
+    __slots__ = ("key", "task_id")
 
     task_id: object
     #: As above.
-    outer: Token[TaskRun | PassedRun | None]
+    key: int
 
 
-#: The attempt that runs here, whatever is current. It is kept beside the task's request, not in it: an application may
-#: pickle its requests, copy them, or write them as JSON.
-running: Final[ContextVar[TaskRun | PassedRun | None]] = ContextVar("mqtrace_celery_running", default=None)
+#: The attempts that run here, by the id of their request, from ``task_prerun`` to ``task_postrun``. Each is kept beside
+#: its request, not in it: an application may pickle its requests, copy them, or write them as JSON. A context variable
+#: would do too, and cost more.
+running: Final[dict[int, TaskRun | PassedRun]] = {}
 
 
 # One call instead of four: messages of protocol 2, and whatever Celery has made of another, have all of them.
