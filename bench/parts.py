@@ -19,6 +19,7 @@ VARIANTS: Final = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opent
 PARTS: Final = (
     Part("kafka", "bench.kafka.calls", "kafka"),
     Part("kafka", "bench.kafka.whole", "kafka"),
+    Part("http", "bench.http.calls", "memory"),
     Part("pika", "bench.pika.no_socket", "rabbitmq"),
     Part("pika", "bench.pika.calls", "rabbitmq"),
     Part("kombu", "bench.kombu.calls", "memory"),

@@ -45,6 +45,10 @@ _KAFKA: Final = (
     Row("a span, allocated", "span allocated", "mqtrace", added=False),
     Row("a span, from a pool", "span pooled", "mqtrace", added=False),
 )
+_HTTP: Final = (
+    Row("OTLP/HTTP, gzip, batches of 100: CPU of the worker", "http export", "mqtrace", "3.5", added=False),
+    Row("a span of mqtrace to a ReadableSpan", "readable span", "mqtrace", "8", added=False),
+)
 _PIKA: Final = (
     Row("publish, sampled", "pika no socket publish", "mqtrace", "1/8", summary=True),
     Row("publish, unsampled", "pika no socket publish", "mqtrace unsampled"),
@@ -76,6 +80,7 @@ _CELERY: Final = (
 )
 SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, confluent-kafka": _KAFKA,
+    "Export over HTTP": _HTTP,
     "RabbitMQ, pika's BlockingConnection": _PIKA,
     "kombu, memory transport": _KOMBU,
     "Celery": _CELERY,

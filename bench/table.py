@@ -27,6 +27,7 @@ _MEASURED: Final = (
     "kombu",
     "celery",
     "opentelemetry-sdk",
+    "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-confluent-kafka",
     "opentelemetry-instrumentation-pika",
     "opentelemetry-instrumentation-celery",

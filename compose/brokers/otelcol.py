@@ -1,7 +1,7 @@
 """The OpenTelemetry Collector 0.158, built from the Go module proxy once (2 to 3 minutes) and kept in the cache.
 
-It reads the topic otlp_spans and writes a line of OTLP JSON (a TracesData) for each message into OTELCOL_FILE. Its OTLP
-receiver is there to be asked whether it answers: a Kafka receiver alone listens nowhere.
+It reads the topic otlp_spans, and what is posted to OTELCOL_URL, and writes a line of OTLP JSON (a TracesData) for each
+message and request into OTELCOL_FILE.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Collector:
     usual_port = 19318
 
     def exports(self, port: int, place: Place) -> dict[str, str]:
-        return {"OTELCOL_FILE": str(place.folder / "spans.jsonl")}
+        return {"OTELCOL_FILE": str(place.folder / "spans.jsonl"), "OTELCOL_URL": f"http://{HOST}:{port}"}
 
     def prepare(self) -> None:
         self._program()

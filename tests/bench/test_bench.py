@@ -73,6 +73,13 @@ def test_kombu_is_measured_where_opentelemetry_has_nothing_to_compare(tmp_path: 
     assert "opentelemetry" not in figures
 
 
+def test_export_over_http_is_measured_beside_opentelemetrys(tmp_path: Path) -> None:
+    figures = quick("http", tmp_path)
+    assert figures["mqtrace"]["http export"][0] > 0
+    assert figures["mqtrace"]["readable span"][0] > 0
+    assert figures["opentelemetry"]["http export"][0] > figures["mqtrace"]["http export"][0]
+
+
 def test_without_rabbitmq_its_rows_are_left_out_and_a_line_says_so(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "--quick", "--only", "pika"]
     environment = {key: value for key, value in os.environ.items() if key != "RABBITMQ_URL"}

@@ -103,6 +103,12 @@ def otelcol_file() -> str:
 
 
 @pytest.fixture(scope="session")
+def otelcol_url() -> str:
+    """Where the same Collector takes OTLP over HTTP."""
+    return _reader("otelcol", "OTELCOL_URL")
+
+
+@pytest.fixture(scope="session")
 def jaeger_url() -> str:
     """The URL of a Jaeger that reads otlp_spans."""
     return _reader("jaeger", "JAEGER_URL")

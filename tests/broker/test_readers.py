@@ -84,10 +84,10 @@ class _Deed(NamedTuple):
 
 @pytest.fixture
 def do(kafka_bootstrap: str, make_topic: Callable[..., str]) -> Callable[[str], _Deed]:
-    """``do(topic)``: does it, with the spans going to that topic (a URL's path and query)."""
+    """``do(to)``: does it, with the spans going to that topic (a URL's path and query), or to that URL."""
 
-    def deed(span_topic: str) -> _Deed:
-        url = f"kafka://{kafka_bootstrap}/{span_topic}"
+    def deed(to: str) -> _Deed:
+        url = to if "://" in to else f"kafka://{kafka_bootstrap}/{to}"
         shop, kitchen = (mqtrace.Tracer(name, 1.0, exporter=url) for name in ("readers-shop", "readers-kitchen"))
         topic = make_topic(kafka_bootstrap)
         producer = shop.wrap(Producer)({"bootstrap.servers": kafka_bootstrap, "client.id": "till"})
@@ -195,8 +195,15 @@ def test_the_collector_reads_otlp_spans(kafka_bootstrap: str, otelcol_file: str,
 
 @pytest.mark.parametrize("options", ["", "?partition_by_trace=true&compression.type=lz4"])
 def test_the_collector_shows_what_was_sent_and_processed(otelcol_file: str, do: Any, options: str) -> None:
-    deed = do(f"otlp_spans{options}")
+    _is_in(otelcol_file, do(f"otlp_spans{options}"))
 
+
+@pytest.mark.parametrize("options", ["", "?compression=none", "/v1/traces?encoding=otlp_json"])
+def test_the_collector_shows_what_came_over_http(otelcol_file: str, otelcol_url: str, do: Any, options: str) -> None:
+    _is_in(otelcol_file, do(f"{otelcol_url}{options}"))
+
+
+def _is_in(otelcol_file: str, deed: _Deed) -> None:
     def read() -> Any:
         lines = [line for line in Path(otelcol_file).read_text().splitlines() if deed.trace_id in line]
         spans = _by_id([one for line in lines for one in json.loads(line)["resourceSpans"]], deed.trace_id)
@@ -245,9 +252,10 @@ def test_zipkin_reads_its_topic(kafka_bootstrap: str, zipkin_url: str, ids: tupl
     assert {name: found[name] for name in span} == span
 
 
-def test_zipkin_shows_what_was_sent_and_processed(zipkin_url: str, do: Any) -> None:
+@pytest.mark.parametrize("over", ["kafka", "http"])
+def test_zipkin_shows_what_was_sent_and_processed(zipkin_url: str, do: Any, over: str) -> None:
     """Its tags are text, it has no links (a tag says them), and it writes names in lowercase."""
-    deed = do("zipkin?encoding=zipkin_json")
+    deed = do("zipkin?encoding=zipkin_json" if over == "kafka" else f"{zipkin_url}?encoding=zipkin_json")
 
     def read() -> Any:
         found = _fetch(f"{zipkin_url}/api/v2/trace/{deed.trace_id}") or []
