@@ -49,7 +49,7 @@ def is_frame(value: Any) -> bool:
     """Whether a user may make this current, or a parent: it has a frame's slots, and they hold what can travel."""
     try:
         identity, state, baggage = value.identity, value.state, value.baggage
-        value.decision, value.remote, value.ended  # noqa: B018  # whether they can be read
+        _ = (value.decision, value.remote, value.ended)  # whether they can be read
     except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
         return False
     return (
@@ -72,7 +72,7 @@ class Context:
 
     __slots__ = ("baggage", "decision", "identity", "remote", "state")
 
-    ended: Final = 0
+    ended: int = 0
 
     identity: bytes | None
     state: str | None

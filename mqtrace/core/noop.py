@@ -45,10 +45,10 @@ class NoopSpan:
     status_description: Final = None
     service: Final = ""
     resource: Final = _NOTHING
-    ended: Final = 0
+    ended: int = 0
     #: As a frame: of this process, and its flag says that it is not sampled.
-    decision: Final[Decision] = "flag"
-    remote: Final = False
+    decision: Decision = "flag"
+    remote: bool = False
 
     def __init__(
         self, identity: bytes | None, state: str | None = None, baggage: Mapping[str, str] | None = None

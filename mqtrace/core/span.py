@@ -62,8 +62,8 @@ class Span:
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
     #: As a frame: a span of this process, sampled or not by its own flag.
-    decision: Final[Decision] = "flag"
-    remote: Final = False
+    decision: Decision = "flag"
+    remote: bool = False
 
     # ------------------------------------------------------------------ what a user writes
 

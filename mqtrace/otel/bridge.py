@@ -47,9 +47,9 @@ class AttachedFrame:
 
     __slots__ = ("_baggage", "_identity", "_remote", "_runtime", "_seen", "_span", "_state", "theirs", "token")
 
-    decision: Final[Decision] = "flag"
+    decision: Decision = "flag"
     #: A live view does not end.
-    ended: Final = 0
+    ended: int = 0
 
     def __init__(self, runtime: RuntimeContext, theirs: Token[TheirContext] | None) -> None:
         self._runtime = runtime
