@@ -44,7 +44,7 @@ def test_an_object_of_a_traced_class_is_the_client_itself(kind: Any) -> None:
     client = traced({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
     assert isinstance(client, kind)
     assert issubclass(traced, kind)
-    assert not kind.poll(client, 0)
+    kind.poll(client, 0)
 
 
 @pytest.mark.parametrize("kind", [Producer, Consumer, SerializingProducer, kombu.Producer, kombu.Consumer, Channel])

@@ -33,6 +33,7 @@ from mqtrace.propagation import MalformedContext, TraceContext
 
 from . import sources
 from .facts import SYSTEM, TOMBSTONE
+from .headers import NO_NAME, UNREADABLE, readable, replace_unreadable
 from .sends import tombstone
 
 __all__ = ["ADAPTER", "context_of"]
@@ -58,27 +59,33 @@ class KafkaMessages:
             template = tombstone(template)
         origin: bytes | None = None
         state = baggage = None
-        headers = message.headers()
-        if headers:
-            if operation.direct and len(headers) == 1 and headers[0][0] == "traceparent":
-                origin = headers[0][1]
-                if origin is not None and (type(origin) is not bytes or not is_canonical(origin)):
-                    origin = _extract(operation, headers).identity
-            elif operation.direct and (found := _plain(headers)) is not None:
-                origin, state = found
-            else:
-                context = _extract(operation, headers)
-                if context.decision != "flag":  # B3 left it open, or decided it without a trace
-                    return start_process_in(template, context, message.partition(), message.offset(), _sent(message))
-                origin = context.identity
-                state = context.state
-                baggage = context.baggage
-            if (
-                origin is not None
-                and (template.passing or (template.plain and not origin[54] & 1))
-                and _current() is None
-            ):  # as start_process would, before the message is asked for more
-                return NoopSpan(origin if template.passing else child_of(origin), state, baggage)
+        try:
+            headers = message.headers()
+            if headers:
+                if operation.direct and len(headers) == 1 and "traceparent" in headers[0]:
+                    origin = headers[0][1]
+                    if origin is not None and (type(origin) is not bytes or not is_canonical(origin)):
+                        origin = _extract(operation, headers).identity
+                elif NO_NAME not in headers and operation.direct and (found := _plain(headers)) is not None:
+                    origin, state = found
+                else:
+                    context = _extract(operation, headers)
+                    if context.decision != "flag":  # B3 left it open, or decided it without a trace
+                        return start_process_in(
+                            template, context, message.partition(), message.offset(), _sent(message)
+                        )
+                    origin = context.identity
+                    state = context.state
+                    baggage = context.baggage
+                if (
+                    origin is not None
+                    and (template.passing or (template.plain and not origin[54] & 1))
+                    and _current() is None
+                ):  # as start_process would, before the message is asked for more
+                    return NoopSpan(origin if template.passing else child_of(origin), state, baggage)
+        except UNREADABLE as error:
+            replace_unreadable(message, error)
+            operation.tracer.malformed()
         sort, sent = message.timestamp()
         if sort == NO_TIMESTAMP:
             sent = -1
@@ -87,7 +94,10 @@ class KafkaMessages:
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
         if operation.direct:
-            alike = _collect_alike(messages)
+            try:
+                alike = _collect_alike(messages)
+            except UNREADABLE:  # headers that cannot be read: message by message, then
+                alike = None
             if alike is not None:
                 return alike
         found: list[tuple[bytes, Any]] = []
@@ -102,7 +112,7 @@ class KafkaMessages:
             if first is None:  # a message is false where its value is empty
                 first = message
             topics[message.topic()] = None
-            headers = message.headers()
+            headers = readable(operation, message)
             if not headers:
                 continue
             origin = headers[0][1] if direct and len(headers) == 1 and headers[0][0] == "traceparent" else None
@@ -140,11 +150,11 @@ def _collect_alike(messages: Iterable[Any]) -> Batch | None:
                 return None
             first = message
             topic = message.topic()
-        headers = message.headers()
-        if not headers or len(headers) != 1:
+        try:
+            (pair,) = message.headers()
+        except (TypeError, ValueError):  # None, or more than one
             return None
-        name, identity = headers[0]
-        if name != "traceparent" or type(identity) is not bytes:
+        if "traceparent" not in pair or type(identity := pair[1]) is not bytes:
             return None
         identities.append(identity)
         own = _TOMBSTONE if message.value() is None else None
@@ -156,7 +166,7 @@ def _collect_alike(messages: Iterable[Any]) -> Batch | None:
 
 def context_of(operation: Operation, message: Any) -> Context:
     """The context in a message's headers."""
-    headers = message.headers()
+    headers = readable(operation, message)
     return _extract(operation, headers) if headers else EMPTY
 
 
@@ -182,9 +192,9 @@ def _plain(headers: Any) -> tuple[bytes | None, str | None] | None:
         return None if "traceparent" in found else (None, None)
     if type(origin) is not bytes or not is_canonical(origin):
         return None
-    state = found.get("tracestate")
-    if state is None:
-        return None if "tracestate" in found else (origin, None)
+    if "tracestate" not in found:
+        return origin, None
+    state = found["tracestate"]
     known = _states.get(state) if type(state) is bytes else None
     if known is None:
         parsed = _parse_state(state)
