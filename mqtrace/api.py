@@ -11,6 +11,7 @@ from weakref import WeakSet
 from . import consume, otel
 from . import tracer as tracers
 from .clients import SUPPORTED, module_of
+from .clients.instead import instead_of
 from .clients.proxy import is_traced, unwrap
 from .config import Options, Settings, names_options, read
 from .core import (
@@ -208,6 +209,9 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     made = None if module is None else module.wrap(client, tracer, options)
     if made is None:
         what = getattr(client, "__qualname__", None) or type(client).__qualname__
+        instead = instead_of(kind)
+        if instead is not None:
+            raise TypeError(f"mqtrace.wrap does not take {what}: {instead}")
         raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
     return made  # type: ignore[no-any-return]  # the same kind of client
 
