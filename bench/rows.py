@@ -28,6 +28,8 @@ _KAFKA: Final = (
     Row("produce + its delivery report, sampled", "produce", "mqtrace", "3", summary=True),
     Row("produce, unsampled", "produce", "mqtrace unsampled", "1.3", summary=True),
     Row("produce, not configured", "produce", "mqtrace off"),
+    Row("produce_batch(100), a message, sampled", "produce batch", "mqtrace"),
+    Row("produce_batch(100), a message, unsampled", "produce batch", "mqtrace unsampled"),
     Row("poll + decorated handler, sampled", "poll", "mqtrace", "3.5", summary=True),
     Row("poll + decorated handler, unsampled", "poll", "mqtrace unsampled", "2", summary=True),
     Row("poll + decorated handler, not configured", "poll", "mqtrace off"),

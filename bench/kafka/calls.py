@@ -16,7 +16,7 @@ from typing import Any
 from bench.steady import awake, steady
 from bench.tracing import identity
 
-from .client import configuration, fill, ignore, send, subscribed
+from .client import PAYLOAD, configuration, fill, ignore, send, subscribed
 from .variants import Variant, make
 
 __all__ = ["figures"]
@@ -34,6 +34,7 @@ def figures(name: str, bootstrap: str, count: int) -> dict[str, float]:
     found = {
         # a few milliseconds each: the first ones pay for what a young process has not touched yet
         "produce": median(steady(lambda: produce(variant, client, count)) for _ in range(5)),
+        "produce batch": median(steady(lambda: produce_batch(variant, client, count)) for _ in range(5)),
         "poll": steady(lambda: poll(variant, client, count, unsampled)),
         "batch": steady(lambda: batch(variant, client, count, unsampled)),
         "span": steady(lambda: calls(variant.span, count)),
@@ -68,6 +69,20 @@ def produce(variant: Variant, client: dict[str, Any], count: int) -> float:
     began = time.thread_time()
     send(producer, "produce", count)
     return (time.thread_time() - began) / count * 1e6
+
+
+def produce_batch(variant: Variant, client: dict[str, Any], count: int) -> float:
+    """CPU of produce_batch, a message, a hundred at a time; their delivery reports are not looked at."""
+    producer = variant.producer({**client, "queue.buffering.max.messages": 1_000_000})
+    messages = [{"value": PAYLOAD} for _ in range(100)]
+    took = 0.0
+    for _ in range(2):  # the memory that so many messages take is taken once
+        began = time.thread_time()
+        for _ in range(count // 100):
+            producer.produce_batch("produce-batch", messages)
+        took = time.thread_time() - began
+        producer.flush(60)
+    return took / (count // 100 * 100) * 1e6
 
 
 def poll(variant: Variant, client: dict[str, Any], count: int, unsampled: bool) -> float:

@@ -11,7 +11,7 @@ from bench.tracing import identity
 
 from .variants import Variant
 
-__all__ = ["configuration", "fill", "ignore", "send", "subscribed"]
+__all__ = ["PAYLOAD", "configuration", "fill", "ignore", "send", "subscribed"]
 
 PAYLOAD = b"x" * 100
 

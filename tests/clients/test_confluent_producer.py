@@ -727,3 +727,24 @@ def test_the_broker_is_asked_nothing_on_the_way(configuration: dict[str, Any], t
     assert asked == []
     producer.purge()
     producer.flush(5)
+
+
+@pytest.mark.parametrize(("sampler", "propagators"), [(0.0, "none"), (1.0, "none"), (0.0, None)])
+def test_a_batch_is_the_clients_own_call_where_nothing_is_written(
+    configuration: dict[str, Any], topic: str, read: Any, sampler: float, propagators: str | None
+) -> None:
+    messages = [{"value": str(number).encode()} for number in range(3)]
+    with record("shop", sampler=sampler, propagators=propagators) as spans:
+        producer = mqtrace.wrap(Producer)(configuration)
+        assert producer.produce_batch(topic, messages) == 3
+        producer.flush(10)
+    found = read(topic, 3)
+    assert sorted(message.value() for message in found) == [b"0", b"1", b"2"]
+    contexts = {dict(message.headers() or []).get("traceparent") for message in found}
+    assert [span.kind for span in spans] == ["client"] * int(sampler)
+    if propagators is None:  # one context for all of them, which says that nothing of them is recorded
+        (context,) = contexts
+        assert context is not None
+        assert context.endswith(b"-02")
+    else:
+        assert contexts == {None}

@@ -11,20 +11,21 @@ from typing import Any
 
 from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
+from mqtrace.core import NoopSpan, Span
+
 from .interrupts import interruption
 
-__all__ = ["can_part", "plain_produce", "produce"]
+__all__ = ["can_part", "plain_produce", "produce", "produce_all", "refused"]
 
 
 def can_part(kind: type | None, messages: object) -> bool:
-    """Whether a client of this class may send the messages one by one: ``produce_batch`` is
-    the client's own, and would take this list.
+    """Whether a client of this class may send the messages one by one: the batch call is its own, and takes this list.
 
     What it would not take, it is given, so that the error is its own.
     """
     if getattr(kind, "produce_batch", None) is not Producer.produce_batch:
         return False
-    return isinstance(messages, list) and bool(messages) and all(_is_message(message) for message in messages)
+    return isinstance(messages, list) and bool(messages) and _are_messages(messages)
 
 
 def plain_produce(raw: Any) -> Callable[..., Any]:
@@ -32,13 +33,23 @@ def plain_produce(raw: Any) -> Callable[..., Any]:
     return Producer.produce.__get__(raw)  # type: ignore[no-any-return]  # a bound method
 
 
-def _is_message(message: object) -> bool:
-    if not isinstance(message, dict):
-        return False
-    texts = all(isinstance(message.get(name), (bytes, str, type(None))) for name in ("value", "key"))
-    where = isinstance(message.get("partition"), (int, type(None)))
-    # timestamps are not supported in a batch, and headers are looked at and left out
-    return texts and where and message.get("timestamp") is None and message.get("headers") is None
+def _are_messages(messages: list[Any]) -> bool:
+    for message in messages:
+        if not isinstance(message, dict):
+            return False
+        get = message.get
+        value, key = get("value"), get("key")
+        if value is not None and not isinstance(value, (bytes, str)):
+            return False
+        if key is not None and not isinstance(key, (bytes, str)):
+            return False
+        if len(message) == 1 and value is not None:  # nothing but a value, as in most batches
+            continue
+        # timestamps are not supported in a batch, and headers are looked at and left out
+        where = isinstance(get("partition"), (int, type(None)))
+        if not where or get("timestamp") is not None or get("headers") is not None:
+            return False
+    return True
 
 
 def produce(
@@ -71,3 +82,25 @@ def produce(
             raise
         return found  # type: ignore[no-any-return]  # a KafkaError, as the client documents
     return None
+
+
+def produce_all(
+    call: Callable[..., Any], topic: str, messages: list[dict[str, Any]], partition: int, callback: Any, headers: Any
+) -> int:
+    """Queue all of them with the same headers, as :func:`produce` does each; how many were queued."""
+    sent = 0
+    for message in messages:
+        error = produce(call, topic, message, partition, callback, headers)
+        if error is None:
+            sent += 1
+        else:
+            message["_error"] = error
+    return sent
+
+
+def refused(sending: Span | NoopSpan, messages: list[Any], sent: int) -> int:
+    """Say on the span of a batch whether messages were refused; how many were queued."""
+    if sent < len(messages):
+        sending.set_attribute("error.type", "partial_failure")
+        sending.set_status("error", f"{len(messages) - sent} of {len(messages)} messages were refused")
+    return sent

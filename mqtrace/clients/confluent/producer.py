@@ -106,6 +106,7 @@ class TracedProducer(Traced):
         The send span carries no message's own context, so it is a CLIENT span and links to every create span
         (conventions, "Batch sending"). It ends at the call: a report speaks of one message. The client's batch call
         cannot send headers, so where there is a context the messages go out one by one, as the batch would send them.
+        What is not recorded has one context for all of its messages.
         """
         if callback is _UNSET:
             callback = on_delivery
@@ -118,13 +119,23 @@ class TracedProducer(Traced):
         if template is None:
             template = operation.make(key, SYSTEM, "send", str(topic), sends.facts, kind="client")
         sending = start(template, current_frame(), Span)
-        if sending.identity is None or not isinstance(topic, str) or not batches.can_part(kind, messages):
-            # what the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own
+        writes = sending.identity is not None and bool(operation.tracer.propagator.fields)
+        recorded = isinstance(sending, Span)
+        if not (writes or recorded) or not isinstance(topic, str) or not batches.can_part(kind, messages):
+            # What the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own.
             return int(super().produce_batch(topic, messages, partition, callback))
+        if not writes:
+            with sending:
+                sending.set_attribute("messaging.batch.message_count", len(messages))
+                sent = int(super().produce_batch(topic, messages, partition, callback))
+                return batches.refused(sending, messages, sent)
+        produce = batches.plain_produce(client)
+        if not recorded:
+            # Not recorded: there is one context for all of them, and no span of theirs.
+            return batches.produce_all(produce, topic, messages, partition, callback, sends.headers(sending, None))
         with sending:
             sending.set_attribute("messaging.batch.message_count", len(messages))
             sent = 0
-            produce = batches.plain_produce(client)
             for message in messages:
                 headers = sends.created(topic, sending)
                 error = batches.produce(produce, topic, message, partition, callback, headers)
@@ -132,10 +143,7 @@ class TracedProducer(Traced):
                     sent += 1
                 else:
                     message["_error"] = error
-            if sent < len(messages):
-                sending.set_attribute("error.type", "partial_failure")
-                sending.set_status("error", f"{len(messages) - sent} of {len(messages)} messages were refused")
-        return sent
+            return batches.refused(sending, messages, sent)
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """``close`` of the client; a message that has no report by then was not delivered as far as anyone knows."""
