@@ -90,29 +90,31 @@ class SendSpan(MessageSpan):
 
     def __call__(self, error: Any, message: Any) -> None:
         """The delivery report: a KafkaError or None, and the message."""
-        if not self.ended:
-            template = self.template
-            if error is None:
-                self.partition = message.partition()
-                self.offset = message.offset()
-                self.ended = template.now()
-                sink = template.sink
-                queue = sink.queue
-                if (
-                    self.details is None
-                    and self.baggage is None
-                    and (self.state is None or len(self.state) <= SHORT_STATE)
-                    and len(queue) < sink.limit
-                ):
-                    queue.append(self)
+        try:
+            if not self.ended:
+                template = self.template
+                if error is None:
+                    self.partition = message.partition()
+                    self.offset = message.offset()
+                    self.ended = template.now()
+                    sink = template.sink
+                    queue = sink.queue
+                    if (
+                        self.details is None
+                        and self.baggage is None
+                        and (self.state is None or len(self.state) <= SHORT_STATE)
+                        and len(queue) < sink.limit
+                    ):
+                        queue.append(self)
+                    else:
+                        hand_over(self)
                 else:
-                    hand_over(self)
-            else:
-                decide.undelivered(self, error)
-        callback = self.callback
-        if callback is not None:
-            self.callback = None
-            callback(error, message)
+                    decide.undelivered(self, error)
+        finally:  # a signal's handler may raise in any line above; the user's report comes all the same
+            callback = self.callback
+            if callback is not None:
+                self.callback = None
+                callback(error, message)
 
 
 class ProcessSpan(MessageSpan):

@@ -190,7 +190,7 @@ class TracedBlockingChannel(TracedChannel):
     def basic_get(self, queue: str, auto_ack: bool = False) -> Any:
         """``basic_get`` of a blocking channel: (method, properties, body), or three times None."""
         begun = self._mqtrace.receive.tracer.pipeline.clock.now()
-        message = super().basic_get(queue, auto_ack)
+        message = super(TracedChannel, self).basic_get(queue, auto_ack)  # not TracedChannel's, with a callback
         if message[0] is not None:
             self._mqtrace.deliveries.hand(message[0], queue, auto_ack)
             self._mqtrace.received(begun, message, queue)
@@ -210,7 +210,7 @@ class TracedBlockingChannel(TracedChannel):
 
     def confirm_delivery(self, *args: Any, **kwargs: Any) -> Any:
         """``confirm_delivery`` of a blocking channel, whose ``basic_publish`` then waits for the broker."""
-        return super().confirm_delivery(*args, **kwargs)
+        return super(TracedChannel, self).confirm_delivery(*args, **kwargs)
 
     def __enter__(self) -> TracedBlockingChannel:
         super().__enter__()
