@@ -62,14 +62,13 @@ class TracedOverridingProducer(TracedProducer):
     """The same for a class with a ``produce`` of its own."""
 
     __slots__ = ()
-    _mqtrace: Overriding
 
     def produce(self, *args: Any, **kwargs: Any) -> Any:
         """``produce`` of the client's class: same arguments, same errors, and what it returns.
 
         Untraced where it takes no ``topic``, or no ``headers`` for the context to travel in.
         """
-        sends = self._mqtrace
+        sends: Any = self._mqtrace  # an Overriding
         client = self if sends.raw is None else sends.raw
         call = _Call(client, sends.own, sends.signature)
         if not call.takes(args, kwargs):

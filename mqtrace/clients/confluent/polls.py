@@ -60,11 +60,11 @@ class Polls(State):
         configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
         self.facts = from_configuration(configuration)
 
-    def opened(self, consumer: Any) -> None:
-        """Note the group of a client that is configured, and follow the default tracer. ``consumer``: who is traced."""
+    def opened(self, client: Any) -> None:
+        """Note the group of a client that is configured, and follow the default tracer. ``client``: the traced one."""
         if not self.facts.group:
-            self.facts = self.facts._replace(group=group_of(consumer))
-        self._consumer = ref(consumer)
+            self.facts = self.facts._replace(group=group_of(client))
+        self._consumer = ref(client)
         if self.topics:  # a constructor of the user's has subscribed
             self.reads(self.topics)
         self.bind()
