@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from mqtrace.flow import AskError, SourceError
 from mqtrace.version import VERSION
 
-from . import broker, demo, tail
+from . import broker, demo, flow, missing, one_trace, tail, traces, ui
 from .trouble import CommandError
 
 __all__ = ["main"]
@@ -23,6 +23,7 @@ _EPILOG = """\
 Start with:
   mqtrace demo                                      a small shop, its traces drawn here; needs no broker
   mqtrace tail kafka://localhost:9092/otlp_spans    the traces of your own services
+  mqtrace ui kafka://localhost:9092/otlp_spans      who sends to whom, what waits, what is missing: a page
 
 In a service:
   mqtrace.configure("orders", exporter="kafka://localhost:9092/otlp_spans")
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"mqtrace {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, tail, broker):
+    for command in (demo, tail, flow, missing, traces, one_trace, ui, broker):
         command.add_arguments(commands)
     options = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

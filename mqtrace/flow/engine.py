@@ -63,6 +63,10 @@ class Dialect(Protocol):
         """The expression of any row of a group in which all say the same."""
         ...
 
+    def messages(self) -> str:
+        """How many different (mt, ms) a group has."""
+        ...
+
     def names(self, expression: str) -> str:
         """The different values of a group, as a list; NULL is not among them."""
         ...

@@ -31,7 +31,7 @@ FROM (
 def dead(d: Dialect) -> str:
     """By subscription, queue and reason: what came back through a dead-letter exchange."""
     return f"""
-SELECT destination, service, subscription, system, dead_queue, dead_reason, count(DISTINCT ms) AS messages,
+SELECT destination, service, subscription, system, dead_queue, dead_reason, {d.messages()} AS messages,
   sum(1 - failed) AS recovered, {d.some("error_type")} AS error_type, {d.last("mt", "start_ns")} AS example
 FROM {d.received()} r
 WHERE weak = 0 AND dead = 1 AND destination IS NOT NULL AND coalesce(dead_queue, '') <> {d.queue("destination")}

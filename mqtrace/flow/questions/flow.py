@@ -53,7 +53,7 @@ FROM messages m LEFT JOIN (
 WHERE coalesce(p.hit, 0) = 0 AND m.start_ns >= $lo
 GROUP BY m.service, m.destination, m.system
 UNION ALL
-SELECT NULL, NULL, destination, service, subscription, system, count(DISTINCT ms), count(*), 0, sum(failed),
+SELECT NULL, NULL, destination, service, subscription, system, {d.messages()}, count(*), 0, sum(failed),
   sum(CASE WHEN retry > 0 THEN 1 ELSE 0 END), sum(dead), {quantiles}
 FROM (
   SELECT d.*, CASE WHEN d.retry = 0 THEN greatest(d.latency_ms, 0) END AS wait_ms, d.duration_ns / 1e6 AS work_ms

@@ -46,7 +46,7 @@ takers AS (
     {d.quantile(0.99, wait)} AS wait_p99, max(coalesce(threshold, 0)) AS threshold,
     max(CASE WHEN part IS NULL OR pos IS NULL THEN 0 ELSE 1 END) AS knows_parts, {d.names("receiver")} AS receivers
   FROM judged WHERE buried = 0 AND subscription IS NOT NULL AND sent_ns >= $lo
-  GROUP BY server, sent_to, subscription HAVING count(DISTINCT ms) >= {_LEAST}
+  GROUP BY server, sent_to, subscription HAVING {d.messages()} >= {_LEAST}
 ),
 owed AS (
   SELECT m.mt AS mt, m.ms AS ms, m.destination AS sent_to, m.retry AS attempt, coalesce(m.pos, -1) AS sent_pos,

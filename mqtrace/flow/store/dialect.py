@@ -90,6 +90,10 @@ class DuckDialect:
         """any_value passes over NULL."""
         return f"any_value({expression})"
 
+    def messages(self) -> str:
+        """By a hash of 64 bits: one of a million messages is counted too few once in 30 million times."""
+        return "count(DISTINCT hash(mt, ms))"
+
     def names(self, expression: str) -> str:
         """A list."""
         return f"list(DISTINCT {expression}) FILTER ({expression} IS NOT NULL)"
