@@ -274,5 +274,6 @@ def _batch(environment: Environment) -> BatchSettings:
         schedule_delay=environment.number("OTEL_BSP_SCHEDULE_DELAY", int(default.schedule_delay * 1000)) / 1000,
         export_timeout=environment.number("OTEL_BSP_EXPORT_TIMEOUT", int(default.export_timeout * 1000)) / 1000,
         exit_timeout=environment.number("MQTRACE_EXIT_TIMEOUT", int(default.exit_timeout * 1000)) / 1000,
+        sigterm=environment.switch("MQTRACE_SIGTERM"),
         max_queue_bytes=environment.number("MQTRACE_MAX_QUEUE_BYTES", default.max_queue_bytes, 1),
     )

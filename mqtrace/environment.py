@@ -38,6 +38,13 @@ class Environment:
         self.warn(f"{name}={value!r} is neither true nor false: {used}")
         return default
 
+    def switch(self, name: str) -> bool:
+        """Whether it is not turned off."""
+        value = (self.text(name) or "on").lower()
+        if value not in ("on", "off"):
+            self.warn(f"{name}={value[:40]!r} is neither on nor off: on is used")
+        return value != "off"
+
     def number(self, name: str, default: T, least: int = 0) -> int | T:
         value = self.text(name)
         if value is None:

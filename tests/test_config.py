@@ -213,6 +213,7 @@ NUMBERS: list[tuple[str, str, Any, Any]] = [
     ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "7", 7, lambda made: made.batch.max_batch_size),
     ("OTEL_BSP_SCHEDULE_DELAY", "250", 0.25, lambda made: made.batch.schedule_delay),
     ("OTEL_BSP_EXPORT_TIMEOUT", "1500", 1.5, lambda made: made.batch.export_timeout),
+    ("MQTRACE_SIGTERM", "off", False, lambda made: made.batch.sigterm),
     ("MQTRACE_EXIT_TIMEOUT", "1", 0.001, lambda made: made.batch.exit_timeout),
     ("MQTRACE_MAX_QUEUE_BYTES", "1000", 1000, lambda made: made.batch.max_queue_bytes),
     ("MQTRACE_REPORT_TIMEOUT", "90000", 90.0, lambda made: made.report_timeout),

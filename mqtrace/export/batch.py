@@ -37,6 +37,8 @@ class BatchSettings:
     export_timeout: float = 30.0
     #: Seconds that the end of the process waits for spans at most (MQTRACE_EXIT_TIMEOUT, in ms).
     exit_timeout: float = 2.0
+    #: Whether a SIGTERM that nobody else takes lets spans leave before it ends the process (MQTRACE_SIGTERM).
+    sigterm: bool = True
     #: Bytes of spans with long attributes or events, queued and in flight (MQTRACE_MAX_QUEUE_BYTES).
     max_queue_bytes: int = 64 << 20
 
@@ -140,6 +142,7 @@ class BatchProcessor(SpanQueue):
         notice_fork()
         ticket = self._close(timeout)
         if ticket is None:
+            lifecycle.retired()
             return bool(self._result)
         arrived = False
         try:
@@ -148,7 +151,12 @@ class BatchProcessor(SpanQueue):
             # Also where the wait was interrupted: nobody will wait for these spans again.
             result = self.conclude(arrived=arrived)
             self._mailbox.put(None)
+            lifecycle.retired()
         return result
+
+    def is_open(self) -> bool:
+        """Whether it takes spans."""
+        return not self._closed
 
     def _close(self, timeout: float) -> Ticket | None:
         """Take no more spans, and ask the worker to end. None: it has."""
@@ -170,7 +178,7 @@ class BatchProcessor(SpanQueue):
                 self._result = arrived
             self._worker.stopped = True
             if self._last is not None:
-                self._last.lost = self._last.lost or not arrived
+                self._last.lost = self._last.lost or not self._result
                 self._last.release()
             return self._result
 

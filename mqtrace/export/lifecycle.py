@@ -17,10 +17,22 @@ from weakref import WeakSet
 
 from mqtrace.core import Span, after_fork, notice_fork, open_frames
 
+from . import termination
+from .still_open import end_open_spans
+
 if TYPE_CHECKING:
     from .batch import BatchProcessor
 
-__all__ = ["Waiting", "adopt", "end_process", "is_uwsgis_master", "leave_to_the_parent", "processors", "waiting"]
+__all__ = [
+    "Waiting",
+    "adopt",
+    "end_process",
+    "is_uwsgis_master",
+    "leave_to_the_parent",
+    "processors",
+    "retired",
+    "waiting",
+]
 
 log = logging.getLogger("mqtrace.export")
 
@@ -46,10 +58,42 @@ def adopt(processor: BatchProcessor) -> None:
     """Have this processor's spans leave before the process ends."""
     processors.add(processor)
     _watch_finalizers()
+    if processor.settings.sigterm:
+        termination.watch(_exit_timeout, _is_free, _terminate)
+
+
+def retired() -> None:
+    """A processor was shut down: after the last one, SIGTERM is whose it was."""
+    if not any(each.is_open() for each in list(processors)):
+        termination.leave()
+
+
+def _exit_timeout() -> float:
+    return max((each.settings.exit_timeout for each in list(processors)), default=0.0)
+
+
+def _is_free(seconds: float) -> bool:
+    """Whether no processor's lock is held for as long."""
+    for processor in list(processors):
+        lock = processor._lock
+        if not lock.acquire(timeout=seconds):
+            return False
+        lock.release()
+    return True
+
+
+def _terminate(goes_on: bool) -> None:
+    """SIGTERM: end the process's spans, or only send them where it goes on all the same."""
+    if not goes_on:
+        end_process()
+        return
+    ends = time.monotonic() + _exit_timeout()
+    for processor in list(processors):
+        processor.flush(max(0.0, ends - time.monotonic()))
 
 
 def end_process() -> None:
-    """End what waits for a report, and shut every processor down, each within the time that its settings say."""
+    """End what waits for a report and what is open; shut every processor down, each in the time its settings say."""
     notice_fork()
     began = time.monotonic()
     those = list(processors)
@@ -58,6 +102,8 @@ def end_process() -> None:
             each.end_waiting()
         except Exception:  # a client may raise anything, and the others' spans must leave
             log.exception("spans that wait for a report could not be ended")
+    if those:
+        end_open_spans()
     for one in those:  # all begin before any is waited for: one that takes the whole time costs the others nothing
         one.retire(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
     for one in those:

@@ -1,0 +1,131 @@
+"""SIGTERM, where the application has no handler: what is queued leaves, and the process ends as it would without us.
+
+A handler of Python's runs between two lines of the main thread, also within our queue's lock, within threading's or
+logging's. So it takes no lock: another thread does the work, and the handler waits for that, for a bounded time. Where
+the interrupted line holds a lock of ours, the work could not be done: the signal is sent once more, a moment later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+from mqtrace.core import after_fork, native
+
+__all__ = ["leave", "watch"]
+
+log = logging.getLogger("mqtrace.export")
+
+# How long a lock of ours may be held until it must be the interrupted line that holds it, seconds.
+_HELD: Final = 0.05
+
+#: Says how long the end may take, seconds.
+_timeout: Callable[[], float]
+#: Whether no lock of ours is held within this time.
+_is_free: Callable[[float], bool]
+#: Ends the process's spans; True: it goes on afterwards, and they are only sent.
+_end_spans: Callable[[bool], None]
+
+_since: float | None = None
+_waits = False
+
+
+def watch(timeout: Callable[[], float], is_free: Callable[[float], bool], end_spans: Callable[[bool], None]) -> None:
+    """Take SIGTERM, if this is the main thread and nobody has taken it."""
+    global _timeout, _is_free, _end_spans
+    _timeout, _is_free, _end_spans = timeout, is_free, end_spans
+    with contextlib.suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and _is_default_in_c(signal.SIGTERM):
+            signal.signal(signal.SIGTERM, _terminated)
+
+
+def leave() -> None:
+    """Put back what was there, unless somebody has put theirs over ours."""
+    with contextlib.suppress(ValueError):  # not the main thread: ours stays, and only ends the process
+        if signal.getsignal(signal.SIGTERM) is _terminated:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _is_default_in_c(number: int) -> bool:
+    """Whether the system says so too. Python knows only what was set through it; who embeds it need not."""
+    try:
+        import ctypes
+
+        handler = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_int)(("PyOS_getsig", ctypes.pythonapi))
+        return handler(number) is None
+    except (ImportError, AttributeError):
+        return True
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    global _since, _waits
+    if _waits:  # sent twice: the first one's spans have their time, and then it ends
+        return
+    _waits = True
+    if _since is None:
+        _since = time.monotonic()
+    try:
+        ended = _let_out(_since + _timeout() - time.monotonic())
+    except BaseException:  # noqa: BLE001  # Ctrl-C while it waits: the process ends all the same
+        ended = True
+    _waits = False
+    if not ended and _send_again():
+        return
+    _since = None
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+    # Only the first process of a container comes here: the system sends it no signal that it has no handler for.
+    signal.signal(number, _terminated)
+
+
+def _let_out(seconds: float) -> bool:
+    """Have the spans leave within this time. False: not now, the signal comes again."""
+    finished = native.allocate_lock()
+    finished.acquire()
+    again: list[bool] = []
+
+    def work() -> None:
+        try:
+            if seconds > _HELD and not _is_free(_HELD):
+                again.append(True)
+            else:
+                _end_spans(os.getpid() == 1)
+        except BaseException:  # a client's or an exporter's
+            log.exception("spans could not be sent before the end of the process")
+        finally:
+            finished.release()
+
+    try:
+        native.start_thread(work, ())
+    except RuntimeError:  # there can be no thread any more
+        return True
+    finished.acquire(timeout=max(0.0, seconds))
+    return not again
+
+
+def _send_again() -> bool:
+    """Have the signal come again in a moment. Whether it will."""
+
+    def send() -> None:
+        native.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        native.start_thread(send, ())
+    except RuntimeError:
+        return False
+    return True
+
+
+def _in_child() -> None:
+    global _since, _waits
+    _since, _waits = None, False
+
+
+after_fork(_in_child)
