@@ -10,26 +10,39 @@ from mqtrace.core import Span
 from .protocol import Complete
 from .safe_encoder import SafeEncoder
 
-__all__ = ["BatchInFlight", "Payload", "PayloadEncoder"]
+__all__ = ["BatchInFlight", "Held", "Payload", "PayloadEncoder"]
 
 _NO_LIMIT: Final = 1 << 40
 
 
+class Held:
+    """How many bytes of payloads an exporter holds."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
 class BatchInFlight:
-    """What became of one batch, while payloads of it are under way."""
+    """What became of one batch, while payloads of it are under way. ``held``: where their bytes are counted."""
 
-    __slots__ = ("_complete", "_exported", "_lost", "_pending", "_size")
+    __slots__ = ("_complete", "_exported", "_held", "_held_bytes", "_lost", "_pending", "_size")
 
-    def __init__(self, complete: Complete) -> None:
+    def __init__(self, complete: Complete, held: Held | None = None) -> None:
         self._complete = complete
+        self._held = held or Held()
+        self._held_bytes = 0
         self._pending = 1  # whoever is still handing it over
         self._exported = 0
         self._size = 0
         self._lost: dict[str, int] = {}
 
-    def begin(self) -> None:
-        """A payload more is under way."""
+    def begin(self, size: int) -> None:
+        """A payload more is under way, of so many bytes."""
         self._pending += 1
+        self._held_bytes += size
+        self._held.bytes += size
 
     def arrived(self, count: int, size: int) -> None:
         """Count spans that arrived, and the bytes that they took."""
@@ -45,6 +58,7 @@ class BatchInFlight:
         """A payload has ended, one way or the other; after the last one the batch is complete."""
         self._pending -= 1
         if not self._pending:
+            self._held.bytes -= self._held_bytes
             self._complete(self._exported, self._size, self._lost)
 
 
@@ -58,7 +72,7 @@ class Payload:
         self.spans = spans
         self.content = content
         self.deadline = deadline
-        batch.begin()
+        batch.begin(len(content))
 
     def arrived(self, rejected: int = 0) -> None:
         """It is there; the receiver took all of its spans but so many."""

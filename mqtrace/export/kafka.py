@@ -29,7 +29,7 @@ from mqtrace.errors import ConfigurationError
 from mqtrace.urls import Url, hide
 
 from . import encodings
-from .in_flight import BatchInFlight, Payload, PayloadEncoder
+from .in_flight import BatchInFlight, Held, Payload, PayloadEncoder
 from .kafka_url import KafkaTarget
 from .limited_log import LimitedLog
 from .protocol import Complete
@@ -121,6 +121,7 @@ class KafkaExporter:
         self._alone = False
         self._waiting: deque[Message] = deque()
         self._closed = False
+        self._held = Held()
         self._log = LimitedLog(log)
         _check(self._options)
         self._compression = _default_compression()
@@ -131,7 +132,7 @@ class KafkaExporter:
         """Hand a batch to librdkafka."""
         if self._closed:
             raise RuntimeError("the exporter is shut down")
-        batch = BatchInFlight(complete)
+        batch = BatchInFlight(complete, self._held)
         if not self._has_producer():
             batch.lose("export_failed", len(spans))
             batch.end()
@@ -146,6 +147,11 @@ class KafkaExporter:
         else:
             self._send(batch, self._encode.payloads(batch, spans), None, deadline)
         batch.end()
+
+    @property
+    def held_bytes(self) -> int:
+        """What is under way: each payload is here, to be sent again, and in librdkafka."""
+        return 2 * self._held.bytes
 
     def poll(self, timeout: float) -> None:
         """Serve delivery reports, and try again what found librdkafka's queue full."""
@@ -182,6 +188,7 @@ class KafkaExporter:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(producer))
         self._producers = []
         self._waiting = deque()
+        self._held = Held()
         self._log = LimitedLog(log)
 
     # ------------------------------------------------------------------ a message

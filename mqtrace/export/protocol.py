@@ -45,7 +45,7 @@ class PipelinedExporter(Protocol):
 
     Either shape of exporter may also have ``after_fork()``, called in a forked child: what it holds is the parent's and
     must not be used; ``hurry(deadline)``, called from another thread: everything must have ended by then, a reading of
-    time.monotonic; and ``export_timeout``.
+    time.monotonic; ``export_timeout``; and ``held_bytes``, of payloads that are under way: they count to the bound.
     """
 
     #: Seconds within which a batch must be complete; set by the processor before the first one.

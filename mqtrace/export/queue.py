@@ -102,6 +102,8 @@ class SpanQueue:
         self._enough = self._batch
         self._weights: dict[Span, int] = {}
         self._weight = 0
+        #: Bytes that the exporter holds of what is in flight.
+        self._held = 0
         self._outstanding: dict[int, Batch] = {}
         self._in_flight = 0
         self._taken = 0
@@ -143,7 +145,7 @@ class SpanQueue:
             if weight > self._size_bytes:
                 self._drop("too_large", span)
                 return
-            if self._weight + weight > self._size_bytes:
+            if self._weight + self._held + weight > self._size_bytes:
                 self._drop("shutdown" if self._closed else "queue_full", span)
                 return
             self._weights[span] = weight
@@ -197,7 +199,7 @@ class SpanQueue:
         with self._lock:
             queue = self.queue
             count = min(len(queue), self._batch)
-            if not count:
+            if not count or self._is_held_up():
                 return None
             self._in_flight += count
             self._set_limit()  # before the queue is shorter: the bound holds for those who append meanwhile
@@ -240,9 +242,17 @@ class SpanQueue:
 
     def _is_used_by(self, count: int) -> bool:
         queued = len(self.queue)
-        if not queued:
+        if not queued or self._is_held_up():
             return False
         return queued >= min(count, self._size - self._in_flight) or self._weight_is_used()
+
+    def hold(self, held: int) -> None:
+        """The exporter holds so many bytes of what is in flight, beside the spans themselves."""
+        self._held = held
+
+    def _is_held_up(self) -> bool:
+        """Whether what is in flight has to leave before more may: the bytes of payloads come on top of the spans'."""
+        return self._in_flight > 0 and self._weight + self._held > self._size_bytes * 5 // 4
 
     def is_crowded(self) -> bool:
         """Whether three quarters of the room are taken."""

@@ -178,6 +178,10 @@ class Worker:
                 return True
 
     def _export(self, batch: Batch) -> None:
+        self._hand_over(batch)
+        self._note_held()
+
+    def _hand_over(self, batch: Batch) -> None:
         try:
             if self._pipelined:
                 self._exporter.submit(
@@ -208,6 +212,11 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  # as above
             self._complain("%s could not ask for its reports", error)
             native.sleep(timeout)
+        self._note_held()
+
+    def _note_held(self) -> None:
+        held = getattr(self._exporter, "held_bytes", 0) if self._pipelined else 0
+        self._spans.hold(held if type(held) is int else 0)
 
     def _answer(self) -> None:
         """Release those who wait for what has left by now."""

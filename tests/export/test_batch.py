@@ -697,3 +697,70 @@ def test_a_worker_that_somebody_waits_for_does_not_rest(
     worker._tickets.append(Ticket(300, 60.0, last=False))
     worker.turn()
     assert exporter.rests == [0.0]
+
+
+# ---------------------------------------------------------------------- what the exporter holds
+
+
+class Holding:
+    """A broker that confirms when it is told to, and an exporter that holds twice what its spans weigh."""
+
+    export_timeout = 30.0
+
+    def __init__(self) -> None:
+        self.under_way: list[tuple[int, Any]] = []
+        self.confirms = False
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(2000 * count for count, _ in self.under_way)
+
+    def submit(self, spans: Any, complete: Any) -> None:
+        self.under_way.append((len(spans), complete))
+
+    def poll(self, timeout: float) -> None:
+        while self.confirms and self.under_way:
+            count, complete = self.under_way.pop(0)
+            complete(count, 1000 * count, {})
+
+    def shutdown(self, timeout: float) -> bool:
+        return not self.under_way
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_what_the_exporter_holds_counts_to_the_bound_of_bytes(process: Process, maker: Any, clock: FakeClock) -> None:
+    exporter = Holding()
+    processor = process(exporter, clock, max_queue_bytes=300_000, max_batch_size=10, schedule_delay=1.0)
+    spans = maker(processor, clock)
+    most = 0
+    for _ in range(500):
+        span = spans.start()
+        span.set_attribute("text", "x" * 1100)
+        span.end()
+        clock.advance(0.1)
+        processor._worker.turn()
+        most = max(most, processor._weight + exporter.held_bytes)
+    assert 300_000 // 2 < most <= 300_000 * 3 // 2
+    exporter.confirms = True
+    clock.advance(2.0)
+    for _ in range(50):
+        processor._worker.turn()
+    stats = processor.stats()
+    assert (stats["spans_queued"], stats["spans_in_flight"]) == (0, 0)
+    assert stats["spans_exported"] + stats["spans_dropped"]["queue_full"] == 500
+    assert stats["spans_exported"] > 50
+
+
+@pytest.mark.usefixtures("no_thread")
+def test_a_worker_that_may_hand_over_no_more_sleeps_until_it_looks_for_reports(
+    process: Process, maker: Any, clock: FakeClock
+) -> None:
+    exporter = Holding()
+    processor = process(exporter, clock, max_queue_bytes=20_000, max_batch_size=10)
+    spans = maker(processor, clock)
+    for _ in range(3):
+        spans.end(10)
+        processor._worker.turn()
+    spans.end(10)
+    assert len(exporter.under_way) == 2
+    assert processor._worker.turn() > 0.05

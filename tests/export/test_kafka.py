@@ -303,6 +303,21 @@ def test_a_dead_broker_does_not_take_the_memory(process: Process, maker: Any, de
     assert stats["spans_dropped"]["queue_full"] == 1500
 
 
+def test_what_librdkafka_holds_is_told_until_it_has_ended(maker: Any, dead: str) -> None:
+    exporter = KafkaExporter(dead, "spans")
+    spans = maker()
+    spans.end(50)
+    completed: list[int] = []
+    exporter.submit(list(spans.pipeline.sink.queue), lambda exported, size, lost: completed.append(sum(lost.values())))
+    alone = exporter.held_bytes
+    exporter.submit(list(spans.pipeline.sink.queue), lambda exported, size, lost: completed.append(sum(lost.values())))
+    assert alone > 2 * 50 * 50
+    assert exporter.held_bytes == 2 * alone
+    exporter.shutdown(0.1)
+    assert completed == [50, 50]
+    assert exporter.held_bytes == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_a_forked_child_neither_uses_nor_destroys_the_parents_producer(process: Process, maker: Any, dead: str) -> None:
     processor = process(KafkaExporter(dead))
