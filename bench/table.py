@@ -91,9 +91,10 @@ def facts(rounds: int, missing: Sequence[str] = ()) -> str:
         model = match[1].strip() if match else model
     versions = ", ".join(f"{name} {version(name)}" for name in _MEASURED)
     left_out = "".join(f" No {broker} was running: its rows are left out." for broker in missing)
+    measured = "one round" if rounds == 1 else f"medians of {rounds} rounds"
     return (
         f"{date.today()}, {platform.system()}, {os.cpu_count()} cores ({model}), "
-        f"Python {platform.python_version()}, {versions}; medians of {rounds} rounds, variants in turn.{left_out}"
+        f"Python {platform.python_version()}, {versions}; {measured}, variants in turn.{left_out}"
     )
 
 

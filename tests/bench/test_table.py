@@ -57,7 +57,8 @@ def test_rows_and_sections_that_were_not_measured_are_left_out(table: Any) -> No
 
 def test_the_line_below_says_which_broker_was_missing(table: Any) -> None:
     assert table.facts(3, ["redis"]).endswith("No redis was running: its rows are left out.")
-    assert table.facts(3).endswith("variants in turn.")
+    assert table.facts(3).endswith("medians of 3 rounds, variants in turn.")
+    assert table.facts(1).endswith("one round, variants in turn.")
 
 
 def test_the_table_goes_between_the_markers_of_both_pages_and_the_short_one_into_the_readme(
