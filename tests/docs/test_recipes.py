@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -177,6 +178,18 @@ def test_a_worker_that_is_told_to_end_finishes_and_sends_what_it_has(recipe: Rec
         assert worker.stdout.read() == "stopped; everything left: True\n"
         assert worker.wait(10) == 0
     assert [span["name"] for span in recipe.spans()] == ["process orders"]
+
+
+def test_a_program_that_knows_nothing_of_signals_loses_no_span_by_sigterm(recipe: Recipe) -> None:
+    command = [sys.executable, "unaware_worker.py"]
+    with subprocess.Popen(
+        command, cwd=recipe.folder, env=recipe.environment, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "cooked\n"
+        worker.terminate()
+        assert worker.wait(10) == -signal.SIGTERM
+    assert [span["name"] for span in recipe.spans()] == ["cook soup", "cook pizza"]
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uwsgi"])
