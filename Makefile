@@ -13,7 +13,7 @@ STAMPS := $(VENV)/.made
 INSTALL = $(BIN)/python .ci/install.py
 
 # Whose names users may rely on; what is below mqtrace follows its __all__.
-PUBLIC := mqtrace mqtrace.logging mqtrace.testing
+PUBLIC := mqtrace mqtrace.logging mqtrace.otel mqtrace.testing
 
 .PHONY: help test demo bench soak reference w3c upstream lint format clean
 .DELETE_ON_ERROR:

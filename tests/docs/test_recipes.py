@@ -58,7 +58,7 @@ class Recipe:
         """Orders of somebody else, in these traces."""
         producer = Producer({"bootstrap.servers": self.environment["KAFKA_BOOTSTRAP"]})
         for value, context in zip_longest(values, contexts):
-            producer.produce("orders", value, headers={"traceparent": context} if context else None)
+            producer.produce("orders", value, b"one partition", headers={"traceparent": context} if context else None)
         assert producer.flush(10) == 0
 
     def spans(self) -> list[dict[str, Any]]:
@@ -164,6 +164,18 @@ def test_a_message_that_is_sent_on_is_the_next_hop_of_its_trace(recipe: Recipe) 
     retry = ["process orders-retry", "send orders-retry"]
     assert hops == [*retry, *retry, "process orders", "send orders", "order"]
     assert len(spans) == len(hops)
+
+
+def test_each_message_of_a_batch_is_handled_in_its_own_trace_and_the_loop_may_be_left(recipe: Recipe) -> None:
+    contexts = [b"00-%032x-%016x-01" % (number, number) for number in range(1, 4)]
+    recipe.send([b"soup", b"pizza", b"we are closed"], contexts)
+    recipe.run("batch_worker.py")
+    spans = recipe.spans()
+    handled = {span["spanId"]: span for span in spans if span["name"] == "process orders"}
+    cooked = [span for span in spans if span["name"].startswith("cook")]
+    assert {span["name"]: span["traceId"] for span in cooked} == {"cook soup": f"{1:032x}", "cook pizza": f"{2:032x}"}
+    assert all(handled[span["parentSpanId"]]["traceId"] == span["traceId"] for span in cooked)
+    assert sorted(span["traceId"] for span in handled.values()) == [f"{number:032x}" for number in range(1, 4)]
 
 
 def test_a_worker_that_is_told_to_end_finishes_and_sends_what_it_has(recipe: Recipe) -> None:
