@@ -2,36 +2,43 @@
 
 ``configure`` once, ``wrap`` producers and consumers, decorate handlers with ``consumer``: the spans of both sides of a
 queue are one trace. See README.md for ten lines of use and docs/ for the rest.
+
+A name is imported when it is first asked for: ``mqtrace run`` imports this package in every process and mostly asks for
+nothing.
 """
 
 from __future__ import annotations
 
-from . import carriers, propagation, sampling
-from .api import (
-    Tracer,
-    baggage,
-    batch,
-    configure,
-    consumer,
-    current_span,
-    each,
-    extract,
-    flush,
-    inject,
-    instrument_celery,
-    process,
-    set_baggage,
-    shutdown,
-    start_span,
-    stats,
-    uninstrument_celery,
-    unwrap,
-    use,
-    wrap,
-)
-from .core import Context, Event, Link, NoopSpan, Span
-from .errors import ConfigurationError
-from .version import VERSION as __version__
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import carriers, propagation, sampling
+    from .api import (
+        Tracer,
+        baggage,
+        batch,
+        configure,
+        consumer,
+        current_span,
+        each,
+        extract,
+        flush,
+        inject,
+        instrument_celery,
+        process,
+        set_baggage,
+        shutdown,
+        start_span,
+        stats,
+        uninstrument_celery,
+        unwrap,
+        use,
+        wrap,
+    )
+    from .core import Context, Event, Link, NoopSpan, Span
+    from .errors import ConfigurationError
+    from .version import VERSION as __version__
 
 __all__ = [
     "ConfigurationError",
@@ -65,3 +72,26 @@ __all__ = [
     "use",
     "wrap",
 ]
+
+_PACKAGES = ("carriers", "propagation", "sampling")
+_ELSEWHERE = {
+    **dict.fromkeys(("Context", "Event", "Link", "NoopSpan", "Span"), "core"),
+    "ConfigurationError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = importlib.import_module(".version", __name__).VERSION
+    elif name in _PACKAGES:
+        value = importlib.import_module(f".{name}", __name__)
+    elif name in __all__:
+        value = getattr(importlib.import_module(f".{_ELSEWHERE.get(name, 'api')}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,24 +2,25 @@
 
 A finder at the front of ``sys.meta_path`` waits for the names that were asked for. It finds nothing itself: it lets the
 other finders answer, and runs what was asked for when the module's code has run.
+
+`mqtrace run` loads this file at the start of every Python, so it imports next to nothing itself.
 """
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.machinery
 import importlib.util
-import logging
 import sys
-from collections.abc import Callable, Sequence
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import importlib.machinery
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+    Callback = Callable[[ModuleType], object]
 
 __all__ = ["when_imported"]
-
-log = logging.getLogger("mqtrace")
-
-Callback = Callable[[ModuleType], object]
 
 
 def when_imported(name: str, callback: Callback) -> None:
@@ -29,7 +30,7 @@ def when_imported(name: str, callback: Callback) -> None:
     """
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
-    if module is not None and not getattr(spec, "_initializing", False):
+    if module is not None and (name in _arrived or not getattr(spec, "_initializing", False)):
         _run(callback, module)
         return
     _waiting.setdefault(name, []).append(callback)
@@ -38,28 +39,35 @@ def when_imported(name: str, callback: Callback) -> None:
 
 
 _waiting: dict[str, list[Callback]] = {}
+# Modules whose code has run, and which the import system may still call initializing.
+_arrived: set[str] = set()
 
 
 def _run(callback: Callback, module: ModuleType) -> None:
     try:
         callback(module)
     except Exception:  # whoever imports asked for the module and nothing else
-        log.warning("mqtrace could not follow the import of %s", module.__name__, exc_info=True)
+        import logging
+
+        logging.getLogger("mqtrace").warning("mqtrace could not follow the import of %s", module, exc_info=True)
 
 
-def _arrived(module: ModuleType) -> None:
-    for callback in _waiting.pop(module.__name__, ()):
-        _run(callback, module)
+def _arrive(name: str) -> None:
+    _arrived.add(name)
+    module = sys.modules.get(name)  # a module may put another object in its place
+    for callback in _waiting.pop(name, ()):
+        if module is not None:
+            _run(callback, module)
     if not _waiting and _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     def __init__(self) -> None:
         self._looking: set[str] = set()
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname not in _waiting or fullname in self._looking:
             return None
@@ -69,11 +77,12 @@ class _Finder(importlib.abc.MetaPathFinder):
         finally:
             self._looking.discard(fullname)
         if spec is not None and spec.loader is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader = _Loader(spec.loader)
+            loader: Any = _Loader(spec.loader)
+            spec.loader = loader
         return spec
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """The module's own loader, and what waits for the module behind it."""
 
     def __init__(self, loader: Any) -> None:
@@ -84,7 +93,8 @@ class _Loader(importlib.abc.Loader):
         return getattr(self.__dict__["_loader"], name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        return self._loader.create_module(spec)  # type: ignore[no-any-return]  # a loader's, by the import system's word
+        made: ModuleType | None = self._loader.create_module(spec)
+        return made
 
     def exec_module(self, module: ModuleType) -> None:
         # what the module and everybody else sees is the module's own loader
@@ -92,7 +102,7 @@ class _Loader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        _arrived(module)
+        _arrive(module.__name__)
 
 
-_FINDER = _Finder()
+_FINDER: Any = _Finder()

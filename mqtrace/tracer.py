@@ -403,6 +403,11 @@ _following = Guard()
 _default: SpanTracer | None = None
 
 
+def is_configured() -> bool:
+    """Whether there is a default tracer that somebody made."""
+    return _default is not None and not isinstance(_default, _Unconfigured)
+
+
 def default() -> SpanTracer:
     """The default tracer; one that only passes contexts on, until there is another."""
     global _default

@@ -1,60 +1,24 @@
-"""The ``mqtrace`` command: a demo, and the traces of a topic in the terminal.
+"""The ``mqtrace`` command.
 
-Each subcommand is a module with ``add_arguments`` and ``run``. What can go wrong outside ends as one sentence.
+``mqtrace run`` becomes another program, so it imports nothing but itself; what the other commands need is imported for
+them (commands.py).
 """
 
 from __future__ import annotations
 
-import argparse
-import io
-import os
 import sys
 from collections.abc import Sequence
 
-from mqtrace.flow import AskError, SourceError
-from mqtrace.version import VERSION
-
-from . import broker, demo, flow, missing, one_trace, tail, traces, ui
-from .trouble import CommandError
+from . import run
 
 __all__ = ["main"]
-
-_EPILOG = """\
-Start with:
-  mqtrace demo                                      a small shop, its traces drawn here; needs no broker
-  mqtrace tail kafka://localhost:9092/otlp_spans    the traces of your own services
-  mqtrace ui kafka://localhost:9092/otlp_spans      who sends to whom, what waits, what is missing: a page
-
-In a service:
-  mqtrace.configure("orders", exporter="kafka://localhost:9092/otlp_spans")
-  producer = mqtrace.wrap(Producer({...}))
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command. ``argv``: without the program's name; its exit status is returned."""
-    parser = argparse.ArgumentParser(
-        prog="mqtrace",
-        description="Traces that stay whole through message queues.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"mqtrace {VERSION}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (demo, tail, flow, missing, traces, one_trace, ui, broker):
-        command.add_arguments(commands)
-    options = parser.parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a name must not end the command
-    try:
-        return int(options.run(options))
-    except (CommandError, SourceError, AskError) as error:
-        print(f"mqtrace: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output has gone; the interpreter must not try to flush to them at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    if arguments[:1] == ["run"]:
+        return run.run(arguments[1:])
+    from . import commands
+
+    return commands.main(arguments)

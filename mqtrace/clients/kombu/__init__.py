@@ -18,7 +18,7 @@ from .consumer import Receiving, Standing, TracedConsumer, TwinnedConsumer
 from .message import ADAPTER
 from .producer import Sending, TracedProducer, TracedSimpleQueue
 
-__all__ = ["adapter_of", "wrap"]
+__all__ = ["adapter_of", "know", "wrap"]
 
 
 def adapter_of(kind: type) -> MessageAdapter | None:
@@ -55,6 +55,11 @@ def _traced(kind: type) -> type[Traced] | None:
 
 
 _classes: dict[type, type] = {}
+
+
+def know(client: type, traced: type) -> None:
+    """Say which traced class of a client's class there is already."""
+    _classes[client] = traced
 
 
 def _wrap_class(client: type, tracer: SpanTracer | None) -> Any:

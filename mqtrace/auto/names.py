@@ -1,0 +1,37 @@
+"""Puts one object in the place of another wherever a loaded module names it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+__all__ = ["replace_names"]
+
+log = logging.getLogger("mqtrace")
+
+
+def replace_names(replaced: Mapping[Any, Any], library: str) -> None:
+    """Put traced classes in the place of a library's, in the globals of the modules that are loaded already.
+
+    ``replaced``: class -> its traced class. ``library``: the top of its import path, whose own modules are left alone.
+    What cannot be reached (a subclass, an alias in a class or closure) goes on untraced, which is said at debug level.
+    """
+    for name, module in list(sys.modules.items()):
+        top = name.partition(".")[0]
+        if top in (library, "mqtrace") or not isinstance(module, ModuleType):
+            continue
+        space = module.__dict__
+        for key, value in list(space.items()):
+            try:
+                made = replaced.get(value)
+            except TypeError:  # not hashable, so not a class
+                continue
+            if made is not None:
+                space[key] = made
+    for kind, made in replaced.items():
+        for derived in kind.__subclasses__():
+            if derived is not made and derived.__module__.partition(".")[0] not in (library, "mqtrace"):
+                log.debug("mqtrace: %s derives from %s as it was before, and is not traced", derived, kind.__name__)

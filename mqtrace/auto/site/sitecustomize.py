@@ -1,0 +1,56 @@
+"""Python imports this as it starts, in every process below ``mqtrace run``.
+
+It waits for the first client library to be imported and does nothing else: a program that uses none pays for two small
+files, and one that patches itself with gevent does so before anything of mqtrace has been imported. A sitecustomize
+that was there before is run, too. An interpreter that has no mqtrace goes on without it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE = os.path.dirname(os.path.dirname(_HERE))
+
+#: What MQTRACE_CLIENTS is where it is left out: the import names of the clients that mqtrace knows.
+_CLIENTS = "confluent_kafka,pika,kombu,celery,aiokafka,kafka,aio_pika"
+
+
+def _run_the_other_one() -> None:
+    from importlib.machinery import PathFinder
+
+    elsewhere = [folder for folder in sys.path if os.path.abspath(folder or os.curdir) != _HERE]
+    spec = PathFinder.find_spec("sitecustomize", elsewhere)
+    if spec is None or spec.loader is None:
+        return
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+def _activate(_module: object) -> None:
+    try:
+        import mqtrace.auto  # noqa: F401  # importing it is what is wanted
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "mqtrace":
+            raise
+
+
+def _wait() -> None:
+    spec = importlib.util.spec_from_file_location("mqtrace.imports", os.path.join(_PACKAGE, "imports.py"))
+    if spec is None or spec.loader is None:
+        return
+    imports = importlib.util.module_from_spec(spec)
+    # the package finds it there, so that there is one finder
+    sys.modules["mqtrace.imports"] = imports
+    spec.loader.exec_module(imports)
+    for name in (os.environ.get("MQTRACE_CLIENTS") or _CLIENTS).split(","):
+        if name.strip():
+            imports.when_imported(name.strip().replace("-", "_"), _activate)
+
+
+if os.environ.get("MQTRACE_DISABLED", "").strip().lower() != "true":
+    _wait()
+_run_the_other_one()
