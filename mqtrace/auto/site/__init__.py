@@ -1,0 +1,1 @@
+"""The folder that ``mqtrace run`` puts first on PYTHONPATH, for the ``sitecustomize`` in it."""
