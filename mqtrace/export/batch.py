@@ -72,7 +72,7 @@ class BatchProcessor(SpanQueue):
             self.settings.max_batch_size,
             eager=self.settings.schedule_delay < IDLE,
         )
-        if isinstance(exporter, PipelinedExporter):
+        if hasattr(exporter, "export_timeout"):
             exporter.export_timeout = self.settings.export_timeout
         lifecycle.adopt(self)
 
@@ -168,7 +168,13 @@ class BatchProcessor(SpanQueue):
                 self._set_limit()
                 self._last = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=True)
                 self._mailbox.put(self._last)
-            return self._last
+            ticket = self._last
+        try:
+            # the worker may be within a request to a receiver that does not answer
+            getattr(self.exporter, "hurry", _nothing)(ticket.deadline)
+        except Exception:  # noqa: BLE001, S110  # a user's exporter may raise anything: then it is not hurried
+            pass
+        return ticket
 
     def conclude(self, *, arrived: bool) -> bool:
         """Count what has not left as lost to the shutdown. Whether everything left; the first call's answer stays."""
@@ -226,3 +232,7 @@ class BatchProcessor(SpanQueue):
             self._closed = True
             self._result = False
             self._worker.stopped = True
+
+
+def _nothing(deadline: float) -> None:
+    """What an exporter without ``hurry`` does."""

@@ -24,7 +24,7 @@ from . import encodings, http_answer
 from .http_answer import printable
 from .http_connection import Answer, Connection, Interrupted, NotHttp
 from .http_target import HttpTarget
-from .in_flight import BatchInFlight, Payload, PayloadEncoder
+from .in_flight import BatchInFlight, Held, Payload, PayloadEncoder
 from .limited_log import LimitedLog
 from .protocol import Complete
 from .retry import RETRYABLE, Backoff, retry_after_s
@@ -65,6 +65,7 @@ class HttpExporter:
         self._log = LimitedLog(log)
         #: In the order in which they came; the first is the one that is tried again.
         self._line: deque[Payload] = deque()
+        self._held = Held()
         self._closed = False
 
     # ------------------------------------------------------------------ the worker's calls
@@ -74,11 +75,16 @@ class HttpExporter:
         if self._closed:
             raise RuntimeError("the exporter is shut down")
         deadline = time.monotonic() + min(self.export_timeout, self.target.timeout_s)
-        batch = BatchInFlight(complete)
+        batch = BatchInFlight(complete, self._held)
         for content, some in self._encode.payloads(batch, spans):
             self._line.append(Payload(batch, some, content, deadline))
         self._send_line()
         batch.end()
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the payloads that stand in line."""
+        return self._held.bytes
 
     def poll(self, timeout: float) -> None:
         """Try again what is due, after ``timeout`` seconds at most."""

@@ -3,6 +3,13 @@
 Two shapes, because a broker answers later than it is asked: :class:`Exporter` is what a user writes, one call a batch;
 :class:`PipelinedExporter` takes many batches before the first is confirmed, and says of each how it ended. Everything
 is called from one thread, the worker's, so that an exporter needs no lock.
+
+Of either shape it may also have, and is then asked for:
+
+- ``export_timeout``: seconds within which a batch must be complete, set before the first one;
+- ``flush(timeout)``: have what was exported go on; False if not all of it did. Part of the tracer's ``flush``;
+- ``hurry(deadline)``, called from ANY thread: a shutdown waits until ``deadline`` only, a reading of time.monotonic;
+- ``after_fork()``, called in a forked child: what it holds is the parent's and must not be used.
 """
 
 from __future__ import annotations
@@ -43,12 +50,10 @@ class Exporter(Protocol):
 class PipelinedExporter(Protocol):
     """Takes batches without waiting for the ones before.
 
-    Either shape of exporter may also have ``after_fork()``, called in a forked child: what it holds is the parent's and
-    must not be used; ``hurry(deadline)``, called from another thread: everything must have ended by then, a reading of
-    time.monotonic; ``export_timeout``; and ``held_bytes``, of payloads that are under way: they count to the bound.
+    ``held_bytes``, where it has that: of payloads that are under way, which count to the bound.
     """
 
-    #: Seconds within which a batch must be complete; set by the processor before the first one.
+    #: See above.
     export_timeout: float
 
     def submit(self, spans: Sequence[Span], complete: Complete, /) -> None:

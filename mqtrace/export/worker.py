@@ -229,7 +229,7 @@ class Worker:
             if settled < ticket.mark and now < ticket.deadline:
                 waiting.append(ticket)
                 continue
-            if settled < ticket.mark:
+            if settled < ticket.mark or not (ticket.last or self._flush(ticket.deadline - now)):
                 ticket.lost = True
             if ticket.last and not self.stopped:
                 self.stopped = True
@@ -241,6 +241,17 @@ class Worker:
             for ticket in waiting:
                 ticket.lost = True
                 ticket.release()
+
+    def _flush(self, timeout: float) -> bool:
+        """Have an exporter that hands spans on send them. Whether it did."""
+        flush = getattr(self._exporter, "flush", None)
+        if flush is None:
+            return True
+        try:
+            return flush(max(0.0, timeout)) is not False
+        except BaseException as error:  # noqa: BLE001  # as above
+            self._complain("%s could not flush", error)
+            return False
 
     # ------------------------------------------------------------------ beside
 

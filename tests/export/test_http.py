@@ -381,6 +381,36 @@ def test_a_drip_of_bytes_does_not_hold_the_worker(process: Process, maker: Any) 
     server.close()
 
 
+def test_a_shutdown_ends_a_request_that_is_under_way(
+    process: Process, maker: Any, receive: Callable[..., Receiver]
+) -> None:
+    """The receiver takes the request and says nothing: the worker stands within it, and its thread ends in time."""
+    done = threading.Event()
+    receiver = receive(answer=lambda request: done.wait(20) and None)
+    processor = process(_exporter(f"http://{receiver.address}"), export_timeout=30.0)
+    maker(processor).end(100)
+    assert not processor.flush(0.5)
+    began = time.monotonic()
+    assert not processor.shutdown(0.5)
+    assert time.monotonic() - began < 1.5
+    assert _lost(processor) == {"shutdown": 100}
+    while processor._thread is not None and processor._thread.is_alive and time.monotonic() - began < 5:
+        time.sleep(0.01)
+    assert time.monotonic() - began < 3
+    done.set()
+
+
+def test_what_stands_in_line_is_said_in_bytes(receive: Callable[..., Receiver], maker: Any) -> None:
+    receiver = receive(answer=lambda request: response(503, Retry_After="60"))
+    exporter = _exporter(f"http://{receiver.address}")
+    spans = maker()
+    spans.end(10)
+    exporter.submit(spans.pipeline.sink.queue, lambda exported, size, lost: None)
+    assert exporter.held_bytes > 400
+    exporter.shutdown(0)
+    assert exporter.held_bytes == 0
+
+
 def test_a_body_without_an_end_is_not_read_to_its_end(
     process: Process, maker: Any, receive: Callable[..., Receiver]
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_span_exporter_gets_our_spans_as_the_sdks(tracers: list[mqtrace.Tracer
     assert inner.instrumentation_scope.name == "mqtrace"
     assert inner.to_json()
     assert kept.suppressed == {True}
+    assert kept.calls == ["flush"]
     tracer.shutdown(1)
     assert kept.calls[-1] == "shutdown"
 
@@ -196,6 +197,28 @@ def test_a_batch_processor_of_2048_loses_none_of_15000(tracers: list[mqtrace.Tra
     provider.force_flush()
     assert len(kept.get_finished_spans()) == 15_000
     provider.shutdown()
+
+
+def test_a_flush_goes_through_to_the_provider(tracers: list[mqtrace.Tracer]) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(kept, schedule_delay_millis=600_000))
+    tracers.append(tracer := _provided(provider))
+    tracer.start_span("work").end()
+    assert tracer.flush(10)
+    assert [span.name for span in kept.get_finished_spans()] == ["work"]
+    provider.shutdown()
+
+
+def test_a_flush_that_the_exporter_does_not_finish_is_false(tracers: list[mqtrace.Tracer]) -> None:
+    class Slow(Kept):
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return False
+
+    tracer = mqtrace.Tracer("shop", exporter=Slow())
+    tracers.append(tracer)
+    tracer.start_span("work").end()
+    assert not tracer.flush(5)
 
 
 def test_a_processor_that_raises_loses_its_span_and_is_said_once(
