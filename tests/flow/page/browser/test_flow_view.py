@@ -87,7 +87,7 @@ def test_an_arrow_says_its_rate_its_wait_and_what_failed(look: Look) -> None:
     words = arrow.locator("text").all_text_contents()
     assert re.fullmatch(r"[0-9.]+/(s|min|h)", words[0])
     assert re.fullmatch(r"[0-9.]+ / [0-9.]+ (ms|s)", words[1])
-    assert words[2] == f"{row['errors']} failed"
+    assert words[2] == f"{100 * row['errors'] / row['deliveries']:.1f} % failed"
     assert words[3] == row["subscription"]
     expect(arrow).to_have_class(re.compile("failing"))
     says = arrow.locator("title").text_content()

@@ -67,11 +67,14 @@ export class Flow {
 
   /** @param {Place} place @param {AbortSignal} signal */
   async load(place, signal) {
-    const [rows, pairs] = await Promise.all([this.context.ask("map", asked(place), signal), this.context.ask("flow", asked(place), signal)]);
+    // The map is cheaper to answer than the pairs, and is there first.
+    const pairs = this.context.ask("flow", asked(place), signal);
+    pairs.catch(() => {}); // awaited below, where the map has not failed before
+    const rows = await this.context.ask("map", asked(place), signal);
     if (signal.aborted) return;
     this.rows = rows;
     this.seconds = rows.seconds;
-    if (!rows.sent.length && !rows.received.length && !pairs.length) {
+    if (!rows.sent.length && !rows.received.length) {
       show(this.element, nothing(this.context, "message was sent or taken"));
       return;
     }
@@ -79,7 +82,8 @@ export class Flow {
       show(this.element, this.map.element, h("div", { class: "under" }, this.table.element, this.panel.element));
     }
     this.drawMap(place);
-    this.table.draw(pairs, place.sort);
+    const drawn = await pairs;
+    if (!signal.aborted) this.table.draw(drawn, place.sort);
   }
 
   /** @param {Place} place */

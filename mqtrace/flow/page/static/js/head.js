@@ -18,6 +18,9 @@ const WINDOWS = ["15m", "1h", "6h", "24h"];
 /** A source that writes nothing for so long is stale. Seconds. */
 const STALE = 120;
 
+/** Of a source that has not said anything yet: not that it is empty. @type {State} */
+const UNKNOWN = { source: "", kind: "", spans: -1, oldest: null, newest: null, age_s: null, behind: null, sampled: null, messages_malformed: 0, spans_malformed: 0, trouble: null, window_s: 3600 };
+
 export class Head {
   /** @param {Context} context */
   constructor(context) {
@@ -116,7 +119,7 @@ export class Head {
   /** @param {State | null} state null: the server is gone */
   told(state) {
     const first = this.state === undefined || this.state?.window_s !== state?.window_s;
-    if (state && state.source === undefined) state = this.state ? { ...this.state, trouble: state.trouble } : null; // the source hangs
+    if (state && state.source === undefined) state = { ...(this.state ?? UNKNOWN), trouble: state.trouble }; // the source hangs
     if (state === null && this.state) this.lastState = this.state;
     this.state = state;
     if (state) this.heard = new Date();
@@ -139,7 +142,7 @@ export class Head {
     const word = { broken: gone ? "no server" : "trouble", behind: "reading", stale: state?.spans ? "quiet" : "empty", live: "live" }[level];
     show(this.status,
       h("span", { class: `dot ${level}`, title: last ? printable(last.source) : "" }, word),
-      last && last.spans ? h("span", { title: `${counted(last.spans, "span")} can be asked, of ${printable(last.source)}` }, `${short(last.spans)} spans`) : null,
+      last && last.spans > 0 ? h("span", { title: `${counted(last.spans, "span")} can be asked, of ${printable(last.source)}` }, `${short(last.spans)} spans`) : null,
       last?.behind ? h("span", { class: "behind", title: "Written and not read yet: messages of a topic, or bytes of a file" }, `${short(last.behind)} behind`) : null,
       last?.oldest ? h("span", { class: "extra", title: `The earliest span began at ${utc(last.oldest)}` }, `since ${clock(last.oldest).slice(0, -3)}`) : null,
       last && last.age_s !== null && !gone ? h("span", { class: "extra", title: `The newest span ended at ${utc(last.newest ?? "")}` }, `newest ${ago(last.age_s)}`) : null,

@@ -21,7 +21,7 @@ const BESIDE = 3;
 /** @param {NodeSize[]} nodes @param {ArrowSize[]} arrows @param {{down?: boolean, dense?: boolean}} [how] @returns {Layout} */
 export function layout(nodes, arrows, { down = false, dense = false } = {}) {
   const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: down ? "TB" : "LR", ranksep: dense ? 44 : down ? 44 : 52, nodesep: dense ? 7 : 16, edgesep: dense ? 5 : 12, marginx: MARGIN, marginy: MARGIN });
+  graph.setGraph({ rankdir: down ? "TB" : "LR", ranksep: dense ? 34 : down ? 44 : 52, nodesep: dense ? 7 : 16, edgesep: dense ? 5 : 12, marginx: MARGIN, marginy: MARGIN });
   for (const node of nodes) graph.setNode(node.id, { width: node.width, height: node.height });
   for (const arrow of arrows) graph.setEdge(arrow.from, arrow.to, { width: arrow.width, height: arrow.height, labelpos: arrow.width ? (down ? "r" : "l") : "c", labeloffset: arrow.width ? BESIDE : 0 }, arrow.id);
   rank(graph);

@@ -1,17 +1,19 @@
 /**
  * The map: services as boxes, destinations as ellipses, an arrow for what goes from one to the other. An arrow's width
- * says the rate, its colour the wait, a red head that something failed.
+ * says the rate, its colour the wait, a red head that more than a little failed.
  * @typedef {import("./graph.js").Graph} Graph
  * @typedef {import("./graph.js").GraphNode} GraphNode
  * @typedef {import("./graph.js").Arrow} Arrow
  */
 import { h, printable, s, show } from "./dom.js";
-import { count, counted, duration, percent, rate, short } from "./format.js";
+import { count, counted, duration, percent, rate } from "./format.js";
 import { paths } from "./graph.js";
 import { layout } from "./layout.js";
 
 /** More arrows than this and their labels would be the picture: they go to the panel. */
 const LABELLED = 48;
+/** Of the messages on an arrow: something always fails somewhere, and a map that is red all over says nothing. */
+const FAILING = 0.01;
 const WAITS = [100, 1_000, 10_000, 60_000, 600_000];
 const FONTS = 'Inter, "Segoe UI", Roboto, "Noto Sans", Cantarell, Ubuntu, "Helvetica Neue", "DejaVu Sans Condensed", system-ui, sans-serif';
 
@@ -41,7 +43,7 @@ export function waitClass(ms) {
 function lines(arrow, seconds) {
   const said = [{ text: rate(arrow.messages, seconds), kind: "rate" }];
   if (arrow.kind === "received" && arrow.p99 !== null) said.push({ text: waits(arrow), kind: "wait" });
-  if (arrow.errors) said.push({ text: `${short(arrow.errors)} failed`, kind: "error" });
+  if (arrow.errors) said.push({ text: `${percent(arrow.errors, arrow.messages)} failed`, kind: "error" });
   if (arrow.subscription !== null && arrow.subscription !== arrow.service && arrow.subscription !== arrow.destination) {
     said.push({ text: fitted(printable(arrow.subscription), 10, 84), kind: "group" });
   }
@@ -87,6 +89,7 @@ export class FlowMap {
     this.key = "";
     this.view = { x: 0, y: 0, k: 1 };
     this.moved = false;
+    this.down = false;
     this.sought = "";
     /** @type {string | null} */
     this.pinned = null;
@@ -109,12 +112,13 @@ export class FlowMap {
   draw(graph) {
     this.graph = graph;
     const down = this.element.clientWidth > 0 && this.element.clientWidth < 560;
+    this.down = down;
     const labelled = graph.arrows.length <= LABELLED;
     const size = labelled ? 12 : 11.5;
     const nodes = [...graph.nodes.values()].map((node) => {
-      const text = this.label(node, size, labelled ? 150 : 104);
+      const text = this.label(node, size, labelled);
       const round = node.kind === "destination";
-      return { id: node.id, round, width: Math.ceil(measure(text, size, 500)) + (labelled ? (round ? 34 : 22) : round ? 24 : 14), height: labelled ? (round ? 34 : 30) : round ? 24 : 22 };
+      return { id: node.id, round, width: Math.ceil(measure(text, size, 500)) + (labelled ? (round ? 34 : 22) : round ? 20 : 12), height: labelled ? (round ? 34 : 30) : round ? 24 : 22 };
     });
     const busiest = Math.max(1, ...graph.arrows.map((arrow) => arrow.messages));
     const arrows = graph.arrows.map((arrow) => {
@@ -129,20 +133,21 @@ export class FlowMap {
       this.placed = layout(nodes, arrows, { down, dense: !labelled });
       this.key = key;
     }
-    this.paint(size, labelled ? 150 : 104, down, new Map(arrows.map((arrow) => [arrow.id, arrow.thick])));
+    this.paint(size, labelled, down, new Map(arrows.map((arrow) => [arrow.id, arrow.thick])));
     if (!still) this.moved = false;
     if (!this.moved) this.fit();
     this.emphasize();
   }
 
-  /** @param {GraphNode} node @param {number} size @param {number} most */
-  label(node, size, most) {
+  /** @param {GraphNode} node @param {number} size @param {boolean} labelled whether there is room */
+  label(node, size, labelled) {
+    const most = labelled ? 150 : node.kind === "service" ? 104 : 84;
     const text = node.name === null ? "not said" : printable(node.name);
     return node.grouped ? `${fitted(text, size, most - 20)}… ${node.members.length}` : fitted(text, size, most);
   }
 
-  /** @param {number} size @param {number} most @param {boolean} down @param {Map<string, number>} thick */
-  paint(size, most, down, thick) {
+  /** @param {number} size @param {boolean} labelled @param {boolean} down @param {Map<string, number>} thick */
+  paint(size, labelled, down, thick) {
     const graph = /** @type {Graph} */ (this.graph);
     const focus = document.activeElement?.getAttribute("data-id");
     this.drawn.clear();
@@ -153,7 +158,7 @@ export class FlowMap {
       const arrow = byId.get(at.id);
       if (!arrow) continue;
       const text = told(arrow, graph);
-      const link = s("a", { class: `arrow ${waitClass(arrow.p99)}${arrow.errors ? " failing" : ""}`, href: this.hooks.address(arrow), "data-id": arrow.id, "aria-label": `${text.replaceAll("\n", ", ")}. Its traces` },
+      const link = s("a", { class: `arrow ${waitClass(arrow.p99)}${arrow.errors > arrow.messages * FAILING ? " failing" : ""}`, href: this.hooks.address(arrow), "data-id": arrow.id, "aria-label": `${text.replaceAll("\n", ", ")}. Its traces` },
         s("title", {}, `${text}\nclick: its traces`),
         s("path", { class: "reach", d: at.path }),
         s("path", { class: "line", d: at.path, "stroke-width": (thick.get(at.id) ?? 1).toFixed(1) }),
@@ -178,7 +183,7 @@ export class FlowMap {
       const group = s("g", { class: `node ${node.kind}${node.name === null ? " nameless" : ""}${node.grouped ? " grouped" : ""}`, role: "button", tabindex: 0, "data-id": node.id, "aria-label": what + (failed ? `, ${failed} failed` : "") },
         s("title", {}, node.grouped ? `${what}\n${node.members.slice(0, 12).map((member) => printable(member, 80)).join("\n")}` : what),
         shape,
-        s("text", { x: at.x, y: at.y + size * 0.36, "text-anchor": "middle", "font-size": size }, this.label(node, size, most)));
+        s("text", { x: at.x, y: at.y + size * 0.36, "text-anchor": "middle", "font-size": size }, this.label(node, size, labelled)));
       this.drawn.set(node.id, group);
       upper.append(group);
     }
@@ -289,12 +294,16 @@ export class FlowMap {
     const [width, most] = [this.element.clientWidth, Math.max(220, Math.min(innerHeight * 0.62, 760))];
     if (!width) return;
     const { width: wide, height: high } = this.placed;
-    const least = asked ? 0.15 : width < 560 ? 0.8 : 0.55;
-    const k = Math.max(least, Math.min(1.25, width / wide, Math.max(most, 1) / high));
+    const least = asked ? 0.15 : width < 560 ? 0.8 : 0.7;
+    const whole = Math.min(1.25, width / wide, most / high);
+    const k = whole > least * 0.9 ? whole : least;
     const height = Math.ceil(Math.min(most, high * k));
     this.svg.style.setProperty("height", `${Math.max(height, 120)}px`);
-    this.view = { k, x: Math.max(0, (width - wide * k) / 2), y: Math.max(0, (height - high * k) / 2) };
-    if (wide * k > width && asked) this.view.x = 0;
+    // Where not all of it has room, what begins the flow is in the middle.
+    const first = this.placed.nodes.filter((node) => node[this.down ? "y" : "x"] < 80);
+    const middle = (/** @type {"x" | "y"} */ along, /** @type {number} */ room, /** @type {number} */ size) =>
+      size * k <= room ? (room - size * k) / 2 : (along === "x") === this.down && first.length ? Math.max(room - size * k, Math.min(0, room / 2 - (k * first.reduce((sum, node) => sum + node[along], 0)) / first.length)) : 0;
+    this.view = { k, x: middle("x", width, wide), y: middle("y", height, high) };
     this.moved = false;
     this.place();
   }
@@ -321,6 +330,6 @@ function legend() {
     h("span", { title: "An arrow is as wide as the square root of its messages, the widest for the busiest" }, "width: rate"),
     h("span", { class: "ramp", title: `The colour of an arrow to a service says the p99 of the wait in the queue: ${steps.join(", ")}` },
       "wait p99", ...steps.map((step, place) => h("i", { class: `w${place}`, title: step }))),
-    h("span", { class: "bad", title: "A red head: something on this arrow failed" }, "red: failed"));
+    h("span", { class: "bad", title: "A red head: more than 1 % on this arrow failed" }, "red: over 1 % failed"));
 }
 

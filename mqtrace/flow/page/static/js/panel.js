@@ -35,7 +35,7 @@ export class Panel {
     ];
     if (key !== this.key) {
       this.key = key;
-      show(this.element, ...top, h("p", { class: "wait" }, "…"));
+      show(this.element, ...top, h("p", { class: "hint" }, "…"));
     }
     try {
       const [steps, errors, slowest] = await Promise.all([
