@@ -1,9 +1,9 @@
 """``python -m bench.page``: how soon the map of 50 services and a trace of 1,000 spans are drawn.
 
 The spans are in a DuckDB file, as ``mqtrace ui`` keeps them; server, browser and database share this machine. Each
-figure is of a browser that has nothing cached: ms from the begin of the navigation until the view was painted. Beside it
-stands the CPU time of the browser's processes until then, and of the server for the answer, the least of all rounds:
-that does not depend on what else the machine does.
+figure is of a browser that has nothing cached: ms from the begin of the navigation until the view was painted. Beside
+it stands the CPU time of the browser's processes until then, and of the server for the answer, the least of all
+rounds: that does not depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
 

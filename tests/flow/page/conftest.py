@@ -1,13 +1,8 @@
-"""A page of made-up answers, and a browser that looks at it: Debian's chromium, driven by playwright.
-
-Where there is no chromium the tests of the browser are skipped on a laptop, and fail where CI is set.
-"""
+"""A server of made-up answers, asked directly and over a port."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,15 +10,12 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from mqtrace.flow import Source
 from mqtrace.flow.fake import Fake
 from mqtrace.flow.page import application
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class Server:
@@ -80,78 +72,3 @@ def serve() -> Iterator[Callable[..., Server]]:
     yield start
     for server in running:
         server.close()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is not installed: apt-get install chromium")
-        pytest.skip("chromium is not installed")
-    with sync_playwright() as playwright:
-        # Root has no sandbox, and this browser sees nothing but our own page.
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-class Looking:
-    """A page that is looked at, and what its console said."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page = page
-        self.address = address
-        self.complaints: list[str] = []
-        self.alerts: list[str] = []
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", self._dialog)
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            self.complaints.append(message.text)
-
-    def _dialog(self, dialog: Dialog) -> None:
-        self.alerts.append(dialog.message)
-        dialog.dismiss()
-
-    def go(self, path: str = "/") -> Page:
-        """Open it, and wait until the view has been drawn."""
-        self.page.goto(self.address + path)
-        self.page.wait_for_selector("main[data-loaded]")
-        return self.page
-
-    def drawn(self, view: str) -> Page:
-        """Wait for another view."""
-        self.page.wait_for_selector(f'main[data-loaded^="{view}"]:not([aria-busy])')
-        return self.page
-
-
-@pytest.fixture
-def look(browser: Browser, serve: Callable[..., Server]) -> Iterator[Callable[..., Looking]]:
-    """``look(source, width=)``: its page in the browser; it must not complain unless ``quietly`` is False."""
-    contexts: list[BrowserContext] = []
-    quiet: list[Looking] = []
-
-    def open_page(
-        source: Source | None = None,
-        *,
-        width: int = 1280,
-        quietly: bool = True,
-        address: str | None = None,
-        **options: Any,
-    ) -> Looking:
-        context = browser.new_context(viewport={"width": width, "height": 800}, reduced_motion="reduce", **options)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        looking = Looking(context.new_page(), address or serve(source or Fake()).address)
-        if quietly:
-            quiet.append(looking)
-        return looking
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    for looking in quiet:
-        assert looking.complaints == []
-        assert looking.alerts == []

@@ -1,11 +1,10 @@
 /** Numbers and times as people read them. Milliseconds, unless a name says otherwise. */
 
-const NUMBER = new Intl.NumberFormat("en-US");
 const THIN = "\u202f";
 
 /** Exact, in groups of three. @param {number} value */
 export function count(value) {
-  return NUMBER.format(Math.round(value)).replaceAll(",", THIN);
+  return String(Math.round(value)).replace(/\B(?=(?:\d{3})+$)/g, THIN);
 }
 
 /** Three digits and a letter. @param {number} value */
