@@ -19,10 +19,10 @@ from .core import (
     NOOP,
     Clock,
     Context,
+    Counters,
+    ForkSafeLock,
     Frame,
-    Guard,
     Kind,
-    Mistakes,
     NoopSpan,
     Span,
     attach,
@@ -36,7 +36,7 @@ from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
 from .loop import Each
-from .tracer import CURRENT, Current, Nowhere, Processor, SpanTracer
+from .tracer import CURRENT, Current, DisabledProcessor, Processor, SpanTracer
 
 __all__ = [
     "Tracer",
@@ -65,7 +65,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 M = TypeVar("M")
 
-_guard = Guard()
+_guard = ForkSafeLock()
 
 
 class Tracer(SpanTracer):
@@ -80,21 +80,21 @@ class Tracer(SpanTracer):
 
     def _begin(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
         clock = clock or Clock()
-        mistakes = Mistakes()
+        counters = Counters()
         # not the tracer itself: the worker must not keep it
-        holders: WeakSet[Any] = WeakSet()
+        pending_owners: WeakSet[Any] = WeakSet()
         if processor is None:
             if settings.disabled:
-                processor = Nowhere()
+                processor = DisabledProcessor()
             else:
                 processor = BatchProcessor(
                     settings.exporter or DiscardExporter(),
                     clock=clock,
-                    mistakes=mistakes,
+                    counters=counters,
                     settings=settings.batch,
-                    upkeep=partial(_expire, holders),
+                    upkeep=partial(_expire, pending_owners),
                 )
-        super().__init__(settings, processor, clock, mistakes, holders)
+        super().__init__(settings, processor, clock, counters, pending_owners)
         otel.follow(settings.opentelemetry)
 
     @classmethod
@@ -164,10 +164,10 @@ class Tracer(SpanTracer):
         return unwrap(client)  # type: ignore[no-any-return]  # the same kind of client
 
 
-def _expire(holders: WeakSet[Any]) -> None:
+def _expire(pending_owners: WeakSet[Any]) -> None:
     """Called by the worker every few seconds: spans whose report nobody asks for end here."""
-    for holder in list(holders):
-        holder.expire()
+    for owner in list(pending_owners):
+        owner.expire()
 
 
 @names_options
@@ -367,7 +367,7 @@ def _with_baggage(tracer: SpanTracer, name: object, value: object) -> Context:
     context = EMPTY if frame is None else Context.of(frame)
     member, said = text(name), text(value)
     if not member or said is None:
-        tracer.mistakes.calls_ignored += 1
+        tracer.counters.calls_ignored += 1
         return context
     return context.with_baggage(**{member: said})
 

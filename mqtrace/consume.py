@@ -57,7 +57,7 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
 def _usable(tracer: SpanTracer, relation: Any, name: object) -> tuple[Relation | None, str | None]:
     """What a message can be processed with: it is at hand already, so what is wrong is ignored and counted."""
     plain = text(name)
-    tracer.mistakes.calls_ignored += (name is not None and plain is None) + (relation not in _RELATIONS)
+    tracer.counters.calls_ignored += (name is not None and plain is None) + (relation not in _RELATIONS)
     return relation if relation in _RELATIONS else None, plain
 
 

@@ -19,7 +19,7 @@ from .core import (
     Attribute,
     BatchSpan,
     Context,
-    Guard,
+    ForkSafeLock,
     Kind,
     NoopSpan,
     Origin,
@@ -117,7 +117,7 @@ class Operation:
         self.name = name
         self.relation: Relation | None = relation
         self._bound = tracer is not None
-        self._guard = Guard()
+        self._guard = ForkSafeLock()
         with _registering.lock:
             _operations.add(self)
         self._follow(tracers.default() if tracer is None else tracer)
@@ -177,7 +177,7 @@ class Operation:
 
 #: Every operation there is. Reentrant: a signal handler may wrap a client while another one is wrapped.
 _operations: WeakSet[Operation] = WeakSet()
-_registering = Guard()
+_registering = ForkSafeLock()
 
 
 def forget(keys: Iterable[Hashable]) -> None:

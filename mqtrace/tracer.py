@@ -20,11 +20,11 @@ from .core import (
     Attribute,
     Clock,
     Context,
+    Counters,
     Details,
+    ForkSafeLock,
     Frame,
-    Guard,
     Kind,
-    Mistakes,
     NoopSpan,
     Pipeline,
     Relation,
@@ -82,7 +82,7 @@ class Processor(Sink, Protocol):
     def stats(self) -> dict[str, Any]: ...
 
 
-class Nowhere:
+class DisabledProcessor:
     """The processor of a tracer that makes no spans."""
 
     def __init__(self) -> None:
@@ -123,21 +123,21 @@ class SpanTracer:
         settings: Settings,
         processor: Processor,
         clock: Clock,
-        mistakes: Mistakes,
-        holders: WeakSet[Any] | None = None,
+        counters: Counters,
+        pending_owners: WeakSet[Any] | None = None,
     ) -> None:
         self.settings = settings
         self.propagator = settings.propagator
         self._w3c = settings.propagator.is_w3c
         self.processor = processor
-        self.mistakes = mistakes
+        self.counters = counters
         self.pipeline = Pipeline(
             settings.service,
             settings.resource,
             processor,
             clock=clock,
             limits=settings.limits,
-            mistakes=mistakes,
+            counters=counters,
             spend=SamplerDecider.spending(settings.sampler, settings.rules),
             failed=SamplerDecider.learning(settings.sampler, settings.rules),
         )
@@ -147,7 +147,7 @@ class SpanTracer:
         #: The operations of `process`, `each` and `batch`, kept by mqtrace.consume.
         self.operations: dict[Any, Any] = {}
         #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
-        self.holders: WeakSet[Any] = WeakSet() if holders is None else holders
+        self.pending_owners: WeakSet[Any] = WeakSet() if pending_owners is None else pending_owners
         lifecycle.waiting.add(self)
 
     @property
@@ -177,9 +177,9 @@ class SpanTracer:
         if destination is not None and self.settings.rules:
             rule = rules.first(self.settings.rules, destination)
         decider = self._decider
-        passing = self.settings.disabled
+        propagate_only = self.settings.disabled
         if rule is not None:
-            passing = passing or rule.ignore
+            propagate_only = propagate_only or rule.ignore
             relation = relation or rule.relation
             if rule.rate is not None:
                 decider = SamplerDecider(self.settings.sampler, rule.rate)
@@ -191,7 +191,7 @@ class SpanTracer:
             sampling=decider,
             destination=destination,
             relation=relation or self.settings.relation,
-            passing=passing,
+            propagate_only=propagate_only,
         )
 
     def start_span(
@@ -230,7 +230,7 @@ class SpanTracer:
     def _parent(self, parent: Frame | None) -> Frame | None:
         if parent is None or is_frame(parent):
             return parent
-        self.mistakes.calls_ignored += 1
+        self.counters.calls_ignored += 1
         self.say(f"parent={type(parent).__qualname__} is not a span or a Context: a new trace was started")
         return None
 
@@ -239,14 +239,14 @@ class SpanTracer:
         try:
             return dict(pairs(attributes))  # type: ignore[arg-type]  # None is a TypeError, and keys are looked at later
         except Exception:  # noqa: BLE001  # no mapping, or keys that have no hash or raise from it
-            self.mistakes.calls_ignored += 1
+            self.counters.calls_ignored += 1
             return None
 
     def _begin_at(self, span: Span, start_time: int) -> None:
         if not is_time(start_time):
-            self.mistakes.calls_ignored += 1
+            self.counters.calls_ignored += 1
             return
-        span.begun = self.pipeline.clock.reading(start_time)
+        span.begun_ns = self.pipeline.clock.reading(start_time)
         if span.details is None:
             span.details = Details()
         span.details.start_time = start_time
@@ -257,19 +257,19 @@ class SpanTracer:
                 pair: Any = link if type(link) is tuple and len(link) == 2 else (link, None)
                 span.add_link(pair[0], pair[1])
         except Exception:  # noqa: BLE001  # no iterable, or one that raises
-            self.mistakes.calls_ignored += 1
+            self.counters.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
         plain, sort = text(name), text(kind)
         if plain is None:
-            self.mistakes.calls_ignored += 1
+            self.counters.calls_ignored += 1
             plain = "unnamed"
         if sort not in _KINDS:
             given, sort = sort, None if sort is None else sort.lower()
             if sort in _KINDS:
                 self.say(f"kind={given!r} is taken as {sort!r}, which is how to write it")
             else:
-                self.mistakes.calls_ignored += 1
+                self.counters.calls_ignored += 1
                 sort = "internal"
                 self.say(f"kind={str(given)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
         kept = self._names.get((plain, sort))
@@ -292,11 +292,11 @@ class SpanTracer:
         frame = current_frame() if context is None else context
         known = carriers.recognise(carrier)
         if context is not None and not is_frame(context):
-            self.mistakes.calls_ignored += 1
+            self.counters.calls_ignored += 1
             return
         self.propagator.inject(known, EMPTY if frame is None else frame)
         if known is not carrier and getattr(known, "native", carrier) is not carrier:
-            self.mistakes.calls_ignored += 1  # a tuple, a read-only mapping, None: what was written is in a new object
+            self.counters.calls_ignored += 1  # a tuple, a read-only mapping, None: what was written is in a new object
 
     def extract(self, carrier: Any) -> Context:
         """The context in ``carrier``; one without a trace where there is none. None holds no context."""
@@ -313,7 +313,7 @@ class SpanTracer:
 
     def malformed(self) -> None:
         """Count a context that was none."""
-        self.mistakes.contexts_malformed += 1
+        self.counters.contexts_malformed += 1
 
     def complain(self, sentence: str) -> None:
         """Say once that something of ours did not work; the application goes on without it. Call it in an except."""
@@ -329,7 +329,7 @@ class SpanTracer:
 
     def unknown(self, *message: object) -> None:
         """Count something, or nothing, that was handed over as a message, and say once of each type that it is none."""
-        self.mistakes.messages_unknown += 1
+        self.counters.messages_unknown += 1
         if not self.settings.disabled:
             kind = f"{type(message[0]).__module__}.{type(message[0]).__qualname__}" if message else "no argument"
             self.say(f"{kind} is not a message of a client that mqtrace knows: it has no span")
@@ -354,8 +354,8 @@ class SpanTracer:
 
     def end_waiting(self) -> None:
         """End what waits for a report."""
-        for holder in list(self.holders):
-            holder.release(self)
+        for owner in list(self.pending_owners):
+            owner.release(self)
 
     def _seconds(self, timeout: object) -> float:
         """A timeout; what is none is counted, and the default holds."""
@@ -366,17 +366,17 @@ class SpanTracer:
             return math.inf
         except Exception:  # noqa: BLE001, S110  # a user's own class of number may raise anything: it is counted below
             pass
-        self.mistakes.calls_ignored += 1
+        self.counters.calls_ignored += 1
         return _TIMEOUT
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start of the process; see docs/configuration.md for the meaning of each."""
         return {
             **self.processor.stats(),
-            "contexts_malformed": self.mistakes.contexts_malformed,
-            "calls_ignored": self.mistakes.calls_ignored,
-            "clock_skew": self.mistakes.clock_skew,
-            "messages_unknown": self.mistakes.messages_unknown,
+            "contexts_malformed": self.counters.contexts_malformed,
+            "calls_ignored": self.counters.calls_ignored,
+            "clock_skew": self.counters.clock_skew,
+            "messages_unknown": self.counters.messages_unknown,
         }
 
 
@@ -399,7 +399,7 @@ class Follower(Protocol):
 #: Everything that follows the default tracer. Added to by :func:`follow`.
 followers: WeakSet[Any] = WeakSet()
 # Clients are wrapped on any thread, and a set that grows while it is looked through raises. Reentrant: signal handlers.
-_following = Guard()
+_following = ForkSafeLock()
 _default: SpanTracer | None = None
 
 
@@ -412,7 +412,7 @@ def default() -> SpanTracer:
     """The default tracer; one that only passes contexts on, until there is another."""
     global _default
     if _default is None:
-        _default = _Unconfigured(Settings(sampler=Never(), disabled=True), Nowhere(), Clock(), Mistakes())
+        _default = _Unconfigured(Settings(sampler=Never(), disabled=True), DisabledProcessor(), Clock(), Counters())
     return _default
 
 

@@ -58,11 +58,11 @@ def spans() -> list[core.Span]:
         sent = core.start_send(send)
         assert isinstance(sent, SendSpan)
         sent.partition, sent.offset = number % 12, 1_000_000 + number
-        sent.ended = sent.begun + 900_000
+        sent.ended = sent.begun_ns + 900_000
         sent_at = time.time_ns() // 1_000_000
         handled = core.start_process(process, sent.identity, None, None, number % 12, 1_000_000 + number, sent_at)
         assert isinstance(handled, core.ProcessSpan)
-        handled.ended = handled.begun + 350_000
+        handled.ended = handled.begun_ns + 350_000
         made += [sent, handled]
     return made
 
@@ -150,7 +150,7 @@ def fill(span: SendSpan, template: core.Template) -> None:
     span.parent_remote = False
     span.callback = None
     span.partition = span.offset = -1
-    span.begun = span.ended = 0
+    span.begun_ns = span.ended = 0
 
 
 def timed(work: Callable[[], Any], count: int) -> float:

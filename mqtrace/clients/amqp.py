@@ -97,7 +97,7 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
     ):
         if type(span) is SendSpan:
             if span.baggage is None:
-                sent = (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+                sent = (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
                 made = headers.copy() if headers else {}
                 made["traceparent"] = span.identity.decode()
                 made["tracestate"] = f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent)
@@ -119,7 +119,7 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
 
 def _now(span: SendSpan) -> int:
     """The start of a send span, ms since the epoch."""
-    return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+    return (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
 
 
 def read_context(operation: Operation, headers: Any) -> tuple[Context, int]:

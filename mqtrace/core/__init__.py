@@ -16,8 +16,8 @@ from .details import STATUS_CODES, Details, Event, Link, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
 from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
+from .fork_safe_lock import ForkSafeLock
 from .forks import after_fork, notice_fork
-from .guard import Guard
 from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
 from .message import (
@@ -34,7 +34,7 @@ from .message import (
     start_send,
 )
 from .noop import NOOP, NoopSpan, current_span
-from .pipeline import NO_LIMIT, Mistakes, Pipeline, Sink
+from .pipeline import NO_LIMIT, Counters, Pipeline, Sink
 from .recent import keep_recent
 from .span import Span, is_time
 from .template import KINDS, Decider, Kind, Relation, Template
@@ -54,17 +54,17 @@ __all__ = [
     "BatchSpan",
     "Clock",
     "Context",
+    "Counters",
     "Decider",
     "Decision",
     "Details",
     "Event",
+    "ForkSafeLock",
     "Frame",
-    "Guard",
     "Kind",
     "Limits",
     "Link",
     "MessageSpan",
-    "Mistakes",
     "NoopSpan",
     "Origin",
     "Pipeline",

@@ -39,7 +39,7 @@ def start(
     else:
         above, state, baggage, decision = parent.identity, parent.state, parent.baggage, parent.decision
         remote = parent.remote and above is not None
-    if template.passing:
+    if template.propagate_only:
         return NOOP if parent is None else NoopSpan(above, state, baggage)
     own: bytes
     charged = False
@@ -83,7 +83,7 @@ def start(
     span.ended = 0
     span.details = Details(template.weight) if template.weight else None
     span.token = None
-    span.begun = template.now()
+    span.begun_ns = template.now()
     return span
 
 
@@ -108,7 +108,7 @@ def start_process_below(
 
     Inside another span (``outer``) the message's context is the parent all the same, and the other is linked.
     """
-    if template.relation == "link" and not template.passing:
+    if template.relation == "link" and not template.propagate_only:
         # a trace of its own; the baggage is the request's and goes on
         return start(template, Context(None, None, message.baggage), make, attributes)
     if message.identity is None and message.decision == "flag":

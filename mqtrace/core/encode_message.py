@@ -74,13 +74,13 @@ def _sent(span: SendSpan) -> Pieces:
     if parent is None:
         head = _ROOT.pack(
             b"\x0a\x10", unhexlify(own[3:35]), b"\x12\x08", unhexlify(own[36:52]),
-            0x39, span.begun + clock, 0x41, span.ended + clock, flags,
+            0x39, span.begun_ns + clock, 0x41, span.ended + clock, flags,
         )  # fmt: skip
     else:
         head = _CHILD.pack(
             b"\x0a\x10", unhexlify(own[3:35]), b"\x12\x08", unhexlify(own[36:52]),
             b"\x22\x08", unhexlify(parent[36:52]),
-            0x39, span.begun + clock, 0x41, span.ended + clock, flags,
+            0x39, span.begun_ns + clock, 0x41, span.ended + clock, flags,
         )  # fmt: skip
     known = template.partitions.get(span.partition) or _known(template, span.partition)
     number = span.offset
@@ -99,7 +99,7 @@ def _processed(span: ProcessSpan) -> Pieces:
     clock = template.pipeline.clock.offset
     trace = unhexlify(own[3:35])
     above = unhexlify(parent[36:52])
-    begun = span.begun + clock
+    begun = span.begun_ns + clock
     sent = span.timestamp
     if isinstance(sent, str):
         sent = span.sent_at()

@@ -20,8 +20,8 @@ from struct import Struct
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from .fork_safe_lock import ForkSafeLock
 from .forks import after_fork, notice_fork
-from .guard import Guard
 
 __all__ = [
     "LENGTH",
@@ -176,7 +176,7 @@ class Roots(list[bytes]):
 
 #: By threshold, as long as a template asks for it.
 _roots: WeakValueDictionary[bytes, Roots] = WeakValueDictionary()
-_sharing: Final = Guard()
+_sharing: Final = ForkSafeLock()
 
 
 def roots_for(threshold: bytes) -> Roots:

@@ -205,9 +205,9 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
     more, the caller sets.
     """
     parent = _current()
-    if not template.plain or (parent is not None and parent.ended):
+    if not template.follows_parent_only or (parent is not None and parent.ended):
         parent = still_open(parent)
-        if template.passing and parent is None:
+        if template.propagate_only and parent is None:
             return None
         return decide.start_send(template, parent, make)
     if parent is None or (above := parent.identity) is None:
@@ -247,7 +247,7 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
     span.details = None
     span.partition = span.offset = -1
     span.callback = None
-    span.begun = template.now()
+    span.begun_ns = template.now()
     return span
 
 
@@ -266,7 +266,7 @@ def start_process(
     It is not current yet: the caller sets it, and restores. ``make``: its class; what that has more, the caller sets.
     """
     outer = _current()
-    if origin is not None and outer is None and template.plain:
+    if origin is not None and outer is None and template.follows_parent_only:
         if not origin[54] & 1:
             return NoopSpan(child_of(origin), state, baggage)
         span = make()
@@ -285,9 +285,9 @@ def start_process(
         span.partition = partition
         span.offset = offset
         span.timestamp = timestamp
-        span.begun = template.now()
+        span.begun_ns = template.now()
         return span
-    if template.passing and outer is None and origin is not None:
+    if template.propagate_only and outer is None and origin is not None:
         return NoopSpan(origin, state, baggage)
     return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
 
@@ -326,8 +326,8 @@ def note_skew(span: P | NoopSpan, sent: int) -> P | NoopSpan:
     """
     if isinstance(span, ProcessSpan):
         pipeline = span.template.pipeline
-        if sent * 1_000_000 > span.begun + pipeline.clock.offset:
-            pipeline.mistakes.clock_skew += 1
+        if sent * 1_000_000 > span.begun_ns + pipeline.clock.offset:
+            pipeline.counters.clock_skew += 1
     return span
 
 

@@ -11,7 +11,7 @@ from .clock import Clock
 if TYPE_CHECKING:
     from .span import Span
 
-__all__ = ["NO_LIMIT", "Mistakes", "Pipeline", "Sink"]
+__all__ = ["NO_LIMIT", "Counters", "Pipeline", "Sink"]
 
 NO_LIMIT: Final = 1 << 62
 
@@ -35,7 +35,7 @@ class Sink(Protocol):
         """Take or drop a span that keeps ``weight`` bytes of its own, events and long texts for example."""
 
 
-class Mistakes:
+class Counters:
     """What was ignored because it could not be used, by kind. Read by ``stats()``."""
 
     __slots__ = ("calls_ignored", "clock_skew", "contexts_malformed", "messages_unknown")
@@ -54,7 +54,7 @@ class Mistakes:
 class Pipeline:
     """One tracer's; every template points to it."""
 
-    __slots__ = ("clock", "envelope", "failed", "limits", "mistakes", "resource", "service", "sink", "spend")
+    __slots__ = ("clock", "counters", "envelope", "failed", "limits", "resource", "service", "sink", "spend")
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Pipeline:
         *,
         clock: Clock,
         limits: Limits,
-        mistakes: Mistakes,
+        counters: Counters,
         spend: Callable[[], None] | None = None,
         failed: Callable[[str | None], None] | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class Pipeline:
         self.sink = sink
         self.clock = clock
         self.limits = limits
-        self.mistakes = mistakes
+        self.counters = counters
         #: Asked for by samplers that budget spans, see mqtrace.sampling.
         self.spend = spend
         #: Asked for by samplers that learn from errors.

@@ -36,7 +36,7 @@ class Span:
 
     __slots__ = (
         "baggage",
-        "begun",
+        "begun_ns",
         "details",
         "ended",
         "identity",
@@ -55,8 +55,8 @@ class Span:
     parent_remote: bool
     state: str | None
     baggage: Mapping[str, str] | None
-    #: Readings of the pipeline's clock, see core/clock.py; ended is 0 while the span records.
-    begun: int
+    #: Readings of the pipeline's clock, ns, see core/clock.py; ended is 0 while the span records.
+    begun_ns: int
     ended: int
     details: Details | None
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
@@ -270,7 +270,7 @@ class Span:
     def start_time(self) -> int:
         """ns since the epoch."""
         given = None if self.details is None else self.details.start_time
-        return self.template.pipeline.clock.epoch(self.begun) if given is None else given
+        return self.template.pipeline.clock.epoch(self.begun_ns) if given is None else given
 
     @property
     def end_time(self) -> int | None:
@@ -369,7 +369,7 @@ class Span:
         return MappingProxyType(kept), dropped
 
     def _mistake(self) -> None:
-        self.template.pipeline.mistakes.calls_ignored += 1
+        self.template.pipeline.counters.calls_ignored += 1
 
 
 def hand_over(span: Span) -> None:

@@ -64,8 +64,8 @@ class Template:
     """One operation of one tracer.
 
     ``roots``: identities of new roots, decided already by the threshold of ``sampling``; None: it has to be asked.
-    ``plain``: nothing but the parent's flag decides a child, and nothing has to be told of it.
-    ``passing``: make no span, pass the context on.
+    ``follows_parent_only``: nothing but the parent's flag decides a child, and nothing has to be told of it.
+    ``propagate_only``: make no span, pass the context on.
     """
 
     __slots__ = (
@@ -73,13 +73,13 @@ class Template:
         "client",
         "destination",
         "encoded",
+        "follows_parent_only",
         "kind",
         "name",
         "now",
         "partitions",
-        "passing",
         "pipeline",
-        "plain",
+        "propagate_only",
         "relation",
         "root_state",
         "roots",
@@ -99,7 +99,7 @@ class Template:
         sampling: Decider,
         destination: str | None = None,
         relation: Relation = "parent",
-        passing: bool = False,
+        propagate_only: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.sink = pipeline.sink
@@ -109,7 +109,7 @@ class Template:
         self.attributes: Mapping[str, Attribute] = MappingProxyType(dict(attributes))
         self.destination = destination
         self.relation: Relation = relation
-        self.passing = passing
+        self.propagate_only = propagate_only
         self.sampling = sampling
         self.roots = None if sampling.threshold is None else identity.roots_for(sampling.threshold)
         self.root_state = sampling.state
@@ -120,8 +120,8 @@ class Template:
         )
         #: Bytes that each span is weighed with: of a name that is so long that nobody keeps its template.
         self.weight = 0 if len(self.encoded) <= _LONGEST else name.__sizeof__() + len(self.encoded)
-        self.plain = (
-            not (passing or self.weight) and pipeline.spend is None and sampling.follows and relation == "parent"
+        self.follows_parent_only = (
+            not (propagate_only or self.weight) and pipeline.spend is None and sampling.follows and relation == "parent"
         )
         #: The same with a partition behind it, by its number; filled by the encoder.
         self.partitions: dict[int, bytes] = {}
@@ -149,5 +149,5 @@ class Template:
             sampling=self.sampling,
             destination=self.destination,
             relation=self.relation,
-            passing=self.passing,
+            propagate_only=self.propagate_only,
         )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mqtrace.core import Clock, Mistakes, native, notice_fork
+from mqtrace.core import Clock, Counters, native, notice_fork
 
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter
@@ -49,7 +49,7 @@ class BatchProcessor(SpanQueue):
     The thread starts with the first span, and nobody waits for it at the end. A forked child has an empty queue and a
     thread of its own; a child that ends with ``os._exit`` loses what it has not flushed. A processor that is dropped
     sends what it has. ``upkeep`` is called by the thread every few seconds, and must not hold the processor.
-    ``mistakes`` are the tracer's; ``clock`` is the one that its spans are timed by.
+    ``counters`` are the tracer's; ``clock`` is the one that its spans are timed by.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class BatchProcessor(SpanQueue):
         exporter: Exporter | PipelinedExporter,
         *,
         clock: Clock,
-        mistakes: Mistakes | None = None,
+        counters: Counters | None = None,
         settings: BatchSettings | None = None,
         upkeep: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings or BatchSettings()
         self.exporter = exporter
-        self.mistakes = mistakes
+        self.counters = counters
         self._clock = clock
         self._upkeep = upkeep
         super().__init__(

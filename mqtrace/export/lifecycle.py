@@ -159,7 +159,7 @@ def _in_child() -> None:
     # The spans that are current here are the parent's to end; a child that leaves their blocks must not send them.
     for frame in open_frames():
         if isinstance(frame, Span) and not frame.ended:
-            frame.ended = frame.begun or 1
+            frame.ended = frame.begun_ns or 1
     for processor in list(processors):
         processor.after_fork()
     _watch_finalizers()

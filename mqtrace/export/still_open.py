@@ -26,7 +26,7 @@ def end_open_spans() -> None:
     # by the type alone: isinstance would ask objects of any class for theirs
     for span in [each for each in gc.get_objects() if type(each) in kinds]:
         try:
-            if not span.ended and span.begun >= _forked_ns:
+            if not span.ended and span.begun_ns >= _forked_ns:
                 span.set_attributes({"error.type": "process_ended"})
                 span.set_status("error", _WHY)
                 span.end()

@@ -16,7 +16,7 @@ from weakref import WeakSet
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from mqtrace.core import Guard
+from mqtrace.core import ForkSafeLock
 from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
 from mqtrace.export import kafka_url
@@ -57,7 +57,7 @@ class KafkaSpanExporter(SpanExporter):
             target, named, environment, encode=_encoder(named), trace_id_of=_trace_id
         )
         self._exporter.export_timeout = timeout_s
-        self._guard = Guard()
+        self._guard = ForkSafeLock()
         self._closed = False
         _exporters.add(self)
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import Guard
+from mqtrace.core import ForkSafeLock
 from mqtrace.errors import ConfigurationError
 
 from .probability import rate_of
@@ -67,7 +67,7 @@ class Adaptive:
         self._interval = float(interval)
         self._most = int(destinations)
         self._clock = clock
-        self._guard = Guard()
+        self._guard = ForkSafeLock()
         self._rate = self.max_rate
         self._seen = 0
         self._load: float | None = None

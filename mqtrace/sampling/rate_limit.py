@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mqtrace.core import Guard
+from mqtrace.core import ForkSafeLock
 from mqtrace.errors import ConfigurationError
 
 __all__ = ["RateLimit"]
@@ -42,7 +42,7 @@ class RateLimit:
         if self.burst < 1:
             raise ConfigurationError(f"burst={burst!r} is below one span, so nothing would pass: write 1 or more")
         self._clock = clock
-        self._guard = Guard()
+        self._guard = ForkSafeLock()
         self._credit = self.burst
         self._last = clock()
 

@@ -532,7 +532,7 @@ def test_spans_do_not_pile_up_where_nobody_polls(configuration: dict[str, Any], 
     producer = mqtrace.wrap(Producer(configuration))
     for _ in range(3000):
         producer.produce(topic, b"1")
-    (holder,) = spans.tracer.holders
+    (holder,) = spans.tracer.pending_owners
     holder.expire()  # what the worker calls
     assert not spans
     object.__setattr__(spans.tracer.settings, "report_timeout", 0.0)
@@ -669,7 +669,7 @@ def test_what_waits_for_a_report_stays_with_the_parent_of_a_fork(
     """FAULTS 15."""
     producer = mqtrace.wrap(Producer(configuration))
     producer.produce(topic, b"v")
-    (holder,) = spans.tracer.holders
+    (holder,) = spans.tracer.pending_owners
     child = os.fork()
     if child == 0:
         holder.release(spans.tracer)

@@ -234,11 +234,11 @@ def test_an_answer_that_never_comes_does_not_hold_the_span(channel: Any, connect
         again = mqtrace.wrap(mqtrace.unwrap(channel))
         confirming(again, connection)
         again.basic_publish("", "orders", b"")
-        for holder in list(spans.tracer.holders):
+        for holder in list(spans.tracer.pending_owners):
             holder.expire()
         assert not spans
         clock.advance(61)
-        for holder in list(spans.tracer.holders):
+        for holder in list(spans.tracer.pending_owners):
             holder.expire()
         assert len(spans) == 1
         again.basic_publish("", "orders", b"")

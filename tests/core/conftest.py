@@ -53,7 +53,7 @@ def pipeline(recorder: Recorder) -> core.Pipeline:
         recorder,
         clock=core.Clock(),
         limits=core.Limits(),
-        mistakes=core.Mistakes(),
+        counters=core.Counters(),
     )
 
 

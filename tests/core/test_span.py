@@ -73,7 +73,7 @@ def test_an_attribute_that_cannot_be_kept_is_ignored_and_counted(
     span.set_attribute(7, 1)  # type: ignore[arg-type]  # that is the mistake
     span.set_attribute("", 1)
     assert dict(span.attributes) == {"good": 1}
-    assert pipeline.mistakes.calls_ignored == 3
+    assert pipeline.counters.calls_ignored == 3
 
 
 def test_calls_that_cannot_be_done_never_raise(template: Make, pipeline: core.Pipeline) -> None:
@@ -92,7 +92,7 @@ def test_calls_that_cannot_be_done_never_raise(template: Make, pipeline: core.Pi
     span.end()
     span.set_attribute("late", 1)
     assert "late" not in span.attributes
-    assert pipeline.mistakes.calls_ignored == 13
+    assert pipeline.counters.calls_ignored == 13
 
 
 class Truthless(dict[str, object]):
@@ -144,7 +144,7 @@ def test_a_status_holds_where_its_description_is_no_text(template: Make, pipelin
     span: Any = started(template)
     span.set_status("error", ValueError("why"))
     assert (span.status, span.status_description) == ("error", None)
-    assert pipeline.mistakes.calls_ignored == 1
+    assert pipeline.counters.calls_ignored == 1
 
 
 @pytest.mark.parametrize("value", [Raising(), RaisingNumber(5), RaisingList([1]), [Raising()], memoryview(b"")])
@@ -158,7 +158,7 @@ def test_a_value_whose_own_methods_raise_is_ignored_and_counted(
     span.add_event("e", {"k": value})
     span.set_status(value)  # type: ignore[arg-type]  # that is the mistake
     assert not span.attributes
-    assert pipeline.mistakes.calls_ignored == 3
+    assert pipeline.counters.calls_ignored == 3
 
 
 @pytest.mark.parametrize("key", [[], {}, {1}, Raising(), None, b"k", 5])
@@ -166,7 +166,7 @@ def test_a_key_that_is_no_text_is_ignored_and_counted(template: Make, pipeline: 
     span = started(template)
     span.set_attribute(key, 1)
     assert not span.attributes
-    assert pipeline.mistakes.calls_ignored == 1
+    assert pipeline.counters.calls_ignored == 1
 
 
 def test_text_of_a_class_of_its_own_is_kept_as_plain_text(template: Make, pipeline: core.Pipeline) -> None:
@@ -177,7 +177,7 @@ def test_text_of_a_class_of_its_own_is_kept_as_plain_text(template: Make, pipeli
     assert {type(text) for text in (*span.attributes, *span.attributes.values(), span.events[0].name)} == {str}
     assert type(span.status_description) is str
     assert dict(span.attributes) == {"key": "value"}
-    assert pipeline.mistakes.calls_ignored == 0
+    assert pipeline.counters.calls_ignored == 0
 
 
 def test_a_mapping_that_does_not_say_whether_it_is_empty_is_read(template: Make, pipeline: core.Pipeline) -> None:
@@ -187,7 +187,7 @@ def test_a_mapping_that_does_not_say_whether_it_is_empty_is_read(template: Make,
     span.add_event("e", Truthless(k=1))
     span.add_link(other, Truthless(k=1))
     assert span.attributes == span.events[0].attributes == span.links[0].attributes == {"k": 1}
-    assert pipeline.mistakes.calls_ignored == 0
+    assert pipeline.counters.calls_ignored == 0
 
 
 class Lookalike:
@@ -214,7 +214,7 @@ def test_a_link_to_what_is_no_context_is_ignored_and_counted(
     span.end()
     assert not span.links
     assert core.request([span])
-    assert pipeline.mistakes.calls_ignored == 1
+    assert pipeline.counters.calls_ignored == 1
 
 
 def test_a_value_that_is_set_anew_weighs_once(template: Make) -> None:
@@ -310,7 +310,7 @@ def test_what_is_over_the_limits_of_an_event_and_of_a_link_is_dropped_and_counte
     assert (dict(over.attributes), over.dropped_attributes) == ({"a": 1, "c": 3}, 1)
     assert (dict(within.attributes), within.dropped_attributes) == ({"a": 1, "b": 2}, 0)
     assert [(dict(link.attributes), link.dropped_attributes) for link in span.links] == [({"a": 1}, 2), ({}, 0)]
-    assert pipeline.mistakes.calls_ignored == 4
+    assert pipeline.counters.calls_ignored == 4
     assert span.details is not None
     assert span.details.dropped_attributes == 0
 

@@ -39,7 +39,7 @@ class Maker:
             sink,
             clock=clock or core.Clock(),
             limits=core.Limits(),
-            mistakes=core.Mistakes(),
+            counters=core.Counters(),
         )
         self.work = self.template("work")
 

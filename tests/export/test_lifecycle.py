@@ -29,7 +29,7 @@ def make(exporter, **options):
     if isinstance(exporter, str):
         exporter = from_url(exporter)
     processor = BatchProcessor(exporter, clock=core.Clock(), **options)
-    pipeline = core.Pipeline("shop", {}, processor, clock=core.Clock(), limits=core.Limits(), mistakes=core.Mistakes())
+    pipeline = core.Pipeline("shop", {}, processor, clock=core.Clock(), limits=core.Limits(), counters=core.Counters())
     return processor, pipeline
 
 def end(name, count=1):

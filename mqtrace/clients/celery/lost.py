@@ -182,4 +182,4 @@ def began(span: TaskRun, task_id: object) -> None:
 
 def _began(span: TaskRun, request: Any) -> None:
     if request.time_start:
-        span.begun = min(span.begun, span.template.pipeline.clock.reading(int(request.time_start * 1e9)))
+        span.begun_ns = min(span.begun_ns, span.template.pipeline.clock.reading(int(request.time_start * 1e9)))

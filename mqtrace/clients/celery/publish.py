@@ -220,7 +220,7 @@ def delay(eta: object, app: Any, sent: float) -> float | None:
 
 def _now(span: TaskSend) -> int:
     """The start of a span, ms since the epoch."""
-    return (span.begun + span.template.pipeline.clock.offset) // 1_000_000
+    return (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
 
 
 # ---------------------------------------------------------------------- retries

@@ -42,7 +42,7 @@ class Tasks:
         tracer = self.runs.tracer
         if tracer is not self._asked:
             template = tracer.template("send", "producer", {})
-            alike = template.plain and template.roots is not None and not tracer.settings.rules
+            alike = template.follows_parent_only and template.roots is not None and not tracer.settings.rules
             self._uniform = template if alike and self.runs.direct else None
             self._asked = tracer
         return self._uniform

@@ -79,10 +79,10 @@ class KafkaMessages:
                     baggage = context.baggage
                 if (
                     origin is not None
-                    and (template.passing or (template.plain and not origin[54] & 1))
+                    and (template.propagate_only or (template.follows_parent_only and not origin[54] & 1))
                     and _current() is None
                 ):  # as start_process would, before the message is asked for more
-                    return NoopSpan(origin if template.passing else child_of(origin), state, baggage)
+                    return NoopSpan(origin if template.propagate_only else child_of(origin), state, baggage)
         except UNREADABLE as error:
             replace_unreadable(message, error)
             operation.tracer.malformed()

@@ -152,7 +152,7 @@ class Polls(State):
             span = start(template, current_frame(), BatchSpan)
             if isinstance(span, NoopSpan):
                 return
-            span.begun = begun
+            span.begun_ns = begun
             origins: list[Origin] = []
             for message in real:
                 origin = context_of(operation, message).identity

@@ -87,7 +87,7 @@ class Sends(State):
         """The template of a topic, made."""
         name = topic if isinstance(topic, str) else str(topic)
         tracer = self.operation.tracer
-        tracer.holders.add(self)
+        tracer.pending_owners.add(self)
         tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
         return self.operation.make(name, SYSTEM, "send", name, self.facts)
 

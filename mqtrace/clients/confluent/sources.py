@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from mqtrace.core import Guard
+from mqtrace.core import ForkSafeLock
 from mqtrace.messaging import NOTHING_KNOWN, Facts, forget
 
 __all__ = ["Source", "add", "drop", "facts_of", "is_readable", "is_shared"]
@@ -37,7 +37,7 @@ class Source(Protocol):
 _POSIX: Final = ("[:", "[.", "[=", "[[", "--", "&&", "~~", "||")
 _sources: WeakSet[Source] = WeakSet()
 _shared: set[str] = set()
-_guard = Guard()
+_guard = ForkSafeLock()
 
 
 def add(source: Source, topics: Iterable[str]) -> None:

@@ -36,7 +36,7 @@ class Waiting:
 
     def expire(self, oldest: int) -> None:
         """End those that began before this reading of the clock."""
-        self._each(lambda span: span.begun < oldest)
+        self._each(lambda span: span.begun_ns < oldest)
 
     def release(self, pipeline: Pipeline) -> None:
         """End those of one tracer."""

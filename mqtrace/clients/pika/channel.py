@@ -64,7 +64,7 @@ class TracedChannel(Traced):
             ):
                 made = properties = _new(ContextProperties)
                 made.traceparent = span.identity
-                made.sent = (span.begun + template.pipeline.clock.offset) // 1_000_000
+                made.sent = (span.begun_ns + template.pipeline.clock.offset) // 1_000_000
                 made.table = UNREAD
             elif properties is None and type(span) is bytes and operation.direct:
                 made = properties = _new(ContextProperties)

@@ -42,7 +42,7 @@ class Confirms(InPlaceOf):
         self.function = callback
         self.count = 0 if before is None else before.count
         self.open = {} if before is None else before.open
-        operation.tracer.holders.add(self)
+        operation.tracer.pending_owners.add(self)
 
     def sent(self, span: SendSpan | None) -> None:
         """Count a message that went out, recorded or not."""
@@ -107,7 +107,7 @@ class Confirms(InPlaceOf):
         """End the spans that have waited longer than MQTRACE_REPORT_TIMEOUT."""
         tracer = self.operation.tracer
         oldest = tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9)
-        self._end(lambda span: span.begun < oldest)
+        self._end(lambda span: span.begun_ns < oldest)
 
     def release(self, tracer: SpanTracer) -> None:
         """End every span of this tracer: it is about to be shut down."""

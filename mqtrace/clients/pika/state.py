@@ -87,7 +87,7 @@ class ChannelState(State):
                 template = operation.make(name, RABBITMQ, "receive", name, self.facts)
             span = start(template, current_frame(), BatchSpan)
             if isinstance(span, BatchSpan):
-                span.begun = begun
+                span.begun_ns = begun
                 origin = read_context(operation, properties.headers)[0].identity
                 span.origins = [] if origin is None else [(origin, -1, -1, None)]
                 span.end()

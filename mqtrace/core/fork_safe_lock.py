@@ -12,25 +12,25 @@ from weakref import WeakSet
 from .forks import after_fork
 from .native import RLock
 
-__all__ = ["Guard"]
+__all__ = ["ForkSafeLock"]
 
 
-class Guard:
-    """``with guard.lock:`` one thread at a time."""
+class ForkSafeLock:
+    """``with its_name.lock:`` one thread at a time."""
 
     __slots__ = ("__weakref__", "lock")
 
     def __init__(self) -> None:
         self.lock = RLock()
-        _guards.add(self)
+        _locks.add(self)
 
 
-_guards: Final[WeakSet[Guard]] = WeakSet()
+_locks: Final[WeakSet[ForkSafeLock]] = WeakSet()
 
 
 def _renew() -> None:
-    for guard in list(_guards):
-        guard.lock = RLock()
+    for one in list(_locks):
+        one.lock = RLock()
 
 
 after_fork(_renew)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mqtrace.core import Guard
+from mqtrace.core import ForkSafeLock
 from mqtrace.sampling import Adaptive, RateLimit
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
@@ -37,13 +37,13 @@ def in_a_child(act: Callable[[], Any], seconds: float = 5.0) -> bool:
     return False
 
 
-def take(guard: Guard) -> None:
+def take(guard: ForkSafeLock) -> None:
     with guard.lock:
         pass
 
 
 def test_a_child_is_not_kept_by_a_thread_that_it_does_not_have() -> None:
-    guard, held, done = Guard(), threading.Event(), threading.Event()
+    guard, held, done = ForkSafeLock(), threading.Event(), threading.Event()
 
     def hold() -> None:
         with guard.lock:
@@ -61,7 +61,7 @@ def test_a_child_is_not_kept_by_a_thread_that_it_does_not_have() -> None:
 
 
 def test_a_fork_within_the_lock_is_left_in_order() -> None:
-    guard = Guard()
+    guard = ForkSafeLock()
     with guard.lock:
         child = os.fork()
     if child == 0:
@@ -101,4 +101,4 @@ def test_a_signal_handler_may_ask_the_sampler_that_was_interrupted(sampler: str)
 
 @pytest.mark.parametrize("make", [RateLimit, Adaptive])
 def test_samplers_hold_a_guard(make: Callable[[float], Any]) -> None:
-    assert isinstance(make(100)._guard, Guard)
+    assert isinstance(make(100)._guard, ForkSafeLock)
