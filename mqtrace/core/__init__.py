@@ -17,7 +17,7 @@ from .encode import SCOPE_NAME, encode_span, request, wrap
 from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
 from .fork_safe_lock import ForkSafeLock
-from .forks import after_fork, notice_fork
+from .forks import after_fork, notice_fork, prepare_repair
 from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
 from .message import (
@@ -98,6 +98,7 @@ __all__ = [
     "notice_fork",
     "open_frames",
     "pairs",
+    "prepare_repair",
     "request",
     "restore",
     "start",

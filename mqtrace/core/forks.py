@@ -3,17 +3,24 @@
 ``os.fork`` runs Python's hooks in the child. Who forks in C (uWSGI makes its workers so) runs none, and the child goes
 on with the parent's ids, its queue, and a thread that it does not have. A look at the pid costs as much as an id, so it
 is taken where that does not count: when ids are made, and wherever the worker is looked for.
+
+The interpreter's own lock is not renewed either. If a thread of the parent was waiting for it, glibc's condition
+variable waits for that thread in the child, for ever, when the lock is handed over for the second time. CPython asks
+every child of a fork to call ``PyOS_AfterFork_Child``; it is called here where nobody has and it is safe: in a child's
+only thread.
 """
 
 from __future__ import annotations
 
+import _imp
 import os
+import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from .native import RLock
 
-__all__ = ["after_fork", "notice_fork"]
+__all__ = ["after_fork", "notice_fork", "prepare_repair"]
 
 _renewals: Final[list[Callable[[], object]]] = []
 #: The process that has renewed, and the one that is about to.
@@ -21,6 +28,8 @@ _renewed = os.getpid()
 _renewing = _renewed
 # By process, so that a child never waits for a thread that it does not have.
 _alone: Final[dict[int, RLock]] = {}
+#: ctypes, the C library and a buffer, since :func:`prepare_repair`.
+_c: tuple[Any, Any, Any] | None = None
 
 
 def after_fork(renew: Callable[[], object]) -> None:
@@ -36,8 +45,52 @@ def notice_fork() -> bool:
     with _alone.setdefault(pid, RLock()):
         if pid in (_renewed, _renewing):  # another thread has meanwhile; or this one does, and a signal came
             return False
-        _renew()
+        if not _repair():
+            _renew()
         return True
+
+
+def prepare_repair() -> None:
+    """Have at hand what a child needs that forks in C; before the first thread of ours, which may wait for the lock."""
+    global _c
+    if _c is not None or not sys.platform.startswith("linux"):
+        return
+    try:
+        import ctypes
+    except ImportError:
+        return
+    # a library whose calls keep the interpreter's lock: it must not be handed over before it is renewed
+    _c = ctypes, ctypes.PyDLL(None), ctypes.create_string_buffer(1024)
+
+
+def _repair() -> bool:
+    """Renew the interpreter, and by its hooks what is registered here. False: it may not be done here."""
+    if _c is None or "uwsgi" in sys.modules or _imp.lock_held() or not _is_alone():
+        # uWSGI has an option for it, other interpreters beside the main one, and no thread of ours where it forks
+        return False
+    _imp.acquire_lock()  # as before a fork of Python's; it is let go of within
+    _c[0].pythonapi.PyOS_AfterFork_Child()
+    return True
+
+
+def _is_alone() -> bool:
+    """Whether this process has one thread and one interpreter (proc_pid_stat(5), num_threads)."""
+    if _c is None:
+        return False
+    ctypes, library, buffer = _c
+    api = ctypes.pythonapi
+    asked = ctypes.PYFUNCTYPE(ctypes.c_void_p)
+    main = asked(("PyInterpreterState_Main", api))()
+    following = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(("PyInterpreterState_Next", api))
+    if asked(("PyInterpreterState_Head", api))() != main or following(main) is not None:
+        return False
+    file = library.open(b"/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
+    if file < 0:
+        return False
+    length = library.read(file, buffer, len(buffer))
+    library.close(file)
+    fields = buffer.raw[: max(0, length)].rpartition(b")")[2].split()
+    return len(fields) > 17 and fields[17] == b"1"
 
 
 def _renew() -> None:

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, native
+from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, native, prepare_repair
 
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
@@ -326,6 +326,7 @@ class Thread:
 
     def start(self) -> None:
         """RuntimeError where there can be no thread any more."""
+        prepare_repair()
         self.is_alive = True
         try:
             native.start_thread(self._run, ())

@@ -82,6 +82,55 @@ def test_children_forked_in_c_have_ids_of_their_own(take: str) -> None:
     assert len(made) == len(set(made)) == 61
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it asks Linux whether it is alone")
+def test_a_thread_that_waits_for_the_interpreter_at_the_fork_does_not_lock_it_in_the_child() -> None:
+    program = """
+    import time
+    core.prepare_repair()
+    sys.setswitchinterval(60)  # who waits does not ask for it meanwhile
+    def busy():
+        while True:
+            time.sleep(0)
+    for _ in range(5):
+        threading.Thread(target=busy, daemon=True).start()
+    hooks = []
+    os.register_at_fork(after_in_child=lambda: hooks.append(os.getpid()))
+    for _ in range(20):
+        time.sleep(0.001)
+        if ctypes.PyDLL(None).fork() == 0:
+            core.new_span_id()
+            for _ in range(10):
+                time.sleep(0)  # hands it over
+            worked = []
+            thread = threading.Thread(target=lambda: worked.append(1))
+            thread.start()
+            thread.join()
+            os._exit(0 if worked and hooks == [os.getpid()] and threading.active_count() == 1 else 1)
+        assert os.wait()[1] == 0
+    print("over", flush=True)
+    os._exit(0)
+    """
+    assert run(program) == "over\n"
+
+
+def test_a_child_that_has_threads_already_is_not_repaired() -> None:
+    """It would take the interpreter away from them."""
+    program = """
+    core.prepare_repair()
+    if ctypes.PyDLL(None).fork() == 0:
+        go, done = threading.Event(), []
+        thread = threading.Thread(target=lambda: (go.wait(), done.append(1)))
+        thread.start()
+        assert core.notice_fork()
+        go.set()
+        thread.join()
+        print(done, flush=True)
+        os._exit(0)
+    os.wait()
+    """
+    assert run(program) == "[1]\n"
+
+
 def test_the_c_library_forks_without_a_hook() -> None:
     """Else the tests above say nothing."""
     read, write = os.pipe()
