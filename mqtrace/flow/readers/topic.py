@@ -71,6 +71,8 @@ class SpanTopic:
         self._from_beginning = from_beginning
         self._known: set[int] = set()
         self._looked = 0.0
+        #: Messages that are on the topic and were not read, as far as the broker has said.
+        self.behind = 0
         #: The next offset of each partition that something was read from, or was to be read from.
         self.read_to: dict[int, int] = dict(read_to or {})
         #: Where each partition ended when it was first looked at.
@@ -150,9 +152,8 @@ class SpanTopic:
                     del self.read_to[number]  # the topic was made anew
                 self.read_to[number] = max(self.read_to.get(number, 0), marks[0])
 
-    @property
-    def behind(self) -> int | None:
-        """Messages that are on the topic and were not read, as far as the broker has said."""
+    def _count(self) -> None:
+        """How far behind it is: by the thread that reads, as the client makes another one wait for many polls."""
         behind = 0
         for number in self._known:
             marks = self._consumer.get_watermark_offsets(
@@ -162,7 +163,7 @@ class SpanTopic:
             if end < 0 or number not in self.read_to:
                 continue
             behind += max(0, end - self.read_to[number])
-        return behind
+        self.behind = behind
 
     @property
     def at_end(self) -> bool:
@@ -193,6 +194,7 @@ class SpanTopic:
                 elif error.code() == self._client.KafkaError._PARTITION_EOF:
                     # What a transaction or a compaction left has offsets, and no messages.
                     self.read_to[number] = max(self.read_to.get(number, 0), offset)
+        self._count()
         return values
 
     def close(self) -> None:
