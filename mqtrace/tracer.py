@@ -72,8 +72,13 @@ class Current:
 CURRENT: Final = Current()
 
 
-class Processor(Sink, Protocol):
-    """A sink that can be waited for."""
+class Processor(Protocol):
+    """What becomes of finished spans, and can be waited for."""
+
+    @property
+    def sink(self) -> Sink:
+        """Where spans end; the same one as long as the process lives."""
+        ...
 
     def start(self) -> None: ...
     def flush(self, timeout: float) -> bool: ...
@@ -88,6 +93,11 @@ class DisabledProcessor:
     def __init__(self) -> None:
         self.queue: list[Span] = []
         self.limit = 0
+
+    @property
+    def sink(self) -> Sink:
+        """Itself."""
+        return self
 
     def overflow(self, span: Span) -> None:
         """There is none."""
@@ -134,7 +144,7 @@ class SpanTracer:
         self.pipeline = Pipeline(
             settings.service,
             settings.resource,
-            processor,
+            processor.sink,
             clock=clock,
             limits=settings.limits,
             counters=counters,

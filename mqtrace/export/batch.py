@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from mqtrace.core import Clock, Counters, native, notice_fork
 
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter
 from .queue import COUNTS, DROP_REASONS, SpanQueue, Ticket
-from .worker import IDLE, Thread, Worker
+from .worker import Thread, Worker
 
 __all__ = ["COUNTS", "DROP_REASONS", "BatchProcessor", "BatchSettings"]
 
@@ -43,8 +44,8 @@ class BatchSettings:
     max_queue_bytes: int = 64 << 20
 
 
-class BatchProcessor(SpanQueue):
-    """The sink of a tracer: takes finished spans, and exports them in batches from a thread of its own.
+class BatchProcessor:
+    """Takes a tracer's finished spans into its ``sink``, and exports them in batches from a thread of its own.
 
     The thread starts with the first span, and nobody waits for it at the end. A forked child has an empty queue and a
     thread of its own; a child that ends with ``os._exit`` loses what it has not flushed. A processor that is dropped
@@ -66,25 +67,29 @@ class BatchProcessor(SpanQueue):
         self.counters = counters
         self._clock = clock
         self._upkeep = upkeep
-        super().__init__(
+        #: Where spans end.
+        self.sink = SpanQueue(
             max(1, self.settings.max_queue_size),
             self.settings.max_queue_bytes,
             self.settings.max_batch_size,
-            eager=self.settings.schedule_delay < IDLE,
+            start_worker=self._ensure_worker,
+            concluded=lambda: self._result is not None,
         )
-        if hasattr(exporter, "export_timeout"):
-            exporter.export_timeout = self.settings.export_timeout
+        self._begin()
+        learns: Any = exporter
+        if hasattr(learns, "export_timeout"):
+            learns.export_timeout = self.settings.export_timeout
         lifecycle.adopt(self)
 
-    def _reset(self) -> None:
-        super()._reset()
+    def _begin(self) -> None:
         self._thread: Thread | None = None
         self._alone = native.allocate_lock()
         self._last: Ticket | None = None
         self._result: bool | None = None
         self._worker = Worker(
-            self,
+            self.sink,
             self.exporter,
+            conclude=self.conclude,
             clock=self._clock,
             delay=self.settings.schedule_delay,
             upkeep=self._upkeep,
@@ -93,11 +98,11 @@ class BatchProcessor(SpanQueue):
     def start(self) -> None:
         """Start the worker before the first span: for ``upkeep``, where no span may ever end without it."""
         notice_fork()
-        if not self._closed:
+        if not self.sink.is_closed:
             self._ensure_worker()
 
     def _ensure_worker(self) -> bool:
-        with self._lock:
+        with self.sink.lock:
             thread = self._thread
             if (thread is not None and thread.is_alive) or self._worker.stopped:
                 return True
@@ -118,13 +123,13 @@ class BatchProcessor(SpanQueue):
         What ends meanwhile is not waited for. From within an exporter: False, at once.
         """
         notice_fork()
-        with self._lock:
+        with self.sink.lock:
             ticket = self._last
             if ticket is None:
-                if not self.queue and not self._in_flight:
+                if self.sink.is_empty:
                     return True
-                ticket = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=False)
-                self._mailbox.put(ticket)
+                ticket = Ticket(self.sink.end, time.monotonic() + timeout, last=False)
+                self.sink.mailbox.put(ticket)
         return self._wait(ticket, timeout) and not ticket.lost
 
     def retire(self, timeout: float = 5.0) -> None:
@@ -150,24 +155,23 @@ class BatchProcessor(SpanQueue):
         finally:
             # Also where the wait was interrupted: nobody will wait for these spans again.
             result = self.conclude(arrived=arrived)
-            self._mailbox.put(None)
+            self.sink.mailbox.put(None)
             lifecycle.retired()
         return result
 
     def is_open(self) -> bool:
         """Whether it takes spans."""
-        return not self._closed
+        return not self.sink.is_closed
 
     def _close(self, timeout: float) -> Ticket | None:
         """Take no more spans, and ask the worker to end. None: it has."""
-        with self._lock:
+        with self.sink.lock:
             if self._result is not None:
                 return None
             if self._last is None:
-                self._closed = True
-                self._set_limit()
-                self._last = Ticket(self._taken + len(self.queue), time.monotonic() + timeout, last=True)
-                self._mailbox.put(self._last)
+                self.sink.close()
+                self._last = Ticket(self.sink.end, time.monotonic() + timeout, last=True)
+                self.sink.mailbox.put(self._last)
             ticket = self._last
         try:
             # the worker may be within a request to a receiver that does not answer
@@ -178,8 +182,8 @@ class BatchProcessor(SpanQueue):
 
     def conclude(self, *, arrived: bool) -> bool:
         """Count what has not left as lost to the shutdown. Whether everything left; the first call's answer stays."""
-        with self._lock:
-            arrived = not self._abandon() and arrived
+        with self.sink.lock:
+            arrived = not self.sink.abandon() and arrived
             if self._result is None:
                 self._result = arrived
             self._worker.stopped = True
@@ -205,31 +209,32 @@ class BatchProcessor(SpanQueue):
         try:
             if self._thread is None or not self._thread.is_alive:
                 return
-            if self.queue or self._in_flight:
+            if not self.sink.is_empty:
                 lifecycle.processors.add(self)
                 self._close(self.settings.export_timeout)
-                self._mailbox.put(self._worker)
+                self.sink.mailbox.put(self._worker)
             else:
-                self._mailbox.put(None)
+                self.sink.mailbox.put(None)
         except Exception:  # noqa: BLE001, S110  # the interpreter ends, or the beginning had failed
             pass
 
-    def _stopped(self) -> bool:
-        return self._result is not None
+    def stats(self) -> dict[str, Any]:
+        """See :meth:`SpanQueue.stats`."""
+        return self.sink.stats()
 
     def after_fork(self) -> None:
         """In a forked child: the parent's spans, thread, lock and connections are the parent's."""
-        lifecycle.leave_to_the_parent((self.queue, self._outstanding, self._weights))
-        closed = self._closed
+        lifecycle.leave_to_the_parent(self.sink.for_the_parent())
+        is_closed = self.sink.is_closed
         try:
             renew = getattr(self.exporter, "after_fork", None)
             if callable(renew):
                 renew()
         except Exception:  # noqa: BLE001  # a user's exporter may raise anything, and the child must begin
-            closed = True
-        self._reset()
-        if closed:
-            self._closed = True
+            is_closed = True
+        self.sink.reset(is_closed=is_closed)
+        self._begin()
+        if is_closed:
             self._result = False
             self._worker.stopped = True
 

@@ -109,7 +109,7 @@ class Connection:
         if connection.sock is None:  # it is new, or the answer before said that it would be closed
             connection.timeout = stream.remaining_s()
             connection.connect()
-        sock: socket.socket = connection.sock  # it is open now
+        sock: Any = connection.sock  # open by now
         sock.settimeout(stream.remaining_s())
         connection.request("POST", self._path, body, {**headers, **self._headers})
         with connection.getresponse() as response:

@@ -75,7 +75,7 @@ def _exit_timeout() -> float:
 def _is_free(seconds: float) -> bool:
     """Whether no processor's lock is held for as long."""
     for processor in list(processors):
-        lock = processor._lock
+        lock = processor.sink.lock
         if not lock.acquire(timeout=seconds):
             return False
         lock.release()

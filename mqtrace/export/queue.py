@@ -14,7 +14,7 @@ a SimpleQueue, because a signal handler or the garbage collector may end a span 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,33 +80,43 @@ class Ticket:
 class SpanQueue:
     """A sink (see mqtrace.core.pipeline) bounded in spans, those in flight included, and in bytes of heavy spans."""
 
-    def __init__(self, size: int, size_bytes: int, batch: int, *, eager: bool = False) -> None:
-        self._size = size
+    def __init__(
+        self,
+        size: int,
+        size_bytes: int,
+        batch: int,
+        *,
+        start_worker: Callable[[], bool] = lambda: True,
+        concluded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.size = size
         self._size_bytes = size_bytes
-        self._batch = max(1, min(batch, size))
-        #: Whether the first span wakes the worker: it may not wait until somebody looks.
-        self._eager = eager
-        self._closed = False
-        self._reset()
+        #: Spans in a full batch.
+        self.batch_size = max(1, min(batch, size))
+        self._start_worker = start_worker
+        self._concluded = concluded
+        self.reset()
 
-    def _reset(self) -> None:
+    def reset(self, *, is_closed: bool = False) -> None:
         """Empty, with every count at zero: the beginning, and a forked child."""
+        self.is_closed = is_closed
         self.queue: deque[Span] = deque()
         #: 0 until the first span, which so comes to :meth:`overflow` and starts the worker.
         self.limit = 0
-        self._lock = native.RLock()
+        self.lock = native.RLock()
         #: None wakes the worker; a Ticket asks it to hurry; a Worker is what nobody else has any more.
-        self._mailbox: native.SimpleQueue[Ticket | Worker | None] = native.SimpleQueue()
-        self._woken = False
-        #: How many spans wake the worker.
-        self._enough = self._batch
+        self.mailbox: native.SimpleQueue[Ticket | Worker | None] = native.SimpleQueue()
+        self._is_awake = False
+        #: How many spans wake the worker while it sleeps.
+        self._wakes_at = self.batch_size
         self._weights: dict[Span, int] = {}
         self._weight = 0
         #: Bytes that the exporter holds of what is in flight.
         self._held = 0
         self._outstanding: dict[int, Batch] = {}
-        self._in_flight = 0
-        self._taken = 0
+        self.in_flight = 0
+        #: How many were taken by the worker so far: a position, as Ticket.mark is one.
+        self.taken = 0
         self._exported = 0
         self._batches = 0
         self._bytes = 0
@@ -117,36 +127,36 @@ class SpanQueue:
     def overflow(self, span: Span) -> None:
         """Take a span that met the limit: wake the worker, or drop it and count."""
         notice_fork()
-        with self._lock:
-            if self._closed:
+        with self.lock:
+            if self.is_closed:
                 self._drop("shutdown", span)
                 return
-            room = self._size - self._in_flight
+            room = self.size - self.in_flight
             if len(self.queue) < room:
                 self.queue.append(span)
             else:
                 self._drop("queue_full", span)
-            if self._woken or not self.queue:
+            if self._is_awake or not self.queue:
                 return
             self._wake()
 
     def _wake(self) -> None:
-        self._woken = True
+        self._is_awake = True
         self._set_limit()
-        self._mailbox.put(None)
-        if not self._ensure_worker():
-            self._woken = False
+        self.mailbox.put(None)
+        if not self._start_worker():
+            self._is_awake = False
             self._set_limit()
 
     def admit(self, span: Span, weight: int) -> None:
         """Take a span with ``weight`` bytes of its own, or drop it and count."""
         notice_fork()
-        with self._lock:
+        with self.lock:
             if weight > self._size_bytes:
                 self._drop("too_large", span)
                 return
             if self._weight + self._held + weight > self._size_bytes:
-                self._drop("shutdown" if self._closed else "queue_full", span)
+                self._drop("shutdown" if self.is_closed else "queue_full", span)
                 return
             self._weights[span] = weight
             self._weight += weight
@@ -154,16 +164,8 @@ class SpanQueue:
                 self.queue.append(span)
             else:
                 self.overflow(span)
-            if not self._woken and self._weight_is_used():
+            if not self._is_awake and self._weight_is_used():
                 self._wake()
-
-    def conclude(self, *, arrived: bool) -> bool:
-        """The worker has ended, and its exporter: what has not left is lost to the shutdown."""
-        return not self._abandon() and arrived
-
-    def _ensure_worker(self) -> bool:
-        """Start the worker if there is none. False: it cannot be started now."""
-        return True
 
     def _drop(self, reason: str, span: Span) -> None:
         self._dropped[reason] += 1
@@ -174,48 +176,45 @@ class SpanQueue:
             self._weight -= self._weights.pop(span, 0)
 
     def _set_limit(self) -> None:
-        room = self._size - self._in_flight
-        if self._closed or room < 0 or (self._eager and not self.queue and not self._woken):
+        room = self.size - self.in_flight
+        if self.is_closed or room < 0:
             self.limit = 0
         else:
-            # one below, so that the span that makes it enough comes to overflow
-            self.limit = room if self._woken else min(self._enough - 1, room)
+            # one below, so that the span that wakes the worker comes to overflow
+            self.limit = room if self._is_awake else min(self._wakes_at - 1, room)
 
     # ------------------------------------------------------------------ the worker's side
 
-    def rest(self, *, alert: bool = True) -> bool:
-        """From here on the worker may sleep: a full batch wakes it. False: there is one already, do not sleep.
-
-        Not ``alert``: it comes back soon by itself, and what wakes it before is a quarter of the bound.
-        """
-        with self._lock:
-            self._enough = self._batch if alert else max(self._batch, self._size // 4)
-            self._woken = self._is_used_by(self._enough)
+    def rest(self, wakes_at: int) -> bool:
+        """From here on the worker may sleep: so many spans wake it. False: they are here already, do not sleep."""
+        with self.lock:
+            self._wakes_at = wakes_at
+            self._is_awake = self._is_used_by(wakes_at)
             self._set_limit()
-            return not self._woken
+            return not self._is_awake
 
     def take(self) -> Batch | None:
         """A batch from the queue to the ones in flight; None from an empty queue."""
-        with self._lock:
+        with self.lock:
             queue = self.queue
-            count = min(len(queue), self._batch)
+            count = min(len(queue), self.batch_size)
             if not count or self._is_held_up():
                 return None
-            self._in_flight += count
+            self.in_flight += count
             self._set_limit()  # before the queue is shorter: the bound holds for those who append meanwhile
-            batch = Batch(self._taken, [queue.popleft() for _ in range(count)])
-            self._taken += count
+            batch = Batch(self.taken, [queue.popleft() for _ in range(count)])
+            self.taken += count
             self._outstanding[batch.position] = batch
             return batch
 
-    def settle(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> bool:
+    def complete(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> bool:
         """Count how a batch ended. False: it was counted before, by the shutdown that did not wait for it."""
-        with self._lock:
+        with self.lock:
             if self._outstanding.get(batch.position) is not batch:
                 return False
             del self._outstanding[batch.position]
             count = len(batch.spans)
-            self._in_flight -= count
+            self.in_flight -= count
             for span in batch.spans if self._weights else ():
                 self._forget(span)
             exported = max(0, min(exported, count))
@@ -231,20 +230,48 @@ class SpanQueue:
             self._set_limit()
             return True
 
-    def settled_up_to(self) -> int:
+    def close(self) -> None:
+        """Take no more spans: what ends from here on is dropped by the shutdown."""
+        self.is_closed = True
+        self._set_limit()
+
+    @property
+    def end(self) -> int:
+        """The position behind everything that is here now."""
+        return self.taken + len(self.queue)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is queued and nothing in flight."""
+        return not (self.queue or self._outstanding)
+
+    @property
+    def awaits_reports(self) -> bool:
+        """Whether something is in flight."""
+        return bool(self._outstanding)
+
+    def dropped(self, reason: str) -> int:
+        """How many were dropped for this reason."""
+        return self._dropped[reason]
+
+    def for_the_parent(self) -> object:
+        """What a forked child inherited and must keep as it is."""
+        return self.queue, self._outstanding, self._weights
+
+    def completed_up_to(self) -> int:
         """Every span taken before this position has left or is lost."""
-        with self._lock:
-            return next(iter(self._outstanding), self._taken)
+        with self.lock:
+            return next(iter(self._outstanding), self.taken)
 
     def room_is_used(self) -> bool:
         """Whether a batch is full, or as full as what is in flight leaves room for."""
-        return self._is_used_by(self._batch)
+        return self._is_used_by(self.batch_size)
 
     def _is_used_by(self, count: int) -> bool:
         queued = len(self.queue)
         if not queued or self._is_held_up():
             return False
-        return queued >= min(count, self._size - self._in_flight) or self._weight_is_used()
+        return queued >= min(count, self.size - self.in_flight) or self._weight_is_used()
 
     def hold(self, held: int) -> None:
         """The exporter holds so many bytes of what is in flight, beside the spans themselves."""
@@ -252,25 +279,25 @@ class SpanQueue:
 
     def _is_held_up(self) -> bool:
         """Whether what is in flight has to leave before more may: the bytes of payloads come on top of the spans'."""
-        return self._in_flight > 0 and self._weight + self._held > self._size_bytes * 5 // 4
+        return self.in_flight > 0 and self._weight + self._held > self._size_bytes * 5 // 4
 
     def is_crowded(self) -> bool:
         """Whether three quarters of the room are taken."""
-        return len(self.queue) > self._size * 3 // 4
+        return len(self.queue) > self.size * 3 // 4
 
     def _weight_is_used(self) -> bool:
         return self._weight > self._size_bytes // 2
 
-    def _abandon(self) -> bool:
+    def abandon(self) -> bool:
         """Count everything that has not left as lost to the shutdown. Whether there was anything."""
-        with self._lock:
-            count = self._in_flight
+        with self.lock:
+            count = self.in_flight
             while self.queue:
                 self.queue.popleft()
-                self._taken += 1
+                self.taken += 1
                 count += 1
             self._dropped["shutdown"] += count
-            self._in_flight = 0
+            self.in_flight = 0
             self._outstanding.clear()
             self._weights.clear()
             self._weight = 0
@@ -282,14 +309,10 @@ class SpanQueue:
     def stats(self) -> dict[str, Any]:
         """One moment's counts: ended = exported + queued + in flight + dropped."""
         notice_fork()
-        with self._lock:
-            if self._closed and self._stopped():
-                self._abandon()  # a thread that read the limit just before the end appended after it
+        with self.lock:
+            if self.is_closed and self._concluded():
+                self.abandon()  # a thread that read the limit just before the end appended after it
             queued = len(self.queue)
-            ended = self._exported + queued + self._in_flight + sum(self._dropped.values())
-            counts = (ended, self._exported, queued, self._in_flight, self._batches, self._bytes)
+            ended = self._exported + queued + self.in_flight + sum(self._dropped.values())
+            counts = (ended, self._exported, queued, self.in_flight, self._batches, self._bytes)
             return {**dict(zip(COUNTS, counts, strict=True)), "spans_dropped": dict(self._dropped)}
-
-    def _stopped(self) -> bool:
-        """Whether the shutdown is over."""
-        return self._closed

@@ -1,14 +1,24 @@
 """The worker: takes spans from the queue, hands them to the exporter, and sleeps until there is a reason to wake.
 
-Reasons are a full batch, the age of the oldest span, somebody who waits, and reports of the exporter. The age is that
-of the OLDEST span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker, and it comes by
-itself, as often as for reports: a thread that wants the interpreter costs the one that has it.
+How long a batch waits, by what there is; the first row that holds:
 
-With a backlog it works a fifth of the time: a few batches, then four times as long a rest. In one go it would hold the
-interpreter for milliseconds. Without a rest it would be the application that gets a fifth, where that gives the
-interpreter away often, in a loop of delivery reports for one. And a rest after every batch costs both sides half a
-batch, to hand the interpreter over and back. It does not rest where it has to wait for the interpreter anyway, where
-somebody waits for it, nor while the queue is about to overflow: then it only steps aside.
+| state | it holds when | what the worker does | it sleeps at most | what wakes it before |
+|---|---|---|---|---|
+| backlog | a turn ended before the queue was empty | ships for 0.4 ms | 1.6 ms, four times as long | nothing |
+| crowded | the same, and 3/4 of the room are taken | ships for 1.5 ms | not at all, it steps aside | |
+| awaited | somebody flushes or shuts down | ships all, looks at reports | 20 ms, their deadline | a full batch |
+| streaming | the last batch was full within 0.1 s | ships full batches | 0.1 s | a quarter of the bound |
+| in flight | the exporter owes reports | looks at reports | 0.1 s | a full batch |
+| gathering | spans are queued | ships all once the OLDEST is due | until it is due | a full batch |
+| idle | nothing is queued | | the delay, 0.1 s at least | a full batch; a delay below 0.1 s: a span |
+
+The age is that of the oldest span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker:
+a thread that wants the interpreter costs the one that has it.
+
+With a backlog it works a fifth of the time. In one go it would hold the interpreter for milliseconds. Without a rest it
+would be the application that gets a fifth, where that gives the interpreter away often, in a loop of delivery reports
+for one. And a rest after every batch costs both sides half a batch, to hand the interpreter over and back. It does not
+rest where it has to wait for the interpreter anyway, nor where somebody waits for it.
 """
 
 from __future__ import annotations
@@ -21,24 +31,21 @@ from typing import Any, Final
 
 from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, native, prepare_repair
 
+from .limited_log import LimitedLog
 from .protocol import Exported, PipelinedExporter
 from .queue import Batch, SpanQueue, Ticket
 
-__all__ = ["IDLE", "Thread", "Worker"]
+__all__ = ["Thread", "Worker"]
 
 log = logging.getLogger("mqtrace.export")
 
-#: How long the worker sleeps at least while there is nothing to wait for: seconds.
-IDLE: Final = 0.1
-# How often reports are looked at while nobody waits for them, and while somebody does: seconds.
-_UNHURRIED: Final = 0.1
-_HURRIED: Final = 0.02
-# A batch that filled in less than this, ns, is followed by others: they are waited for as long as for reports.
-_FAST: Final = round(_UNHURRIED * 1e9)
+# See the table: seconds, but for _STREAMING_NS.
+_IDLE_S: Final = 0.1
+_REPORTS_S: Final = 0.1
+_AWAITED_REPORTS_S: Final = 0.02
+_STREAMING_NS: Final = round(_REPORTS_S * 1e9)
 # How often the user's clients are asked for spans whose report nobody fetched: seconds.
 _UPKEEP: Final = 5.0
-# A broken exporter says so once in this many seconds.
-_COMPLAIN: Final = 60.0
 # After this long the worker gives way, seconds: some batches. It is how long it may keep the application from going on.
 _HOLD: Final = 0.0004
 # How long it rests then, seconds.
@@ -56,12 +63,17 @@ class Worker:
         spans: SpanQueue,
         exporter: Any,
         *,
+        conclude: Callable[..., object],
         clock: Clock,
         delay: float,
         upkeep: Callable[[], object] | None = None,
     ) -> None:
         self._spans = spans
+        #: Where the thread that runs this reads who waits.
+        self.mailbox = spans.mailbox
+        self._conclude = conclude
         self._exporter = exporter
+        self._name = type(exporter).__name__
         self._pipelined = isinstance(exporter, PipelinedExporter)
         self._clock = clock
         self._delay = round(delay * 1e9)
@@ -70,13 +82,12 @@ class Worker:
         self._tickets: list[Ticket] = []
         self._front: Span | None = None
         self._front_seen = 0
-        #: Whether the last batch was full, and filled fast.
-        self._fast = False
+        self._is_streaming = False
         #: Whether there was anything to take in the last turn.
         self._took = False
         #: Whether it took the interpreter long to come back when the worker gave way the last time.
         self._has_waited = False
-        self._complain_at = 0.0
+        self._log = LimitedLog(log)
         self._dropped = 0
         self.let_go: Final = Release(exporter)
         self.stopped = False
@@ -85,14 +96,14 @@ class Worker:
         """One turn, and the sleep after it: no longer than ``longest`` seconds."""
         pause = self.advance(longest)
         if not self.stopped:
-            for mail in read(self._spans._mailbox, pause):
+            for mail in read(self.mailbox, pause):
                 self.receive(mail)
 
     def advance(self, longest: float = 3600.0) -> float:
         """One turn, and a look at the reports that somebody waits for. How long to read the mail then, seconds."""
         pause = min(self.turn(), longest)
-        if not self.stopped and self._spans._outstanding and self._tickets:
-            self._poll(min(pause, _HURRIED))
+        if not self.stopped and self._spans.awaits_reports and self._tickets:
+            self._poll(min(pause, _AWAITED_REPORTS_S))
             return 0.0
         return pause
 
@@ -103,7 +114,7 @@ class Worker:
 
     def is_idle(self) -> bool:
         """Whether nothing is left to do, unless more spans end."""
-        return not (self._spans.queue or self._spans._outstanding or self._tickets)
+        return self._spans.is_empty and not self._tickets
 
     def turn(self) -> float:
         """Do what is due. The seconds until the next turn, if nobody wakes the worker before."""
@@ -116,20 +127,29 @@ class Worker:
         if more and not self.stopped:
             self._give_way()
             return 0.0
-        if self.stopped or not self._spans.rest(alert=not self._fast):
+        if self.stopped or not self._spans.rest(self._wakes_at()):
             return 0.0
         pause = self._until_due(self._clock.now()) / 1e9
         if not self._took:
             forget_ids()  # nobody makes any now, and a child that is forked in C would have the same ones
         if self._upkeep is not None:
             pause = min(pause, _UPKEEP)
-        if self._spans._outstanding or self._fast:
-            pause = min(pause, _UNHURRIED)
+        if self._spans.awaits_reports or self._is_streaming:
+            pause = min(pause, _REPORTS_S)
         for ticket in self._tickets:
             pause = min(pause, ticket.deadline - time.monotonic())
         return max(0.0, pause)
 
     # ------------------------------------------------------------------ when
+
+    def _wakes_at(self) -> int:
+        """How many spans wake a worker that sleeps."""
+        spans = self._spans
+        if self._is_streaming:
+            return max(spans.batch_size, spans.size // 4)
+        if self._delay < _IDLE_S * 1e9 and not spans.queue:
+            return 1  # it is due before the worker would look
+        return spans.batch_size
 
     def _give_way(self) -> None:
         """Have the other threads go on."""
@@ -145,7 +165,7 @@ class Worker:
             front = self._spans.queue[0]
         except IndexError:
             self._front = None
-            return max(self._delay, round(IDLE * 1e9))
+            return max(self._delay, round(_IDLE_S * 1e9))
         if front is not self._front:
             self._front = front
             self._front_seen = now
@@ -158,21 +178,21 @@ class Worker:
     def _ship(self) -> bool:
         """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
         spans = self._spans
-        self._fast = False
+        self._is_streaming = False
         self._took = bool(spans.queue)
         due = 0
         if self._until_due(self._clock.now()) <= 0:
-            due = spans._taken + len(spans.queue)
+            due = spans.end
         mark = max([due, *(ticket.mark for ticket in self._tickets)])
         until = time.monotonic() + (_HOLD_CROWDED if spans.is_crowded() else _HOLD)
         while True:
-            if self.stopped or not (spans.room_is_used() or spans._taken < mark):
+            if self.stopped or not (spans.room_is_used() or spans.taken < mark):
                 return False
             batch = spans.take()
             if batch is None:
                 return False
             found = batch.spans
-            self._fast = len(found) == spans._batch and found[-1].ended - found[0].ended < _FAST
+            self._is_streaming = len(found) == spans.batch_size and found[-1].ended - found[0].ended < _STREAMING_NS
             self._export(batch)
             if time.monotonic() >= until:
                 return True
@@ -185,21 +205,21 @@ class Worker:
         try:
             if self._pipelined:
                 self._exporter.submit(
-                    batch.spans, lambda exported, size, lost: self._settle(batch, exported, size, lost)
+                    batch.spans, lambda exported, size, lost: self._complete(batch, exported, size, lost)
                 )
                 return
             result = self._exporter.export(batch.spans)
         except BaseException as error:  # noqa: BLE001  # an exporter may raise anything, SystemExit too
-            self._settle(batch, 0, 0, {"export_failed": len(batch.spans)})
-            self._complain("%s could not export: spans are lost", error)
+            self._complete(batch, 0, 0, {"export_failed": len(batch.spans)})
+            self._log.warning("export", f"{self._name} could not export: spans are lost", error)
         else:
             if type(result) is Exported:
-                self._settle(batch, *result)
+                self._complete(batch, *result)
             else:
-                self._settle(batch, len(batch.spans), result if type(result) is int and result > 0 else 0, {})
+                self._complete(batch, len(batch.spans), result if type(result) is int and result > 0 else 0, {})
 
-    def _settle(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> None:
-        if self._spans.settle(batch, exported, size, lost) and exported < len(batch.spans):
+    def _complete(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> None:
+        if self._spans.complete(batch, exported, size, lost) and exported < len(batch.spans):
             for ticket in self._tickets:
                 if batch.position < ticket.mark:
                     ticket.lost = True
@@ -210,7 +230,7 @@ class Worker:
         try:
             self._exporter.poll(timeout)
         except BaseException as error:  # noqa: BLE001  # as above
-            self._complain("%s could not ask for its reports", error)
+            self._log.warning("poll", f"{self._name} could not ask for its reports", error)
             native.sleep(timeout)
         self._note_held()
 
@@ -222,7 +242,7 @@ class Worker:
         """Release those who wait for what has left by now."""
         if not self._tickets:
             return
-        settled = self._spans.settled_up_to()
+        settled = self._spans.completed_up_to()
         now = time.monotonic()
         waiting = []
         for ticket in self._tickets:
@@ -234,7 +254,7 @@ class Worker:
             if ticket.last and not self.stopped:
                 self.stopped = True
                 ticket.lost = not self.let_go(max(0.0, ticket.deadline - now)) or ticket.lost
-                self._spans.conclude(arrived=not ticket.lost)
+                self._conclude(arrived=not ticket.lost)
             ticket.release()
         self._tickets = waiting
         if self.stopped:
@@ -250,7 +270,7 @@ class Worker:
         try:
             return flush(max(0.0, timeout)) is not False
         except BaseException as error:  # noqa: BLE001  # as above
-            self._complain("%s could not flush", error)
+            self._log.warning("flush", f"{self._name} could not flush", error)
             return False
 
     # ------------------------------------------------------------------ beside
@@ -262,21 +282,13 @@ class Worker:
         try:
             self._upkeep()
         except BaseException as error:  # noqa: BLE001  # the user's client is asked
-            self._complain("upkeep of %s failed", error)
-
-    def _complain(self, sentence: str, error: BaseException) -> None:
-        now = time.monotonic()
-        if now >= self._complain_at:
-            self._complain_at = now + _COMPLAIN
-            log.warning(sentence, type(self._exporter).__name__, exc_info=error)
+            self._log.warning("upkeep", "upkeep of spans that wait for a report failed", error)
 
     def _report_drops(self) -> None:
-        dropped = self._spans._dropped["queue_full"]
-        now = time.monotonic()
-        if dropped > self._dropped and now >= self._complain_at:
-            self._complain_at = now + _COMPLAIN
-            log.warning("the queue of spans is full: %d were dropped so far, see stats()", dropped)
+        dropped = self._spans.dropped("queue_full")
+        if dropped > self._dropped:
             self._dropped = dropped
+            self._log.warning("full", f"the queue of spans is full: {dropped} were dropped so far, see stats()")
 
 
 def read(mailbox: native.SimpleQueue[Ticket | Worker | None], timeout: float) -> list[Ticket | Worker | None]:
@@ -321,7 +333,7 @@ class Thread:
         self._ident = 0
         self._first: Worker | None = worker  # until the thread has begun
         self._worker = weakref.ref(worker)
-        self._mailbox = worker._spans._mailbox
+        self._mailbox = worker.mailbox
         self._let_go = worker.let_go
 
     def start(self) -> None:

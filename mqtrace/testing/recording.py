@@ -32,6 +32,11 @@ class ListProcessor:
         self.queue: Spans = Spans()
         self.limit = NO_LIMIT
 
+    @property
+    def sink(self) -> ListProcessor:
+        """Itself."""
+        return self
+
     def overflow(self, span: Span) -> None:
         """Keep the span."""
         self.queue.append(span)

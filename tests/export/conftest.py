@@ -36,7 +36,7 @@ class Maker:
         self.pipeline = core.Pipeline(
             service,
             {"service.name": service, "telemetry.sdk.name": "mqtrace"},
-            sink,
+            getattr(sink, "sink", sink),
             clock=clock or core.Clock(),
             limits=core.Limits(),
             counters=core.Counters(),

@@ -176,20 +176,20 @@ def test_batches_that_fill_fast_do_not_wake_the_worker_which_comes_by_itself(
     processor = process(memory, clock, max_queue_size=1200)
     spans = maker(processor, clock)
     spans.end(150)
-    processor._mailbox.get_nowait()  # the first span of all woke it
+    processor.sink.mailbox.get_nowait()  # the first span of all woke it
     pause = processor._worker.turn()
     assert 0 < pause <= 0.1, "the next full one is seen soon"
     spans.end(200)
-    assert processor._mailbox.empty()
+    assert processor.sink.mailbox.empty()
     spans.end(50)
-    assert not processor._mailbox.empty(), "a quarter of the bound is too much to wait with"
-    processor._mailbox.get_nowait()
+    assert not processor.sink.mailbox.empty(), "a quarter of the bound is too much to wait with"
+    processor.sink.mailbox.get_nowait()
     clock.advance(0.1)
     assert processor._worker.turn() <= 0.1
     assert len(memory.spans) == 400
     assert processor._worker.turn() > 1.0, "no more of them came"
     spans.end(100)
-    assert not processor._mailbox.empty()
+    assert not processor.sink.mailbox.empty()
 
 
 @pytest.mark.usefixtures("no_thread")
@@ -202,9 +202,9 @@ def test_a_batch_that_filled_slowly_leaves_as_soon_as_it_is_full(
     for _ in range(3):
         spans.end(99)
         clock.advance(0.11)
-        assert processor._mailbox.empty()
+        assert processor.sink.mailbox.empty()
         spans.end(1)
-        processor._mailbox.get_nowait()
+        processor.sink.mailbox.get_nowait()
         assert processor._worker.turn() > 1.0
 
 
@@ -644,13 +644,17 @@ class Slow(MemoryExporter):
         self.rests.append(seconds)
 
 
+def _conclude(*, arrived: bool) -> None:
+    """The processor that these workers do not have."""
+
+
 @pytest.mark.parametrize(("queued", "batches"), [(700, 4), (800, 15)])
 def test_the_worker_gives_way_after_a_few_batches_and_later_where_the_queue_is_about_to_overflow(
     maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, queued: int, batches: int
 ) -> None:
     """After 0.4 ms, and after 1.5 ms where more than three quarters of the room are taken."""
     spans = SpanQueue(1000, 1 << 20, 10)
-    worker = Worker(spans, Slow(monkeypatch, 0.0001), clock=core.Clock(), delay=60.0)
+    worker = Worker(spans, Slow(monkeypatch, 0.0001), conclude=_conclude, clock=core.Clock(), delay=60.0)
     maker(spans).end(queued)
     assert worker.turn() == 0.0
     assert spans.stats()["batches_exported"] == pytest.approx(batches, abs=1)
@@ -660,7 +664,7 @@ def test_a_batch_that_takes_long_is_the_only_one_of_its_turn(
     maker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spans = SpanQueue(1000, 1 << 20, 10)
-    worker = Worker(spans, Slow(monkeypatch, 1.0), clock=core.Clock(), delay=60.0)
+    worker = Worker(spans, Slow(monkeypatch, 1.0), conclude=_conclude, clock=core.Clock(), delay=60.0)
     maker(spans).end(100)
     worker.turn()
     assert spans.stats()["batches_exported"] == 1
@@ -680,7 +684,7 @@ def test_a_worker_with_a_backlog_rests_four_times_as_long_as_it_works(
     spans = SpanQueue(1000, 1 << 20, 10)
     exporter = Slow(monkeypatch, 0.0001)
     exporter.wait = wait
-    worker = Worker(spans, exporter, clock=core.Clock(), delay=60.0)
+    worker = Worker(spans, exporter, conclude=_conclude, clock=core.Clock(), delay=60.0)
     maker(spans).end(queued)
     for _ in rests:
         worker.turn()
@@ -692,7 +696,7 @@ def test_a_worker_that_somebody_waits_for_does_not_rest(
 ) -> None:
     spans = SpanQueue(1000, 1 << 20, 10)
     exporter = Slow(monkeypatch, 0.0001)
-    worker = Worker(spans, exporter, clock=core.Clock(), delay=60.0)
+    worker = Worker(spans, exporter, conclude=_conclude, clock=core.Clock(), delay=60.0)
     maker(spans).end(300)
     worker._tickets.append(Ticket(300, 60.0, last=False))
     worker.turn()
@@ -739,7 +743,7 @@ def test_what_the_exporter_holds_counts_to_the_bound_of_bytes(process: Process, 
         span.end()
         clock.advance(0.1)
         processor._worker.turn()
-        most = max(most, processor._weight + exporter.held_bytes)
+        most = max(most, processor.sink._weight + exporter.held_bytes)
     assert 300_000 // 2 < most <= 300_000 * 3 // 2
     exporter.confirms = True
     clock.advance(2.0)

@@ -29,7 +29,8 @@ def make(exporter, **options):
     if isinstance(exporter, str):
         exporter = from_url(exporter)
     processor = BatchProcessor(exporter, clock=core.Clock(), **options)
-    pipeline = core.Pipeline("shop", {}, processor, clock=core.Clock(), limits=core.Limits(), counters=core.Counters())
+    limits, counters = core.Limits(), core.Counters()
+    pipeline = core.Pipeline("shop", {}, processor.sink, clock=core.Clock(), limits=limits, counters=counters)
     return processor, pipeline
 
 def end(name, count=1):

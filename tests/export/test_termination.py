@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent her
 
 BEGINNING = """
 import ctypes, logging, os, signal, sys, threading, time
-import mqtrace
+import mqtrace, mqtrace.export
 
 def ready():
     print("ready", flush=True)
@@ -130,7 +130,7 @@ def test_a_signal_within_a_lock_of_ours_waits_until_it_is_free(run: Run) -> None
     program = """
     begin(); end('a')
     def interrupted():
-        with tracer.processor._lock:
+        with tracer.processor.sink.lock:
             ready()
             ends = time.monotonic() + 1
             while time.monotonic() < ends: pass
