@@ -17,9 +17,14 @@ from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 import mqtrace
+import mqtrace.otel
 
 _START = 1_750_000_000_000_000_000
 _LATENCY = "messaging.message.receive.latency"
@@ -83,12 +88,14 @@ class _Deed(NamedTuple):
 
 
 @pytest.fixture
-def do(kafka_bootstrap: str, make_topic: Callable[..., str]) -> Callable[[str], _Deed]:
-    """``do(to)``: does it, with the spans going to that topic (a URL's path and query), or to that URL."""
+def do(kafka_bootstrap: str, make_topic: Callable[..., str]) -> Callable[[Any], _Deed]:
+    """``do(to)``: does it, with the spans going to that topic (path and query of a URL), that URL, or what it makes."""
 
-    def deed(to: str) -> _Deed:
-        url = to if "://" in to else f"kafka://{kafka_bootstrap}/{to}"
-        shop, kitchen = (mqtrace.Tracer(name, 1.0, exporter=url) for name in ("readers-shop", "readers-kitchen"))
+    def deed(to: Any) -> _Deed:
+        if isinstance(to, str):
+            url = to if "://" in to else f"kafka://{kafka_bootstrap}/{to}"
+            to = lambda: url  # noqa: E731  # as what makes an exporter
+        shop, kitchen = (mqtrace.Tracer(name, 1.0, exporter=to()) for name in ("readers-shop", "readers-kitchen"))
         topic = make_topic(kafka_bootstrap)
         producer = shop.wrap(Producer)({"bootstrap.servers": kafka_bootstrap, "client.id": "till"})
         with shop.start_span("order", attributes={"pizzas": 2}) as order:
@@ -201,6 +208,33 @@ def test_the_collector_shows_what_was_sent_and_processed(otelcol_file: str, do: 
 @pytest.mark.parametrize("options", ["", "?compression=none", "/v1/traces?encoding=otlp_json"])
 def test_the_collector_shows_what_came_over_http(otelcol_file: str, otelcol_url: str, do: Any, options: str) -> None:
     _is_in(otelcol_file, do(f"{otelcol_url}{options}"))
+
+
+def test_the_collector_shows_what_opentelemetrys_sdk_sent_to_kafka(kafka_bootstrap: str, otelcol_file: str) -> None:
+    exporter = mqtrace.otel.KafkaSpanExporter(f"kafka://{kafka_bootstrap}/otlp_spans")
+    provider = TracerProvider(resource=Resource({"service.name": "readers-sdk"}))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    with provider.get_tracer("readers").start_as_current_span("order", attributes={"pizzas": 2}) as order:
+        order.add_event("oven is hot", {"degrees": 300})
+    assert provider.force_flush(20_000)
+    provider.shutdown()
+    ids = order.get_span_context()
+    trace_id, span_id = f"{ids.trace_id:032x}", f"{ids.span_id:016x}"
+
+    def read() -> Any:
+        lines = [line for line in Path(otelcol_file).read_text().splitlines() if trace_id in line]
+        return _by_id([one for line in lines for one in json.loads(line)["resourceSpans"]], trace_id)
+
+    service, span = _eventually(read)[span_id]
+    assert (service, span["name"], _attributes(span)) == ("readers-sdk", "order", {"pizzas": 2})
+    (event,) = span["events"]
+    assert (event["name"], _attributes(event)) == ("oven is hot", {"degrees": 300})
+
+
+def test_the_collector_shows_what_came_through_opentelemetrys_exporter(
+    otelcol_file: str, otelcol_url: str, do: Any
+) -> None:
+    _is_in(otelcol_file, do(lambda: OTLPSpanExporter(f"{otelcol_url}/v1/traces")))
 
 
 def _is_in(otelcol_file: str, deed: _Deed) -> None:
