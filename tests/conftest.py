@@ -8,6 +8,7 @@ import concurrent.futures.thread  # noqa: F401  # for what its import registers
 import logging
 import os
 import signal
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,3 +114,27 @@ def message() -> Callable[..., Any]:
 def spans() -> Iterator[Spans]:
     with record("shop") as recorded:
         yield recorded
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Any:
+    """The producer that owns librdkafka's mock cluster."""
+    return confluent_kafka.Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1})
+
+
+@pytest.fixture
+def span_topic(embedded: Any) -> Callable[..., str]:
+    """``span_topic(*payloads)``: the URL of a new topic that holds these messages."""
+    (broker,) = embedded.list_topics(timeout=10).brokers.values()
+    bootstrap = f"{broker.host}:{broker.port}"
+
+    def make(*payloads: bytes | None) -> str:
+        name = f"spans-{uuid.uuid4().hex[:8]}"
+        embedded.list_topics(name, timeout=10)
+        producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap})
+        for payload in payloads:
+            producer.produce(name, payload)
+        assert producer.flush(10) == 0
+        return f"kafka://{bootstrap}/{name}"
+
+    return make

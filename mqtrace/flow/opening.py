@@ -47,6 +47,10 @@ def opened(address: str) -> Source:
         from .remote import RemoteSource
 
         return RemoteSource(address)
+    if scheme == "clickhouse":
+        from .clickhouse import ClickHouseSource
+
+        return ClickHouseSource(address)
     if scheme == "":
         from .store.file_source import DatabaseSource
 

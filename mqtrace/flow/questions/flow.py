@@ -56,7 +56,8 @@ UNION ALL
 SELECT NULL, NULL, destination, service, subscription, system, {d.messages()}, count(*), 0, sum(failed),
   sum(CASE WHEN retry > 0 THEN 1 ELSE 0 END), sum(dead), {quantiles}
 FROM (
-  SELECT d.*, CASE WHEN d.retry = 0 THEN greatest(d.latency_ms, 0) END AS wait_ms, d.duration_ns / 1e6 AS work_ms
+  SELECT d.*, CASE WHEN d.retry = 0 AND d.latency_ms >= 0 THEN d.latency_ms END AS wait_ms,
+    d.duration_ns / 1e6 AS work_ms
   FROM deliveries d LEFT JOIN (SELECT mt, ms, rid, 1 AS hit FROM pairs) p
     ON p.mt = d.mt AND p.ms = d.ms AND p.rid = d.rid
   WHERE coalesce(p.hit, 0) = 0 AND d.weak = 0 AND d.start_ns < $hi AND {estimated} >= $lo

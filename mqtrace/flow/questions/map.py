@@ -38,7 +38,7 @@ FROM {d.arrived()} r WHERE destination IS NOT NULL GROUP BY destination, service
 _EACH = "1 / (1 - coalesce(threshold, 0) / 72057594037927936.0)"
 _WEIGHT = f"sum({_EACH})"
 _WEIGHT_OF_MANY = f"sum(messages * {_EACH})"
-_WAIT = "CASE WHEN retry = 0 THEN greatest(latency_ms, 0) END"
+_WAIT = "CASE WHEN retry = 0 AND latency_ms >= 0 THEN latency_ms END"
 
 
 def map_of(engine: Engine, scope: Scope) -> Map:

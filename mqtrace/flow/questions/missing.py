@@ -30,12 +30,21 @@ _OF_P99: Final = 10
 _AT_ONCE_NS: Final = 10**9
 _KEY: Final = " AND ".join(f"{{0}}.{name} = {{1}}.{name}" for name in ("mt", "ms", "sent_to", "attempt", "sent_pos"))
 _PLACE: Final = " AND ".join(f"{{0}}.{name} = {{1}}.{name}" for name in ("server", "sent_to", "subscription"))
+_OWED: Final = (
+    *("mt", "ms", "sent_to", "attempt", "sent_pos", "part", "start_ns", "due_ns", "sender", "server", "subscription"),
+    *("last_ns", "knows_parts", "horizon_ns", "receivers"),
+)
+
+
+def _named(table: str, names: tuple[str, ...]) -> str:
+    """Said one by one: what ``table.*`` of a join is called differs."""
+    return ", ".join(f"{table}.{name} AS {name}" for name in names)
 
 
 def query(d: Dialect) -> str:
     """Rows of (server, sent_to, subscription, sender, state): messages, oldest_ns, example. State '': all it owed."""
     wait = "CASE WHEN retry = 0 THEN greatest(coalesce(latency_ms, (start_ns - sent_ns) / 1e6), 0) END"
-    scaled = f"greatest({_SHORTEST_NS}, {_OF_P99} * 1e6 * coalesce(wait_p99, 0))"
+    scaled = f"greatest({_SHORTEST_NS}.0, {_OF_P99} * 1e6 * coalesce(wait_p99, 0))"
     horizon = f"CASE WHEN $after > 0 THEN $after ELSE {scaled} END"
     return f"""
 WITH {messages(d)},
@@ -60,7 +69,7 @@ owed AS (
     AND (t.threshold = 0 OR {d.randomness("m.mt")} >= t.threshold)
 ),
 left_over AS (
-  SELECT o.* FROM owed o LEFT JOIN (
+  SELECT {_named("o", _OWED)} FROM owed o LEFT JOIN (
     SELECT mt, ms, sent_to, attempt, sent_pos, subscription, 1 AS hit FROM judged WHERE buried = 0
   ) h ON {_KEY.format("h", "o")} AND h.subscription = o.subscription
   WHERE coalesce(h.hit, 0) = 0
@@ -72,7 +81,7 @@ reached AS (
   GROUP BY j.server, j.sent_to, j.subscription, j.part
 ),
 placed AS (
-  SELECT o.*, coalesce(r.hit, 0) AS read, CASE WHEN coalesce(r.hit, 0) = 1 AND r.top > o.sent_pos THEN
+  SELECT {_named("o", _OWED)}, coalesce(r.hit, 0) AS read, CASE WHEN coalesce(r.hit, 0) = 1 AND r.top > o.sent_pos THEN
     CASE WHEN r.top_ns >= o.start_ns - {_AT_ONCE_NS} THEN 1 ELSE 2 END ELSE 0 END AS passed
   FROM left_over o LEFT JOIN reached r ON {_PLACE.format("r", "o")} AND r.part = o.part
 ),
@@ -93,7 +102,7 @@ lives AS (
   ) both_of_them
 ),
 states AS (
-  SELECT o.*, CASE
+  SELECT {_named("o", _OWED)}, CASE
     WHEN coalesce(b.hit, 0) = 1 THEN 'dead letter'
     WHEN o.knows_parts = 1 AND o.sent_pos >= 0 AND o.part IS NOT NULL THEN CASE
       WHEN o.read = 0 THEN 'partition not read'
@@ -103,9 +112,9 @@ states AS (
     ELSE 'waiting' END AS state
   FROM placed o
   LEFT JOIN (
-    SELECT mt, ms, sent_to, attempt, sent_pos, coalesce(dead_queue, '') AS dead_queue, 1 AS hit
+    SELECT mt, ms, sent_to, attempt, sent_pos, coalesce(dead_queue, '') AS died_in, 1 AS hit
     FROM judged WHERE buried = 1 GROUP BY mt, ms, sent_to, attempt, sent_pos, coalesce(dead_queue, '')
-  ) b ON {_KEY.format("b", "o")} AND b.dead_queue = CASE WHEN b.dead_queue = '' THEN '' ELSE o.subscription END
+  ) b ON {_KEY.format("b", "o")} AND b.died_in = CASE WHEN b.died_in = '' THEN '' ELSE o.subscription END
   LEFT JOIN (
     SELECT DISTINCT mt, ms, subscription, sent_pos, 1 AS hit FROM lives WHERE ours = 1 AND top > sent_pos
   ) l ON l.mt = o.mt AND l.ms = o.ms AND l.subscription = o.subscription AND l.sent_pos = o.sent_pos

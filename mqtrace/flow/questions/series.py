@@ -16,7 +16,7 @@ __all__ = ["series"]
 
 def query(d: Dialect, kept: str) -> str:
     """Rows of (step): sent, received, errors, quantiles of the wait."""
-    wait = "CASE WHEN retry = 0 THEN greatest(latency_ms, 0) END"
+    wait = "CASE WHEN retry = 0 AND latency_ms >= 0 THEN latency_ms END"
     step = "floor((start_ns - $lo) / $step_ns)"
     return f"""
 SELECT step, sum(sent) AS sent, sum(received) AS received, sum(errors) AS errors,

@@ -76,8 +76,9 @@ def _listed(d: Dialect, kept: str, by: str) -> str:
 def _told(d: Dialect) -> str:
     earliest = "CASE WHEN parent IS NULL THEN 0 ELSE 1 END * 4611686018427387904 + start_ns / 2"
     return f"""
-SELECT trace, {d.first("name", earliest)} AS root, min(start_ns) AS start_ns, max(end_ns) AS end_ns, count(*) AS spans,
-  {d.names("service")} AS services, sum(failed) AS errors
+SELECT trace, {d.first("name", earliest)} AS root, min(start_ns) AS began_ns, max(end_ns) AS ended_ns,
+  count(*) AS spans,
+  {d.names("service")} AS who, sum(failed) AS failures
 FROM {d.spans()} s WHERE trace IN $traces GROUP BY trace"""
 
 
@@ -112,13 +113,13 @@ def matching(engine: Engine, column: str, patterns: Sequence[str], window: Mappi
 
 
 def _row(row: dict[str, Any]) -> TraceRow:
-    start = int(row["start_ns"])
+    start = int(row["began_ns"])
     return {
         "trace_id": trace_hex(row["trace"]),
         "root": row["root"] or "",
         "start": rfc3339(start),
-        "duration_ms": max(0, int(row["end_ns"]) - start) / 1e6,
+        "duration_ms": max(0, int(row["ended_ns"]) - start) / 1e6,
         "spans": int(row["spans"]),
-        "services": sorted(row["services"] or ()),
-        "errors": int(row["errors"]),
+        "services": sorted(row["who"] or ()),
+        "errors": int(row["failures"]),
     }

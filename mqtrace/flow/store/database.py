@@ -45,10 +45,13 @@ _LOCKS: Final = "SET enable_external_access = false; SET lock_configuration = tr
 class Database:
     """An :class:`mqtrace.flow.engine.Engine`. ``path``: the file; None: one of its own, which is gone at the end.
 
-    ``writer`` is the connection that spans are written with, by one thread; questions have a cursor of their own.
+    ``most_bytes``: how large the file may get, by whoever deletes from it. ``writer`` is the connection that spans are
+    written with, by one thread; questions have a cursor of their own.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False, most_bytes: int | None = None
+    ) -> None:
         self.dialect: Dialect = DuckDialect()
         self._own: str | None = None
         if path is None:
@@ -60,12 +63,14 @@ class Database:
             raise SourceError(f"there is no file {str(path)!r}: correct the path, or fill it with mqtrace ui --db")
         if not self.path.parent.is_dir():
             raise SourceError(f"there is no folder {str(self.path.parent)!r}: make it, or correct the path")
+        # The log beside the file counts as it does: a small file has a small one.
+        log = {} if most_bytes is None else {"wal_autocheckpoint": f"{max(1, min(16, most_bytes // 10**7))}MB"}
         new = not self.path.exists() or self.path.stat().st_size == 0
         try:
             if new and self.path.exists():
                 self.path.unlink()
             self.writer = duckdb.connect(
-                str(self.path), read_only=read_only, config={**_SETTINGS, "temp_directory": spill}
+                str(self.path), read_only=read_only, config={**_SETTINGS, **log, "temp_directory": spill}
             )
         except (duckdb.Error, OSError) as error:
             raise SourceError(_opening(self.path, error)) from error

@@ -48,7 +48,7 @@ class FilledSource(EngineSource):
         window_s: float | None = None,
     ) -> None:
         self._reader = reader
-        self._database = Database(path)
+        self._database = Database(path, most_bytes=most_bytes)
         super().__init__(self._database)
         self._columns = ColumnReader()
         self._window_s = window_s

@@ -15,8 +15,12 @@ from .ingest import Ingest
 __all__ = ["Retention"]
 
 _EVERY_S: Final = 20.0
-#: What is left of the size when some has been deleted, so that not every turn deletes.
-_ROOM: Final = 0.9
+# Bytes by which a span's share of a tenth is known: a span takes 50 to 100 of them, one with long attributes more.
+_A_TENTH: Final = 2_000
+# A checkpoint may write every block anew before it lets go of the old ones, so that a file is up to twice what is used
+# of it: more than the one share of the size is made the other, and the file stays below one and a half times the size.
+_MOST_USED: Final = 0.7
+_LEFT: Final = 0.6
 
 
 class Retention:
@@ -28,15 +32,23 @@ class Retention:
         self._keep_s = keep_s
         self._most_bytes = most_bytes
         self._applied = time.monotonic()
+        self._spans = ingest.spans
 
     def apply_when_due(self) -> None:
-        """Once every twenty seconds."""
-        if time.monotonic() - self._applied >= _EVERY_S:
+        """Once every twenty seconds, and when so much has come that the size may have grown by a tenth."""
+        grown = self._most_bytes is not None and self._ingest.spans - self._spans >= self._most_bytes // _A_TENTH
+        if grown or time.monotonic() - self._applied >= _EVERY_S:
             self.apply()
 
     def apply(self) -> None:
         """Delete what is too old, and what is too much. Raises SourceError."""
         self._applied = time.monotonic()
+        try:
+            self._shrink()
+        finally:
+            self._spans = self._ingest.spans
+
+    def _shrink(self) -> None:
         try:
             deleted = False
             if self._keep_s is not None:
@@ -44,9 +56,9 @@ class Retention:
             if self._most_bytes is not None:
                 for _ in range(8):
                     size = self._size()
-                    if size <= self._most_bytes or not self._ingest.spans:
+                    if size <= _MOST_USED * self._most_bytes or not self._ingest.spans:
                         break
-                    deleted |= self._delete_share(1 - _ROOM * self._most_bytes / size)
+                    deleted |= self._delete_share(1 - _LEFT * self._most_bytes / size)
                     self._checkpoint()
             if deleted:
                 self._ingest.count()

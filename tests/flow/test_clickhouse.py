@@ -1,0 +1,161 @@
+"""The Collector's table in ClickHouse: the same questions, the same rows as from our own store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+pytest.importorskip("chdb", reason="chdb, a ClickHouse of 534 MB, is not installed: pip install chdb")
+pytest.importorskip("clickhouse_connect", reason="the extra clickhouse is not installed")
+
+from mqtrace.cli import main
+from mqtrace.flow import Scope, SourceError
+from mqtrace.flow.clickhouse import ClickHouseSource, server
+from mqtrace.flow.clickhouse.server import parse
+from mqtrace.flow.engine_source import EngineSource
+from mqtrace.otlp.records import SpanRecord
+
+from .clickhouse_stub import MAP, ClickHouse
+from .shop import Shop
+from .spans import NOW, OLD, S, batch, send, take
+
+MakeSource = Callable[[Iterable[SpanRecord]], EngineSource]
+WHOLE = Scope(to_ns=NOW)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """chdb answers in seconds on a machine with other work: what is tested here are rows."""
+    monkeypatch.setattr(server, "_MOST_SECONDS", 90)
+
+
+@cache
+def spans() -> list[SpanRecord]:
+    """A shop, and what only some libraries write."""
+    found = list(Shop(NOW, lose=50).spans(3_000))
+    older = {
+        "messaging.operation": "process",
+        "messaging.destination": "legacy",
+        "messaging.kafka.partition": 3,
+        "messaging.kafka.message.offset": 5,
+    }
+    sends = [send("legacy", OLD + n * S, n, part="3", state="ot=th:8") for n in range(12)]
+    found += sends
+    for number, one in enumerate(sends):
+        taken = take(one, group=None, to=None, part=None, pos=None, system="kafka", service="old", state="ot=th:c")
+        attributes = {**taken.attributes, **older, "messaging.kafka.message.offset": number}
+        attributes.pop("messaging.operation.type")
+        found.append(
+            SpanRecord(
+                taken.trace_id, taken.span_id, taken.parent_id, taken.name, "consumer", taken.start, taken.end,
+                attributes, (), taken.links, "unset", None, taken.trace_state, "old",
+            )
+        )  # fmt: skip
+    elsewhere = [send("elsewhere", OLD + n * S, n) for n in range(5)]
+    found += [*elsewhere, batch(elsewhere), take(elsewhere[0], retry=1, failed=True, error="ValueError")]
+    return found
+
+
+@pytest.fixture(scope="module", params=["map", "json"])
+def clickhouse(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    made = ClickHouse(tmp_path_factory.mktemp("clickhouse"), MAP if request.param == "map" else "JSON")
+    found = spans()
+    made.insert([*found, *found[:500]])  # at least once
+    yield made
+    made.close()
+
+
+def near(rows: Any) -> Any:
+    """Floats that are not the same to the last digit."""
+    if isinstance(rows, dict):
+        return {key: near(value) for key, value in rows.items()}
+    if isinstance(rows, list):
+        return [near(item) for item in rows]
+    return float(f"{rows:.9g}") if isinstance(rows, float) else rows
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_question_has_the_same_rows_as_our_own_store(clickhouse: ClickHouse, source_of: MakeSource) -> None:
+    ours, theirs = source_of(spans()), ClickHouseSource(clickhouse.url)
+    for scope in (WHOLE, Scope(NOW - 3600 * S, NOW), Scope(NOW - 3600 * S, NOW, ("mail*",), ("mail*",))):
+        assert near(theirs.map(scope)) == near(ours.map(scope))
+        assert near(theirs.flow(scope)) == near(ours.flow(scope))
+        assert near(theirs.missing(scope)) == near(ours.missing(scope))
+        assert near(theirs.traces(scope, limit=7)) == near(ours.traces(scope, limit=7))
+        assert near(theirs.traces(scope, order="slowest", errors=True)) == near(
+            ours.traces(scope, order="slowest", errors=True)
+        )
+        assert near(theirs.series(scope, 10)) == near(ours.series(scope, 10))
+        assert near(theirs.errors(scope)) == near(ours.errors(scope))
+        assert near(theirs.failures(scope)) == near(ours.failures(scope))
+    assert ours.missing(WHOLE)
+    for attribute in (("order.id", "o-77"), ("messaging.kafka.offset", "7")):
+        found = theirs.traces(WHOLE, attribute=attribute)
+        assert found
+        assert near(found) == near(ours.traces(WHOLE, attribute=attribute))
+    theirs.close()
+
+
+def test_a_trace_is_told_with_the_batches_that_took_its_messages(clickhouse: ClickHouse, source_of: MakeSource) -> None:
+    ours, theirs = source_of(spans()), ClickHouseSource(clickhouse.url)
+    (row,) = theirs.traces(WHOLE, attribute=("order.id", "o-77"))
+    told, expected = theirs.trace(row["trace_id"]), ours.trace(row["trace_id"])
+    assert told is not None
+    assert expected is not None
+    assert any(span["guest"] for span in told["spans"])
+    assert [span["span_id"] for span in told["spans"]] == [span["span_id"] for span in expected["spans"]]
+    assert json.loads(json.dumps(told["spans"][0])) == told["spans"][0]
+    assert theirs.trace("f" * 32) is None
+    theirs.close()
+
+
+def test_a_server_that_refuses_is_one_sentence_without_the_password(
+    clickhouse: ClickHouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for status, body, said in (
+        (403, "Code: 516. DB::Exception: reader: Authentication failed p@ss. (AUTHENTICATION_FAILED)", "does not know"),
+        (403, "Code: 497. DB::Exception: Not enough privileges. (ACCESS_DENIED)", "grant SELECT"),
+        (404, "Code: 81. DB::Exception: Database x does not exist. (UNKNOWN_DATABASE)", "has no table"),
+        (500, "Code: 159. DB::Exception: Timeout exceeded. (TIMEOUT_EXCEEDED)", "took longer than"),
+        (500, "what p@ss", "answers with an error"),
+    ):
+        clickhouse.refuse = status, body
+        assert main(["flow", clickhouse.url]) == 2
+        clickhouse.refuse = None
+        err = capsys.readouterr().err
+        assert said in err
+        assert len(err.splitlines()) == 1
+        assert "p@ss" not in err
+
+
+def test_the_last_hour_is_asked_about_and_that_is_said(
+    clickhouse: ClickHouse, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["flow", clickhouse.url]) == 0
+    assert "the last 1 h" in capsys.readouterr().out
+
+
+def test_a_table_of_somebody_else_is_one_sentence(clickhouse: ClickHouse) -> None:
+    clickhouse.run("CREATE TABLE IF NOT EXISTS shop.other (a Int8) ENGINE = Memory")
+    with pytest.raises(SourceError, match="is not the table of the OpenTelemetry Collector"):
+        ClickHouseSource(f"{clickhouse.url}.other")
+
+
+@pytest.mark.parametrize(
+    "address", ["clickhouse://", "clickhouse://host:port/db", "clickhouse://u:s3cret@host/d'b", "clickhouse://h/a.b.c"]
+)
+def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
+    with pytest.raises(SourceError, match="is not the address of a ClickHouse") as raised:
+        parse(address)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_user_and_password_are_decoded_and_not_shown() -> None:
+    target = parse("clickhouse://us%40er:p%3Ass@h:1/db.t")
+    assert (target.user, target.password, target.table) == ("us@er", "p:ss", "t")
+    assert target.shown == "clickhouse://h:1/db.t"
