@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from itertools import chain
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -18,7 +19,7 @@ from .errors import ConfigurationError
 from .messaging import MessageAdapter, Operation, adapters, close, parts, start_batch
 from .tracer import LONG_NAME, SpanTracer
 
-__all__ = ["batch", "begin", "consumer", "operation_of", "process"]
+__all__ = ["batch", "begin", "consumer", "one_by_one", "operation_of", "process"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -84,7 +85,7 @@ def process(message: Any, tracer: SpanTracer | None, relation: str | None, name:
 def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
     """One span with a link to every message; a no-op one where there is no message."""
     operation = operation_of(tracer, None, name)
-    found = messages if isinstance(messages, (list, tuple)) else list(messages)
+    found = messages if isinstance(messages, (list, tuple)) else list(one_by_one(messages))
     try:
         adapter, known = _known(operation, found)
         if adapter is not None:
@@ -93,6 +94,13 @@ def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) 
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("a batch could not be traced")
     return NOOP
+
+
+def one_by_one(messages: Iterable[M]) -> Iterable[M]:
+    """Messages one after another: those of lists by partition, as a `getmany` returns them, partition by partition."""
+    if isinstance(messages, dict) and all(isinstance(some, list) for some in messages.values()):
+        return chain.from_iterable(messages.values())
+    return messages
 
 
 def _known(operation: Operation, messages: Sequence[Any]) -> tuple[MessageAdapter | None, Sequence[Any]]:

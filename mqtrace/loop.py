@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from .consume import begin, operation_of
+from .consume import begin, one_by_one, operation_of
 from .core import NoopSpan, Span, attach
 from .messaging import close
 from .tracer import SpanTracer
@@ -99,7 +99,7 @@ class Each(Generic[M]):
 
 
 def _turns(messages: Iterable[M], turn: _Turn) -> Generator[M, None, None]:
-    for message in messages:
+    for message in one_by_one(messages):
         turn.start(message)
         try:
             yield message

@@ -121,6 +121,14 @@ class NoopSpan:
         if self is not NOOP:
             restore(self)
 
+    async def __aenter__(self) -> NoopSpan:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     def left_elsewhere(self, outer: Frame | None) -> None:
         """See :func:`mqtrace.core.current.restore`. Nobody exports it, so it can be what was current before."""
         now = EMPTY if outer is None else outer

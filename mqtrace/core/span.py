@@ -229,6 +229,14 @@ class Span:
         if not self.ended:
             self.end()
 
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
     # ------------------------------------------------------------------ what anyone reads
 
     @property
