@@ -3,9 +3,10 @@ and clients."""
 
 from __future__ import annotations
 
+from .async_client_contract import AsyncClientContract
 from .carrier_contract import CarrierContract
 from .client_contract import ClientContract
 from .clock import FakeClock
 from .recording import Spans, record
 
-__all__ = ["CarrierContract", "ClientContract", "FakeClock", "Spans", "record"]
+__all__ = ["AsyncClientContract", "CarrierContract", "ClientContract", "FakeClock", "Spans", "record"]

@@ -9,9 +9,8 @@
         def receive(self, client, destination): return client.get(timeout=10)
         def headers(self, message): return message.headers
 
-Clients are made bare here and wrapped by the tests. A hook of an asynchronous client runs its coroutine to its end: a
-loop's ``run_until_complete`` hands on what is current. Every test has a destination of its own, so that one broker can
-serve all of them.
+Clients are made bare here and wrapped by the tests. Asynchronous clients: :class:`AsyncClientContract`. Every test has
+a destination of its own, so that one broker can serve all of them.
 """
 
 from __future__ import annotations
@@ -53,6 +52,8 @@ class ClientContract:
     system = ""
     #: What ``wrap`` is told of each client, see the page of the client.
     options: Mapping[str, Any] = {}
+    #: How long a hostile header may be so that the broker takes the message.
+    header_bytes = 20_000
 
     # ------------------------------------------------------------------ hooks that every client has
 
@@ -141,8 +142,7 @@ class ClientContract:
         """The headers of the next message, read through a bare client."""
         client = self.make_receiver(destination)
         try:
-            found = self.headers(self.receive(client, destination))
-            return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found.items()}
+            return self._as_text(self.receive(client, destination))
         finally:
             self.close(client)
 
@@ -421,3 +421,64 @@ class ClientContract:
             self.handled(destination, lambda message: self.send_wrapped(onward))
         assert list(spans) == []
         assert self.on_the_wire(onward)["traceparent"] == _SAMPLED
+
+    # ------------------------------------------------------------------ what strangers send, and what is sent on
+
+    def test_hostile_headers_cost_no_message(self) -> None:
+        destination = self.new_destination()
+        long = "," * self.header_bytes
+        hostile: tuple[Mapping[str, str], ...] = (
+            {"traceparent": _SAMPLED, "tracestate": long},
+            {"traceparent": _SAMPLED, "baggage": "=;" + long},
+            {"traceparent": long, "b3": long, "uber-trace-id": ":" + long, "x-amzn-trace-id": ";" + long},
+            {f"uberctx-{number}": "x" for number in range(1000)},
+            {"TRACEPARENT": "\u00e9\u0000", "traceparent": "\u00e9", "tracestate": "\u20ac=\u20ac"},
+        )
+        for headers in hostile:
+            self.send_bare(destination, headers)
+        handled: list[Any] = []
+        with record(propagators="tracecontext,baggage,b3,b3multi,jaeger,xray,datadog") as spans:
+            client = self.wrapped_receiver(destination)
+            try:
+                for _ in hostile:
+                    self.handle(client, destination, handled.append)
+            finally:
+                self.close(client)
+        assert len(handled) == len(hostile)
+        assert [span.status for span in spans] == ["unset"] * len(hostile)
+        assert [span.parent_id for span in spans] == [_PARENT, _PARENT, None, None, None]
+
+    def test_a_message_that_is_sent_on_with_its_headers_is_below_the_handler_that_sends_it(self) -> None:
+        destination, onward = self.new_destination(), self.new_destination()
+        with record() as spans:
+            self.send_wrapped(destination, {"mine": "x"})
+            self.handled(destination, lambda message: self.send_wrapped(onward, self._as_text(message)))
+        (handling,) = spans.named(f"process {self.taken_from(destination)}")
+        (sent,) = spans.named(f"send {self.sent_to(onward)}")
+        assert (sent.kind, sent.trace_id, sent.parent_id) == ("producer", handling.trace_id, handling.span_id)
+        wire = self.on_the_wire(onward)
+        assert (wire["mine"], wire["traceparent"]) == ("x", f"00-{sent.trace_id}-{sent.span_id}-03")
+
+    def test_nothing_is_current_after_a_send_a_message_and_what_fails(self) -> None:
+        destination = self.new_destination()
+
+        def fail(message: Any) -> None:
+            raise ZeroDivisionError
+
+        with record():
+            self.send_wrapped(destination)
+            assert mqtrace.current_span().trace_id == "0" * 32
+            client = self.wrapped_receiver(destination)
+            try:
+                try:
+                    self.handle(client, destination, fail)
+                except ZeroDivisionError:
+                    pass
+                assert mqtrace.current_span().trace_id == "0" * 32
+            finally:
+                self.close(client)
+            assert mqtrace.current_span().trace_id == "0" * 32
+
+    def _as_text(self, message: Any) -> dict[str, str]:
+        found = self.headers(message)
+        return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found.items()}

@@ -15,6 +15,7 @@ from mqtrace.testing import ClientContract
 
 class TestConfluentKafka(ClientContract):
     system = "kafka"
+    header_bytes = 200_000
 
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster: str) -> None:
