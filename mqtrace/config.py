@@ -14,8 +14,7 @@ from typing import Any, Final, TypedDict, TypeVar, Unpack
 from urllib.parse import unquote
 
 from . import export, propagation, sampling
-from .core import Attribute, Limits, Relation
-from .core.attributes import clean
+from .core import Attribute, Limits, Relation, clean
 from .environment import Environment
 from .errors import ConfigurationError
 from .export.batch import BatchSettings

@@ -12,7 +12,7 @@ import confluent_kafka
 
 from bench.steady import steady
 from mqtrace import core, tracer
-from mqtrace.core.message import SendSpan
+from mqtrace.core import SendSpan
 
 SPANS = 100
 

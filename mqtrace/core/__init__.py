@@ -6,7 +6,6 @@ below it, so that a compiled core can stand in for the modules here without a ch
 
 from __future__ import annotations
 
-from . import native
 from .attributes import Attribute, Limits, clean, pairs, text
 from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
@@ -18,6 +17,7 @@ from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
 from .fork_safe_lock import ForkSafeLock
 from .forks import after_fork, notice_fork, prepare_repair
+from .identity import LENGTH as TRACEPARENT_LENGTH
 from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
 from .message import (
@@ -50,6 +50,7 @@ __all__ = [
     "SPAN_FLAGS_REMOTE",
     "STATUS_CODES",
     "SUPPRESSED",
+    "TRACEPARENT_LENGTH",
     "Attribute",
     "BatchSpan",
     "Clock",
@@ -92,7 +93,6 @@ __all__ = [
     "is_valid",
     "keep_recent",
     "let_go",
-    "native",
     "new_span_id",
     "note_skew",
     "notice_fork",

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 from weakref import WeakSet
 
+from mqtrace.native import RLock
+
 from .forks import after_fork
-from .native import RLock
 
 __all__ = ["ForkSafeLock"]
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from .native import RLock
+from mqtrace.native import RLock
 
 __all__ = ["after_fork", "notice_fork", "prepare_repair"]
 

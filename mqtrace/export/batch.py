@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mqtrace.core import Clock, Counters, native, notice_fork
+from mqtrace import native
+from mqtrace.core import Clock, Counters, notice_fork
 
 from . import lifecycle
 from .protocol import Exporter, PipelinedExporter

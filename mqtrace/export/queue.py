@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, Final
 
-from mqtrace.core import Span, native, notice_fork
+from mqtrace import native
+from mqtrace.core import Span, notice_fork
 
 if TYPE_CHECKING:
     from .worker import Worker

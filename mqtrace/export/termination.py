@@ -16,7 +16,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from mqtrace.core import after_fork, native
+from mqtrace import native
+from mqtrace.core import after_fork
 
 __all__ = ["leave", "watch"]
 

@@ -29,7 +29,8 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, native, prepare_repair
+from mqtrace import native
+from mqtrace.core import SUPPRESSED, Clock, Span, attach, forget_ids, prepare_repair
 
 from .limited_log import LimitedLog
 from .protocol import Exported, PipelinedExporter

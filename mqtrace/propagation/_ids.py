@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mqtrace.carriers import Carrier
-from mqtrace.core import identity
+from mqtrace.core import is_valid
 
 from ._protocol import MalformedContext
 
@@ -16,7 +16,7 @@ def traceparent(trace_id: str, span_id: str, sampled: bool) -> bytes:
     Raises :class:`MalformedContext` where an id is not lowercase hex, too long, or zero.
     """
     text = f"00-{trace_id.rjust(32, '0')}-{span_id.rjust(16, '0')}-{'01' if sampled else '00'}"
-    if not text.isascii() or not identity.is_valid(value := text.encode("ascii")):
+    if not text.isascii() or not is_valid(value := text.encode("ascii")):
         raise MalformedContext("an id that is not hex, too long, or zero")
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from mqtrace.carriers import Carrier
-from mqtrace.core.context import Context, Frame
+from mqtrace.core import Context, Frame
 
 __all__ = ["MalformedContext", "Propagator"]
 

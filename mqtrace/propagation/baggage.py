@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from mqtrace.carriers import Carrier
-from mqtrace.core.context import Context, Frame
+from mqtrace.core import Context, Frame
 
 from ._protocol import MalformedContext
 

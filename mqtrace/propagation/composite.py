@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mqtrace.carriers import Carrier, find
-from mqtrace.core.context import EMPTY, Context, Frame
+from mqtrace.core import EMPTY, Context, Frame
 
 from ._protocol import MalformedContext, Propagator
 from .baggage import Baggage

@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from mqtrace.carriers import Carrier
-from mqtrace.core.context import Context, Frame
+from mqtrace.core import Context, Frame
 
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext

@@ -13,8 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from mqtrace.carriers import Carrier
-from mqtrace.core import identity
-from mqtrace.core.context import Context, Frame
+from mqtrace.core import TRACEPARENT_LENGTH, Context, Frame, is_valid
 
 from . import tracestate
 from ._protocol import MalformedContext
@@ -29,15 +28,15 @@ def parse_traceparent(text: str) -> bytes | None:
     """The canonical 55 bytes (version 00, known flags) of a ``traceparent``; None where it is malformed."""
     try:
         # a higher version may be of any length, and no more than the character behind our part is looked at
-        value = text[: identity.LENGTH + 1].encode("ascii")
+        value = text[: TRACEPARENT_LENGTH + 1].encode("ascii")
     except UnicodeEncodeError:
         return None
-    if not identity.is_valid(value):
+    if not is_valid(value):
         # a higher version: two hex digits, neither 00 (which would have matched, or is malformed) nor ff
         if value[:2] in (b"00", b"ff") or not _VERSION_DIGITS.issuperset(value[:2]) or value[55:56] not in (b"", b"-"):
             return None
         value = b"00" + value[2:55]
-        if not identity.is_valid(value):
+        if not is_valid(value):
             return None
     if value[53:55] not in _KNOWN_FLAGS:
         value = b"%b%02x" % (value[:53], int(value[53:55], 16) & 3)

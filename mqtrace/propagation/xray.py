@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from mqtrace.carriers import Carrier
-from mqtrace.core.context import Context, Decision, Frame
+from mqtrace.core import Context, Decision, Frame
 
 from ._ids import is_sampled, present, traceparent
 from ._protocol import MalformedContext

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mqtrace import core
+from mqtrace import core, native
 from mqtrace.export.batch import COUNTS, DROP_REASONS, BatchProcessor
 from mqtrace.export.memory import MemoryExporter
 from mqtrace.export.queue import SpanQueue, Ticket
@@ -504,7 +504,7 @@ def test_where_no_thread_can_start_the_caller_does_the_work(
     memory = MemoryExporter()
     processor = process(memory)
     with monkeypatch.context() as patch:
-        patch.setattr(core.native, "start_thread", refuse)
+        patch.setattr(native, "start_thread", refuse)
         maker(processor).end(250)
         assert processor.flush(5)
         assert len(memory.spans) == 250

@@ -17,7 +17,6 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from mqtrace import core
-from mqtrace.core.encode import SCOPE_NAME
 from mqtrace.core.encode_message import pieces
 from mqtrace.otlp import write_json as otlp_json
 from mqtrace.otlp import zipkin
@@ -178,7 +177,7 @@ def _expected(spans: list[core.Span]) -> trace_pb2.TracesData:
             resource = data.resource_spans.add()
             _fill(resource.resource.attributes, span.resource)
             scope = groups[id(span.template.pipeline)] = resource.scope_spans.add()
-            scope.scope.name, scope.scope.version = SCOPE_NAME, VERSION
+            scope.scope.name, scope.scope.version = core.SCOPE_NAME, VERSION
         one = scope.spans.add()
         one.trace_id, one.span_id = bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id)
         if span.parent_id is not None:

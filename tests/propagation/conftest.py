@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mqtrace.carriers import Mapping
-from mqtrace.core.context import Context
+from mqtrace.core import Context
 from mqtrace.propagation import from_names
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtrace.core.context import Context
+from mqtrace.core import Context
 from mqtrace.propagation.baggage import decode, encode
 
 

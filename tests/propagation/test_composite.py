@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mqtrace.carriers import AmqpTable, Carrier, HttpHeaders, KafkaHeaders, Mapping
-from mqtrace.core.context import Context, Frame
+from mqtrace.core import Context, Frame
 from mqtrace.errors import ConfigurationError
 from mqtrace.propagation import Composite, Propagator, TraceContext, from_names
 

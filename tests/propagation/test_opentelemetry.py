@@ -15,7 +15,7 @@ from opentelemetry.propagators.jaeger import JaegerPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from mqtrace.carriers import Mapping
-from mqtrace.core.context import Context
+from mqtrace.core import Context
 from mqtrace.propagation import from_names
 
 ORACLES: dict[str, Any] = {

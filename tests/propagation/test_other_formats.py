@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mqtrace.carriers import HttpHeaders
-from mqtrace.core.context import Context
+from mqtrace.core import Context
 from mqtrace.propagation import from_names
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

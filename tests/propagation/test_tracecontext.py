@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mqtrace.carriers import HttpHeaders, KafkaHeaders
-from mqtrace.core.context import Context
+from mqtrace.core import Context
 from mqtrace.propagation import MalformedContext, TraceContext, from_names
 from mqtrace.propagation.tracecontext import parse_traceparent
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mqtrace.core import native
+from mqtrace import native
 
 
 def test_a_lock_is_waited_for_as_long_as_was_said() -> None:

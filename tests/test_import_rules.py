@@ -1,0 +1,61 @@
+"""The rules of .importlinter fail where one of them is broken: they are tried on a copy of the tree."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAZY = "\n\ndef later() -> None:\n    import {module}\n"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "mqtrace", copy / "mqtrace", ignore=shutil.ignore_patterns("__pycache__", "static"))
+    shutil.copy(ROOT / ".importlinter", copy)
+    return copy
+
+
+def lint(tree: Path) -> tuple[int, str]:
+    """The exit status of import-linter on this tree, and what it says."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    command = [str(linter), "--no-logo", "--no-cache"]
+    # the tree that is linted is the one in the working directory, which an installed mqtrace must not hide
+    done = subprocess.run(
+        command, cwd=tree, env={"PYTHONPATH": str(tree), "PATH": ""}, capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "rule"),
+    [
+        pytest.param(
+            "propagation/b3.py", "\nfrom mqtrace.core.context import Context\n", "below it", id="an import below core"
+        ),
+        pytest.param("tracer.py", LAZY.format(module="mqtrace.core.identity"), "below it", id="one within a function"),
+        pytest.param("core/clock.py", "\nimport mqtrace.config\n", "point down only", id="an arrow that points up"),
+        pytest.param("api.py", "\nimport confluent_kafka\n", "room of its client", id="a library elsewhere"),
+    ],
+)
+def test_a_broken_rule_is_seen(tree: Path, file: str, source: str, rule: str) -> None:
+    path = tree / "mqtrace" / file
+    whole = path.read_text()
+    path.write_text(whole + source)
+    try:
+        status, said = lint(tree)
+    finally:
+        path.write_text(whole)
+    assert status == 1
+    assert [name for name in said.split("Broken contracts")[1:] if rule in name], said
+
+
+def test_the_tree_as_it_is_breaks_none(tree: Path) -> None:
+    status, said = lint(tree)
+    assert status == 0, said
