@@ -73,20 +73,28 @@ __all__ = [
     "wrap",
 ]
 
-_PACKAGES = ("carriers", "propagation", "sampling")
 _ELSEWHERE = {
     **dict.fromkeys(("Context", "Event", "Link", "NoopSpan", "Span"), "core"),
     "ConfigurationError": "errors",
 }
 
 
+#: Those that ``import mqtrace`` has always made attributes of the package.
+_MODULES = frozenset(
+    (
+        *("api", "carriers", "clients", "config", "core", "errors", "export"),
+        *("messaging", "propagation", "sampling", "tracer", "version"),
+    )
+)
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         value: Any = importlib.import_module(".version", __name__).VERSION
-    elif name in _PACKAGES:
-        value = importlib.import_module(f".{name}", __name__)
-    elif name in __all__:
+    elif name in __all__ and name not in _MODULES:
         value = getattr(importlib.import_module(f".{_ELSEWHERE.get(name, 'api')}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value

@@ -2,22 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import mqtrace
+from mqtrace.clients import confluent as clients
+from mqtrace.clients.confluent.consumer import TracedConsumer
+from mqtrace.clients.confluent.polls import Polls
 
 from .names import replace_names
+from .polling import PollLoop, is_wanted
 
 __all__ = ["put_in_place"]
 
 _NAMES: Final = ("Producer", "Consumer", "SerializingProducer", "DeserializingConsumer")
 
 
+class LoopPolls(Polls):
+    """The state of a consumer whose loop has spans."""
+
+    __slots__ = ("loop",)
+
+    def __init__(self) -> None:
+        super().__init__(None, {}, watches=False)
+        self.loop = PollLoop()
+
+
+class LoopConsumer(TracedConsumer):
+    """A consumer whose poll loop has a process span from one poll to the next."""
+
+    __slots__ = ()
+    _mqtrace: LoopPolls
+
+    def poll(self, *args: Any, **kwargs: Any) -> Any:
+        """``poll`` of the client. What it returns is current until the next call."""
+        return self._mqtrace.loop.polled(self._after(super().poll, args, kwargs))
+
+    def consume(self, *args: Any, **kwargs: Any) -> Any:
+        """``consume`` of the client. What it returns is current, as a batch, until the next call."""
+        return self._mqtrace.loop.consumed(self._after(super().consume, args, kwargs))
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """``close`` of the client."""
+        return self._after(super().close, args, kwargs)
+
+    def __exit__(self, *exception: Any) -> Any:
+        return self._after(super().__exit__, exception, {})
+
+    def _after(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        self._mqtrace.loop.end()
+        return call(*args, **kwargs)
+
+
 def put_in_place(module: ModuleType) -> None:
     """Put the traced classes into ``confluent_kafka``, and into the modules that have taken its own from there."""
-    replaced = {raw: mqtrace.wrap(raw) for name in _NAMES if (raw := module.__dict__.get(name)) is not None}
+    space = module.__dict__
+    if is_wanted():
+        for name in ("Consumer", "DeserializingConsumer"):
+            if name in space:
+                clients.know(space[name], clients.traced_consumer(space[name], LoopConsumer, LoopPolls))
+    replaced = {raw: mqtrace.wrap(raw) for name in _NAMES if (raw := space.get(name)) is not None}
     for name in _NAMES:
-        if name in module.__dict__:
-            module.__dict__[name] = replaced[module.__dict__[name]]
+        if name in space:
+            space[name] = replaced[space[name]]
     replace_names(replaced, "confluent_kafka")

@@ -19,7 +19,7 @@ from typing import Final
 from mqtrace import native
 from mqtrace.core import after_fork
 
-__all__ = ["leave", "watch"]
+__all__ = ["is_watched", "leave", "terminated", "watch"]
 
 log = logging.getLogger("mqtrace.export")
 
@@ -51,6 +51,16 @@ def leave() -> None:
     with contextlib.suppress(ValueError):  # not the main thread: ours stays, and only ends the process
         if signal.getsignal(signal.SIGTERM) is _terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def is_watched() -> bool:
+    """Whether some tracer of this process has asked for :func:`watch`, whoever has the signal."""
+    return "_end_spans" in globals()
+
+
+def terminated(number: int, frame: FrameType | None) -> None:
+    """Let spans leave, and end the process by the signal: for the handler that ``mqtrace run`` has set already."""
+    _terminated(number, frame)
 
 
 def _is_default_in_c(number: int) -> bool:

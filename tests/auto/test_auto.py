@@ -182,8 +182,10 @@ async def asgi(scope, receive, send_):
     "server",
     [
         ["gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", "web:app"],
+        ["uvicorn", "--port", "{port}", "web:asgi"],
+        ["uvicorn", "--port", "{port}", "--reload", "web:asgi"],
     ],
-    ids=["gunicorn"],
+    ids=["gunicorn", "uvicorn", "uvicorn --reload"],
 )
 def test_workers_of_a_server_are_traced(
     traced: Any, until: Callable[[Callable[[], Any]], Any], server: list[str]

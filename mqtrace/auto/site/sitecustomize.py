@@ -51,6 +51,31 @@ def _wait() -> None:
             imports.when_imported(name.strip().replace("-", "_"), _activate)
 
 
+def _take_sigterm() -> None:
+    """Take SIGTERM where nobody has, in a child that multiprocessing spawns.
+
+    A server that loads the application within its own handlers (uvicorn's workers and its reloader) leaves no moment to
+    take it later: it puts back what it found, sends the signal again, and the process is gone.
+    """
+    import signal
+
+    if "--multiprocessing-fork" in sys.orig_argv and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
+
+
+def _terminated(number: int, frame: object) -> None:
+    import signal
+
+    termination = sys.modules.get("mqtrace.export.termination")
+    if termination is not None and termination.is_watched():
+        termination.terminated(number, frame)
+    else:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+
 if os.environ.get("MQTRACE_DISABLED", "").strip().lower() != "true":
     _wait()
+    if os.environ.get("MQTRACE_SIGTERM", "").strip().lower() not in ("off", "false", "0"):
+        _take_sigterm()
 _run_the_other_one()

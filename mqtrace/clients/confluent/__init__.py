@@ -7,7 +7,7 @@ place for all the code of a process, or OpenTelemetry's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from confluent_kafka.cimpl import Consumer, Message, Producer
@@ -28,7 +28,7 @@ from .producer import TracedProducer
 from .sends import Sends
 from .serializing import TracedSerializingProducer, key_first, produce_serialized
 
-__all__ = ["adapter_of", "wrap"]
+__all__ = ["adapter_of", "know", "traced_consumer", "wrap"]
 
 #: What an instance does not show and `wrap` may be told.
 _OPTIONS: Final = ("on_delivery", "bootstrap_servers", "client_id", "group_id", "delivery_report_only_error")
@@ -98,14 +98,22 @@ def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, A
         )
     elif issubclass(client, Consumer):
         # A constructor of the user's own may subscribe past us.
-        made = traced_class(
-            client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor), has_dict=True
-        )
+        made = traced_consumer(client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor))
     else:
         return None
     if plain:
         _classes[client] = made
     return made
+
+
+def traced_consumer(client: type, traced: type[TracedConsumer], state: Callable[[], Polls]) -> type:
+    """The traced class of a consumer's class, with the methods of ``traced``."""
+    return traced_class(client, traced, state, has_dict=True)
+
+
+def know(client: type, traced: type) -> None:
+    """Say which traced class of a client's class there is already."""
+    _classes[client] = traced
 
 
 #: Constructors that take a configuration and nothing else.
