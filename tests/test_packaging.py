@@ -149,6 +149,7 @@ _ROOMS_OF_EXTRAS = (
     "mqtrace.clients.kombu",
     "mqtrace.clients.pika",
     "mqtrace.export.kafka",
+    "mqtrace.auto.confluent",
     "mqtrace.auto.kombu",
     "mqtrace.otel.bridge",
     "mqtrace.otel.exporters",
