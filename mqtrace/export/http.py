@@ -60,7 +60,7 @@ class HttpExporter:
         self._begin()
 
     def _begin(self) -> None:
-        self._connection = Connection(self.target)
+        self._connection = Connection(self.target, self._headers)
         self._backoff = Backoff()
         self._log = LimitedLog(log)
         #: In the order in which they came; the first is the one that is tried again.
@@ -140,7 +140,7 @@ class HttpExporter:
         """One try of the first in line. False: the receiver is to be left alone for now."""
         body = zlib.compress(payload.content, 1, 31) if self.target.compress else payload.content
         try:
-            answer = self._connection.post(body, self._headers, payload.deadline)
+            answer = self._connection.post(body, payload.deadline)
         except Interrupted:
             return False
         except (OSError, http.client.HTTPException, ConfigurationError, ValueError) as error:

@@ -122,11 +122,12 @@ def test_the_environments_headers_are_sent_and_those_of_the_transport_are_its_ow
     process: Process, maker: Any, receive: Callable[..., Receiver]
 ) -> None:
     receiver = receive()
-    headers = "api-key=a%20b%3D,Content-Type=text/html, X-Two = 2 "
+    headers = "api-key=a%20b%3D,Content-Type=text/html, X-Two = 2 ,host=traces.example"
     processor = process(_exporter(f"http://{receiver.address}", OTEL_EXPORTER_OTLP_HEADERS=headers))
     maker(processor).end(1)
     assert processor.flush(5)
     sent = receiver.requests[0].headers
+    assert sent["host"] == "traces.example"
     assert (sent["api-key"], sent["x-two"], sent["content-type"]) == ("a b=", "2", "application/x-protobuf")
 
 
