@@ -99,8 +99,9 @@ def test_an_exporter_that_hangs_keeps_it_for_the_exit_timeout_and_no_longer(run:
 
 def test_a_second_signal_does_not_cut_the_first_one_short(run: Run) -> None:
     program = """
+    from mqtrace.export import from_url
     class Slow:
-        def __init__(self): self.file = mqtrace.export.from_url("file://" + sys.argv[1])
+        def __init__(self): self.file = from_url("file://" + sys.argv[1])
         def export(self, spans): time.sleep(1); self.file.export(spans)
         def shutdown(self, timeout): pass
     begin(Slow()); end('a'); ready(); time.sleep(60)
