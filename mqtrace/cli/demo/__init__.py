@@ -54,6 +54,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument(
         "--json", action="store_true", help="every trace as a JSON object on a line, and the summary on the last one"
     )
+    parser.add_argument("--ui", action="store_true", help="open the page on what it saw, until Ctrl-C")
     parser.set_defaults(run=run)
 
 
@@ -81,6 +82,10 @@ def run(options: argparse.Namespace) -> int:
         from . import report  # draws with rich, which only the extra installs
 
         report.draw(console, outcome, broken, problems, more.left_out)
+    if options.ui:
+        from . import questions
+
+        questions.page(outcome.traces)
     return 1 if broken or problems else 0
 
 

@@ -58,6 +58,9 @@ def _problems_of_span(
             yield f"{what}: {lost} links lead to no span"
     elif span.parent_id is None and span.kind != _ENTRY:
         yield f"{what}: it begins a trace, so the context of what caused it was lost"
+    above = trace.spans.get(span.parent_id or "")
+    if above is not None and above.attributes.get("shop.left_on_purpose") is True:
+        return
     if span.kind == "producer" and span.status != "error" and (span.trace_id, span.span_id) not in handled:
         yield f"{what}: nobody who processed the message is connected to it"
 

@@ -13,6 +13,7 @@ from mqtrace.cli.waterfall import Waterfall
 from mqtrace.cli.wording import count
 from mqtrace.otlp.trace import Trace
 
+from . import questions
 from .course import Outcome
 from .sums import summary
 
@@ -88,6 +89,7 @@ def draw(
     table.add_row("took", f"{outcome.seconds:.1f} s")
     console.print(table)
     console.print()
+    questions.answer(console, outcome.traces)
     shown = sums["problems"][:10]
     for sentence in shown:
         console.print(Text(f"broken: {sentence}", "red"))
@@ -103,6 +105,7 @@ def _go_on(console: Console) -> None:
     steps = Table.grid(padding=(0, 2))
     steps.add_row(Text("the same on your broker"), Text("mqtrace demo --bootstrap localhost:9092", "cyan"))
     steps.add_row(Text("your services' traces"), Text("mqtrace tail kafka://localhost:9092/otlp_spans", "cyan"))
+    steps.add_row(Text("the same on a page"), Text("mqtrace demo --ui", "cyan"))
     steps.add_row(Text("the shop, to copy from"), Text(str(Path(__file__).with_name("shop.py")), "cyan"))
     console.print(Text("go on", "bold"))
     console.print(steps)
