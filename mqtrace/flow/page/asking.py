@@ -17,6 +17,8 @@ from typing import Any, Final
 from mqtrace.flow import AskError, Source, SourceError, answer
 from mqtrace.flow.ask import QUESTIONS
 
+from .light import lightened
+
 __all__ = ["Asking", "Told"]
 
 _KEPT_S: Final = 1.0
@@ -72,7 +74,8 @@ class Asking:
 
     def _told(self, question: str, parameters: Mapping[str, Sequence[str]]) -> Told:
         try:
-            return 200, _json(answer(self._source, question, parameters))
+            found = answer(self._source, question, parameters)
+            return 200, _json(lightened(found) if question == "trace" and found is not None else found)
         except AskError as error:
             return _sentence(400, str(error))
         except SourceError as error:

@@ -92,13 +92,17 @@ def test_a_fault_of_the_source_ends_one_question_and_not_the_server(client: Clie
 
 
 def test_numbers_that_json_cannot_say_are_text(client: Client) -> None:
+    odd = {"a": float("nan"), "b": [float("inf"), {"c": -float("inf")}], "d": 1.5}
+
     class Odd(Fake):
         def trace(self, trace_id: str) -> Any:
-            odd = {"a": float("nan"), "b": [float("inf"), {"c": -float("inf")}], "d": 1.5}
-            return {"trace_id": trace_id, "attributes": odd}
+            trace: Any = super().trace(trace_id)
+            return {**trace, "spans": [{**trace["spans"][0], "attributes": odd}]}
 
-    told = client(Odd()).get("/api/trace", params={"id": "ab" * 16}).json()
-    assert told["attributes"] == {"a": "nan", "b": ["inf", {"c": "-inf"}], "d": 1.5}
+    source = Odd()
+    (row, *_) = source.traces(Scope())
+    told = client(source).get("/api/trace", params={"id": row["trace_id"]}).json()
+    assert told["spans"][0]["attributes"] == {"a": "nan", "b": ["inf", {"c": "-inf"}], "d": 1.5}
 
 
 def test_what_it_is_about(client: Client) -> None:

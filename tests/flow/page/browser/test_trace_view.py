@@ -63,6 +63,22 @@ def test_a_wait_of_hours_leaves_room_for_the_work(look: Look, span: Span, one_tr
     expect(page.locator(".sum")).to_contain_text("2 h of waiting")
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_time_stands_beside_its_bar_and_on_no_name(look: Look, span: Span, one_trace: OneTrace, width: int) -> None:
+    whole = span(duration_ms=100.0)
+    late = span(kind="consumer", parent_id=whole["span_id"], offset_ms=98.0, duration_ms=1.0, wait_ms=98.0)
+    last = span(offset_ms=97.0, duration_ms=2.0)
+    early = span(offset_ms=0.0, duration_ms=1.0, status="error", error="Busy")
+    source, path = one_trace([whole, late, last, early])
+    page = look(source, width=width).go(path)
+    beside = page.evaluate(
+        """[...document.querySelectorAll('.row')].map((row) => {
+        const [time, track] = ['.time', '.track'].map((s) => row.querySelector(s).getBoundingClientRect());
+        return [time.left >= track.left - 1, time.right <= track.right + 11]; })"""
+    )
+    assert beside == [[True, True]] * 4
+
+
 def test_attempts_are_numbered_once_there_are_several(look: Look, span: Span, one_trace: OneTrace) -> None:
     sent = span(kind="producer", name="send orders")
     first, second, third = (

@@ -50,7 +50,7 @@ function section(title, number, ...content) {
 
 /** @param {[string, import("./dom.js").Child][]} rows */
 function pairs(rows) {
-  return rows.length ? h("dl", { class: "pairs" }, ...rows.flatMap(([label, said]) => [h("dt", {}, printable(label, 200)), h("dd", {}, said)])) : null;
+  return rows.length ? h("dl", { class: "pairs" }, ...rows.flatMap(([label, said]) => [h("dt", {}, ...printable(label, 200).split(/(?<=[._])/).flatMap((part) => [part, h("wbr")])), h("dd", {}, said)])) : null;
 }
 
 /** A value as text; a long one is opened when somebody wants it. @param {unknown} said */

@@ -34,6 +34,8 @@ export class TraceView {
     this.list = h("div", { class: "rows", role: "tree", "aria-label": "Spans" });
     this.detail = h("aside", { class: "detail", "aria-label": "Span", tabindex: "-1" });
     this.fall = h("div", { class: "fall" }, this.ruler, this.grid, this.list);
+    /** Pixels of the axis. */
+    this.wide = 600;
     this.first = -1;
     this.last = -1;
     this.list.addEventListener("click", (event) => {
@@ -105,13 +107,16 @@ export class TraceView {
     if (!width || !this.trace) return;
     const { from: begin, to } = this.tree;
     const track = /** @type {HTMLElement} */ (h("div", { class: "track" }));
-    const marks = ticks(begin, to, Math.max(2, Math.floor((width * 0.55) / 90)));
+    const drawn = this.wide;
+    this.wide = this.grid.firstElementChild?.clientWidth ?? width * 0.55;
+    const marks = ticks(begin, to, Math.max(2, Math.floor(this.wide / 90)));
     for (const at of marks) {
       const part = (at - begin) / (to - begin);
       track.append(h("span", { css: { left: `${(100 * part).toFixed(3)}%` }, class: part > 0.93 ? "left" : "" }, duration(at) || "0"));
     }
     show(this.ruler, h("span", {}, "Span"), track);
     show(this.grid, h("div", { class: "track" }, ...marks.map((at) => h("i", { class: at === 0 ? "zero" : "", css: { left: `${((100 * (at - begin)) / (to - begin)).toFixed(3)}%` } }))));
+    if (drawn !== this.wide && this.first >= 0) this.window(true);
   }
 
   /** Draw the rows that can be seen. @param {boolean} [anew] */
@@ -153,7 +158,7 @@ export class TraceView {
       class: `row ${span.kind}${failed ? " failed" : ""}${span.guest ? " guest" : ""}`, role: "treeitem", "aria-level": row.depth + 1, "aria-selected": String(selected), "aria-label": says.join(", "),
       tabindex: selected || first ? 0 : -1, "data-row": number, title: says.join("\n"), css: { top: `${number * HEIGHT}px` },
     },
-    h("div", { class: "what", css: { "--depth": String(row.depth) } }, span.guest ? h("span", { class: "from", "aria-hidden": "true" }, "⇠ ") : null, name(span.name, { title: null }), h("small", {}, span.service === null ? "" : printable(span.service, 60)), ...marks),
+    h("div", { class: "what", css: { "--depth": String(row.depth) } }, span.guest ? h("span", { class: "from", "aria-hidden": "true" }, "⇠") : null, name(span.name, { title: null }), h("small", {}, span.service === null ? "" : printable(span.service, 60)), ...marks),
     this.track(row, failed));
   }
 
@@ -165,11 +170,14 @@ export class TraceView {
     const [start, end] = [part(row.begun), part(row.begun + row.span.duration_ms)];
     const waiting = row.waited > 0 ? part(row.begun - row.waited) : start;
     const text = failed ? `${duration(row.span.duration_ms)} ✕` : duration(row.span.duration_ms);
-    const left = end > 88;
+    const room = 7000 / Math.max(140, this.wide);
+    const free = Math.min(start, waiting);
+    // Behind the bar, else before it all, else within the bar, else over its wait.
+    const [where, place] = end <= 100 - room ? ["", { left: end }] : free >= room ? ["", { right: 100 - free }] : end - start >= room ? [" within", { right: 100 - end }] : [" over", { right: 100 - start }];
     return h("div", { class: "track" },
       start > waiting ? h("i", { class: `waited${row.cut ? " cut" : ""}`, css: { left: `${waiting.toFixed(3)}%`, width: `${(start - waiting).toFixed(3)}%` } }) : null,
       h("i", { class: "work", css: { left: `${start.toFixed(3)}%`, width: `${Math.max(0, end - start).toFixed(3)}%` } }),
-      h("span", { class: `time${left ? " left" : ""}`, css: left ? { right: `${(100 - Math.min(start, waiting)).toFixed(3)}%` } : { left: `${end.toFixed(3)}%` } }, text));
+      h("span", { class: `time${where}`, css: Object.fromEntries(Object.entries(place).map(([side, at]) => [side, `${at.toFixed(3)}%`])) }, text));
   }
 
   /** @param {Place} place */
