@@ -22,6 +22,7 @@ _MODULES: Final = {
     "cimpl": "mqtrace.clients.confluent",
     "pika": "mqtrace.clients.pika",
     "kombu": "mqtrace.clients.kombu",
+    "aio_pika": "mqtrace.clients.aio_pika",
 }
 
 #: What ``wrap`` says when it is given something else.
@@ -29,7 +30,8 @@ SUPPORTED: Final = (
     "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer "
     "(pip install 'mqtrace[kafka]'), "
     "pika channels (pip install 'mqtrace[pika]'), "
-    "kombu Producer, Consumer and SimpleQueue (pip install 'mqtrace[kombu]')"
+    "kombu Producer, Consumer and SimpleQueue (pip install 'mqtrace[kombu]'), "
+    "aio-pika channels (pip install 'mqtrace[aio-pika]')"
 )
 
 # Types that were looked up and are no messages: the arguments of handlers, so a few, but bounded all the same.

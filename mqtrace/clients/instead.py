@@ -18,7 +18,7 @@ _SENDS: Final = (
     "its sends are asynchronous, which wrap does not take yet: write headers = [] and mqtrace.inject(headers), and "
     "pass them on in the await of the send"
 )
-_AIO_PIKA: Final = _SENDS.replace("headers = []", "headers = {}")
+_AIO_PIKA: Final = "wrap its channels, mqtrace.wrap(await connection.channel())"
 _HANDLES: Final = (
     "what it receives is asynchronous, which wrap does not take yet: decorate the handler of its messages, "
     "async def handle(message), with @mqtrace.consumer"
@@ -55,7 +55,7 @@ _INSTEAD: Final[Mapping[tuple[str, str], str]] = {
     ("aio_pika", "Channel"): _AIO_PIKA,
     ("aio_pika", "Connection"): _AIO_PIKA,
     ("aio_pika", "Exchange"): _AIO_PIKA,
-    ("aio_pika", "Queue"): _EXTRACTS,
+    ("aio_pika", "Queue"): _AIO_PIKA,
 }
 
 

@@ -6,11 +6,13 @@ import traceback
 
 __all__ = ["stacktrace_of", "text_of", "type_name"]
 
+_PLAIN = frozenset(("builtins", "asyncio.exceptions"))
+
 
 def type_name(error: BaseException) -> str:
-    """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones."""
+    """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones and asyncio's."""
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return kind.__qualname__ if kind.__module__ in _PLAIN else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def text_of(error: BaseException) -> str:

@@ -1,0 +1,250 @@
+"""aio-pika: channels, and the exchanges, queues and iterators that a traced channel returns. See docs/aio-pika.md.
+
+A message has to know its queue, and its span what becomes of it. An ``IncomingMessage`` has room for neither, and
+settles itself by the aiormq channel that it came through. So a stand-in for that channel takes its place, one for each
+queue: it says where the message is from, and sees every acknowledgement.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Generator, Iterable, Mapping
+from typing import Any, Final
+
+from aio_pika import Channel, Exchange, IncomingMessage, Message
+from aio_pika.queue import Queue
+from aio_pika.tools import ensure_awaitable
+from aiormq.abc import DeliveredMessage
+
+from mqtrace.clients.amqp import DeliverySpan, named, operation_in, with_context
+from mqtrace.clients.deliveries import Broker, Source, begin_unless_handled, collect, settled_by, source_of, within_span
+from mqtrace.clients.proxy import State, Traced, stand_in
+from mqtrace.core import NoopSpan, SendSpan, start_send
+from mqtrace.errors import ConfigurationError
+from mqtrace.messaging import Batch, MessageAdapter, Operation, end, register
+from mqtrace.tracer import SpanTracer
+
+__all__ = ["adapter_of", "wrap"]
+
+#: Where a message keeps the channel that it came through.
+_CHANNEL: Final[Any] = IncomingMessage.__dict__.get("_IncomingMessage__channel")
+
+
+class _Outgoing:
+    """A user's message with other headers. An exchange reads its body and its properties."""
+
+    __slots__ = ("body", "headers", "message")
+
+    def __init__(self, message: Any, headers: Any) -> None:
+        self.message, self.headers, self.body = message, headers, message.body
+
+    @property
+    def properties(self) -> Any:
+        """The message's, with these headers."""
+        made = self.message.properties
+        if type(self.message).properties is not Message.properties:
+            made = copy.copy(made)  # they may be the user's own, where aio-pika makes new ones
+        made.headers = self.headers
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.message, name)
+
+    def __repr__(self) -> str:
+        return repr(self.message)
+
+
+class _Part(State):
+    """The state of a channel, or of what it returned. ``no_ack``: of an iterator."""
+
+    __slots__ = ("broker", "kept", "no_ack")
+
+    def __init__(self, broker: Broker, no_ack: bool = False) -> None:
+        super().__init__()
+        self.broker, self.no_ack = broker, no_ack
+        #: The stand-ins that are made once: of a channel's default exchange, of a queue's channel by ``no_ack``.
+        self.kept: dict[object, Any] = {}
+
+    def adopt(self, queue: Any, message: Any, no_ack: bool) -> Source | None:
+        """Have a message say that it is from this queue."""
+        try:
+            channel = _CHANNEL.__get__(message)
+            known = self.kept.get(no_ack)
+            if known is None or known._mqtrace.raw is not channel:  # the first message, or the first since a reconnect
+                known = self.kept[no_ack] = settled_by(channel, Source(self.broker, queue.name, no_ack, channel))
+            _CHANNEL.__set__(message, known)
+            return known._mqtrace.source  # type: ignore[no-any-return]  # a stand-in has a state of ours
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            self.broker.process.tracer.complain("where a message is from could not be noted")
+            return None
+
+
+class TracedExchange(Traced):
+    """An exchange whose messages carry a context."""
+
+    __slots__ = ()
+    _mqtrace: _Part
+
+    async def publish(self, message: Any, routing_key: Any, **options: Any) -> Any:
+        """``publish`` of the exchange: same arguments, same errors."""
+        broker, raw = self._mqtrace.broker, self._mqtrace.raw
+        operation, span, given = broker.send, None, message
+        try:
+            template = operation.templates.get((raw.name, routing_key))
+            span = start_send(template or broker.sends(raw.name, routing_key))
+            if span is not None:
+                headers = with_context(operation, span, message.headers)
+                given = message if headers is message.headers else _Outgoing(message, headers)
+                if type(span) is SendSpan and (message.message_id or message.correlation_id):
+                    span.set_attributes(named(None, message.message_id, message.correlation_id))
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("a message is sent without its context")
+        if type(span) is not SendSpan:
+            return await raw.publish(given, routing_key, **options)
+        try:
+            result = await raw.publish(given, routing_key, **options)
+            if isinstance(result, DeliveredMessage):  # it came back: there is no queue for it
+                span.set_attributes({"error.type": "aiormq.exceptions.PublishError"})
+                said: Any = result.delivery
+                span.set_status("error", f"{said.reply_code} {said.reply_text}")
+            span.end()  # within: a signal's handler may raise before this has begun
+        except BaseException as error:
+            end(span, error)
+            raise
+        return result
+
+
+class _Entered(Traced):
+    __slots__ = ()
+
+    async def __aenter__(self) -> Any:
+        await super().__aenter__()
+        return self
+
+
+class TracedIterator(_Entered):
+    """An iterator over messages that know their queue."""
+
+    __slots__ = ()
+    _mqtrace: _Part
+
+    async def __anext__(self) -> Any:
+        own, message = self._mqtrace, await super().__anext__()
+        own.adopt(own.raw._amqp_queue, message, own.no_ack)
+        return message
+
+
+class TracedQueue(Traced):
+    """A queue whose callbacks run in the process span of their message, and whose messages know where they are from."""
+
+    __slots__ = ()
+    _mqtrace: _Part
+
+    async def consume(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        """``consume`` of the queue: same arguments, same errors."""
+        state = self._mqtrace
+        if callable(callback):
+            no_ack = bool(args[0] if args else kwargs.get("no_ack"))
+            operation = operation_in(callback) or state.broker.process
+            handler: Any = callback if inspect.iscoroutinefunction(callback) else ensure_awaitable(callback)
+            callback = within_span(operation, handler, lambda one: state.adopt(state.raw, one, no_ack))
+        return await state.raw.consume(callback, *args, **kwargs)
+
+    async def get(self, *args: Any, **kwargs: Any) -> Any:
+        """``get`` of the queue."""
+        state = self._mqtrace
+        begun = state.broker.receive.tracer.pipeline.clock.now()
+        message = await super().get(*args, **kwargs)
+        if message is not None:
+            source = state.adopt(state.raw, message, bool(kwargs.get("no_ack")))
+            if source is not None:
+                source.received(begun, message)
+        return message
+
+    def iterator(self, **kwargs: Any) -> Any:
+        """``iterator`` of the queue: ``async for message in mqtrace.each(queue.iterator())``."""
+        own = _Part(self._mqtrace.broker, bool(kwargs.get("no_ack")))
+        return stand_in(TracedIterator, super().iterator(**kwargs), own)
+
+    def __aiter__(self) -> Any:
+        return self.iterator()
+
+
+class AioPikaMessages:
+    """The :class:`~mqtrace.messaging.MessageAdapter` of aio-pika."""
+
+    def begin(self, operation: Operation, message: Any) -> DeliverySpan | NoopSpan | None:
+        """Start the process span of a message; None if a callback or a block around is in it."""
+        return begin_unless_handled(operation, source_of(_CHANNEL.__get__(message)), message)
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch."""
+        return collect(operation, [(source_of(_CHANNEL.__get__(message)), message) for message in messages])
+
+
+ADAPTER: Final = AioPikaMessages()
+
+
+def adapter_of(kind: type) -> MessageAdapter | None:
+    """The adapter of IncomingMessage and its subclasses."""
+    if not issubclass(kind, IncomingMessage):
+        return None
+    register(kind, ADAPTER)
+    return ADAPTER
+
+
+def _giving(name: str) -> Any:
+    """The method of a channel that returns an exchange or a queue."""
+
+    async def method(self: TracedChannel, *args: Any, **kwargs: Any) -> Any:
+        return _traced(self._mqtrace.broker, await getattr(self._mqtrace.raw, name)(*args, **kwargs))
+
+    return method
+
+
+class TracedChannel(_Entered):
+    """A channel whose exchanges and queues are traced."""
+
+    __slots__ = ()
+    _mqtrace: _Part
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        yield from super().__await__()
+        return self
+
+    @property
+    def default_exchange(self) -> Any:
+        """``default_exchange`` of the channel."""
+        own = self._mqtrace
+        raw, known = own.raw.default_exchange, own.kept.get("default")
+        if known is None or known._mqtrace.raw is not raw:
+            known = own.kept["default"] = _traced(own.broker, raw)
+        return known
+
+    @default_exchange.setter
+    def default_exchange(self, exchange: Any) -> None:
+        self._mqtrace.raw.default_exchange = exchange
+
+    declare_exchange, get_exchange = _giving("declare_exchange"), _giving("get_exchange")
+    declare_queue, get_queue = _giving("declare_queue"), _giving("get_queue")
+
+
+def _traced(broker: Broker, raw: Any) -> Any:
+    """The stand-in of what a channel returned."""
+    return stand_in(TracedExchange if isinstance(raw, Exchange) else TracedQueue, raw, _Part(broker))
+
+
+def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
+    """The traced channel, exchange or queue; None for anything else."""
+    if options:
+        raise ConfigurationError(
+            f"wrap() does not know {sorted(options)}: an aio-pika channel has no options, leave them out"
+        )
+    if isinstance(client, type) or not isinstance(client, (Channel, Exchange, Queue)):
+        return None
+    channel = client if isinstance(client, Channel) else client.channel
+    url = getattr(getattr(channel, "_connection", None), "url", None)
+    port = getattr(url, "port", None) or {"amqp": 5672, "amqps": 5671}.get(getattr(url, "scheme", ""))
+    broker = Broker(tracer, getattr(url, "host", None), port, getattr(url, "path", None))
+    return stand_in(TracedChannel, client, _Part(broker)) if channel is client else _traced(broker, client)

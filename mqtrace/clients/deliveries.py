@@ -1,0 +1,307 @@
+"""What becomes of the messages of an AMQP 0-9-1 channel: their process spans, and how they were settled.
+
+For clients whose messages know what the protocol says of them, by its own names: ``exchange``, ``routing_key``,
+``delivery_tag``, ``redelivered``, ``message_id``, ``correlation_id`` and ``headers``. No client library is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from mqtrace.brokers import RABBITMQ, endpoint_in_parts
+from mqtrace.clients import amqp
+from mqtrace.clients.amqp import DELIVERY_TAG, ROUTING_KEY, DeliverySpan, Found, read_context, start_settle
+from mqtrace.clients.proxy import State, Traced, stand_in
+from mqtrace.core import (
+    BatchSpan,
+    NoopSpan,
+    Span,
+    Template,
+    attach,
+    current_frame,
+    detach,
+    keep_recent,
+    let_go,
+    restore,
+    start,
+)
+from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, end
+from mqtrace.tracer import SpanTracer
+
+__all__ = [
+    "Broker",
+    "Deliveries",
+    "Source",
+    "begin",
+    "begin_unless_handled",
+    "collect",
+    "settled_by",
+    "source_of",
+    "within_span",
+]
+
+# A prefetch count has 16 bits; who sets none may hold more, and then only outcomes of the oldest go unnoticed.
+_HELD: Final = 65536
+
+
+class Broker:
+    """What a traced channel and all that it returned share: their operations, and where the broker is."""
+
+    __slots__ = ("address", "deliveries", "facts", "process", "receive", "send", "settle")
+
+    def __init__(self, tracer: SpanTracer | None, host: object, port: object, virtual_host: object) -> None:
+        self.send, self.process = Operation("send", tracer), Operation("process", tracer)
+        self.receive, self.settle = Operation("receive", tracer), Operation("settle", tracer)
+        address, number = endpoint_in_parts(host, port, virtual_host)
+        self.facts = Facts(address=address, port=number)
+        #: The broker, as part of a template's key: a text hashes once.
+        self.address = f"{address}:{number}"
+        #: Of each channel underneath: one that reconnects has another, whose delivery tags begin anew.
+        self.deliveries: WeakKeyDictionary[Any, Deliveries] = WeakKeyDictionary()
+
+    def sends(self, exchange: Any, routing_key: Any) -> Template:
+        """The send template of an exchange and a routing key, made."""
+        named = isinstance(exchange, str) and isinstance(routing_key, str)
+        exchange, routing_key = str(exchange), str(routing_key)
+        return self.send.make(
+            (exchange, routing_key) if named else None,
+            RABBITMQ,
+            "send",
+            amqp.destination(exchange, routing_key),
+            self.facts,
+            {ROUTING_KEY: routing_key} if routing_key else None,
+        )
+
+
+class Deliveries:
+    """The process spans of the messages of one channel, by delivery tag."""
+
+    __slots__ = ("handling", "open")
+
+    def __init__(self) -> None:
+        #: Of those in a callback right now, settled or not.
+        self.handling: dict[int, Span | NoopSpan] = {}
+        #: Of others that are not settled.
+        self.open: dict[int, Span | NoopSpan] = {}
+
+    def hold(self, tag: int, span: Span | NoopSpan) -> None:
+        """Note the span of a message that is not in a callback, or no longer."""
+        keep_recent(self.open, tag, span, _HELD)
+
+    def take(self, tag: int, multiple: bool) -> list[Span | NoopSpan]:
+        """The spans of what an acknowledgement settles (AMQP 0-9-1, basic.ack: with tag 0 all of them)."""
+        if not multiple:
+            span = self.handling.get(tag) or self.open.pop(tag, None)
+            return [] if span is None else [span]
+        tags = [one for one in sorted({*self.handling, *self.open}) if one <= tag or tag == 0]
+        return [span for one in tags for span in self.take(one, False)]
+
+    def handles(self, tag: int) -> bool:
+        """Whether the span of this message is open, in a callback or a block."""
+        span = self.handling.get(tag) or self.open.get(tag)
+        return span is not None and not span.ended
+
+
+class Source:
+    """Where messages come from: a queue, by one channel. ``no_ack``: whether nobody acknowledges them."""
+
+    __slots__ = ("broker", "deliveries", "no_ack", "queue")
+
+    def __init__(self, broker: Broker, queue: str, no_ack: bool, channel: Any) -> None:
+        self.broker, self.queue, self.no_ack = broker, queue, no_ack
+        deliveries = broker.deliveries.get(channel)
+        if deliveries is None:
+            deliveries = broker.deliveries[channel] = Deliveries()
+        self.deliveries = deliveries
+
+    def wants_settle(self) -> bool:
+        """Whether an acknowledgement has a span of its own."""
+        settings = self.broker.settle.tracer.settings
+        return settings.settle_spans and not settings.disabled
+
+    async def settle(self, verb: str, call: Callable[..., Any], tag: Any, options: Mapping[str, Any]) -> Any:
+        """Await ``call(tag, **options)``, and say on the spans that are still open what became of their messages.
+
+        ``verb``: ack, nack or reject. ``options``: by the protocol's names.
+        """
+        multiple = bool(options.get("multiple"))
+        outcome = "requeue" if verb != "ack" and options.get("requeue", True) else verb
+        if not self.wants_settle():
+            result = await call(tag, **options)
+            spans = self._take(tag, multiple)
+        else:
+            spans = self._take(tag, multiple)
+            names = {one.template.destination for one in spans if isinstance(one, Span)}
+            name = names.pop() if len(names) == 1 else None
+            said = {"messaging.batch.message_count": len(spans)} if multiple else {DELIVERY_TAG: tag}
+            with start_settle(self.broker.settle, RABBITMQ, verb, spans, name, self.broker.facts, said):
+                result = await call(tag, **options)
+        for span in spans:
+            if type(span) is DeliverySpan and not span.ended:
+                span.outcome = outcome
+        return result
+
+    def _take(self, tag: Any, multiple: bool) -> list[Span | NoopSpan]:
+        try:
+            return self.deliveries.take(tag, multiple)
+        except Exception:  # noqa: BLE001  # tracing must not cost the acknowledgement, whatever went wrong
+            self.broker.settle.tracer.complain("an acknowledgement could not be noted")
+            return []
+
+    def received(self, begun: int, message: Any) -> None:
+        """The receive span of a message that was asked for: CLIENT, linked to it. ``begun``: the tracer's clock."""
+        operation = self.broker.receive
+        settings = operation.tracer.settings
+        if not settings.receive_spans or settings.disabled:
+            return
+        try:
+            name = _destination(message, self)
+            template = operation.templates.get(name)
+            if template is None:
+                template = operation.make(name, RABBITMQ, "receive", name, self.broker.facts)
+            span = start(template, current_frame(), BatchSpan)
+            if isinstance(span, BatchSpan):
+                span.begun_ns = begun
+                origin = read_context(operation, message.headers)[0].identity
+                span.origins = [] if origin is None else [(origin, -1, -1, None)]
+                span.end()
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("a receive span could not be made")
+
+
+class _SourceState(State):
+    __slots__ = ("source",)
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self.source = source
+
+
+def _settling(verb: str, *names: str) -> Any:
+    """The method of the channel that settles with this verb. ``names``: of its arguments by position."""
+
+    async def method(self: Settling, delivery_tag: Any, *args: Any, **options: Any) -> Any:
+        own = self._mqtrace
+        options = {**dict(zip(names, args, strict=False)), **options}
+        return await own.source.settle(verb, getattr(own.raw, f"basic_{verb}"), delivery_tag, options)
+
+    return method
+
+
+class Settling(Traced):
+    """The channel of a message, which is settled through it."""
+
+    __slots__ = ()
+    _mqtrace: _SourceState
+
+    @property
+    def is_closed(self) -> Any:
+        """``is_closed`` of the channel, which every acknowledgement asks for."""
+        return self._mqtrace.raw.is_closed
+
+    basic_ack = _settling("ack", "multiple", "wait")
+    basic_nack = _settling("nack", "multiple", "requeue", "wait")
+    basic_reject = _settling("reject")
+
+
+def settled_by(channel: Any, source: Source) -> Any:
+    """What stands in for the channel of messages of this source."""
+    return stand_in(Settling, channel, _SourceState(source))
+
+
+def source_of(channel: Any) -> Source | None:
+    """The source that :func:`settled_by` was told of; None for another channel."""
+    return channel._mqtrace.source if issubclass(type(channel), Settling) else None
+
+
+def _destination(message: Any, source: Source | None) -> str:
+    queue = "" if source is None else source.queue
+    return amqp.destination(message.exchange or "", message.routing_key or "", queue)
+
+
+def begin(operation: Operation, source: Source | None, message: Any) -> DeliverySpan | NoopSpan:
+    """Start the process span of a message; ``source``: None where it is not known. It is not current yet."""
+    if source is None:
+        key = (message.exchange, message.routing_key, "", "")
+    else:
+        key = (message.exchange, message.routing_key, source.queue, source.broker.address)
+    template = operation.templates.get(key)
+    if template is None:
+        facts = NOTHING_KNOWN if source is None else source.broker.facts
+        extra = {ROUTING_KEY: message.routing_key} if message.routing_key else {}
+        template = operation.make(key, RABBITMQ, "process", _destination(message, source), facts, extra)
+    span = amqp.start_delivery(operation, template, DeliverySpan, message.headers)
+    if type(span) is DeliverySpan:
+        span.delivery_tag = message.delivery_tag
+        span.redelivered = message.redelivered
+        span.message_id = message.message_id
+        span.conversation = message.correlation_id
+        if source is not None and source.no_ack:
+            span.outcome = "auto"
+    return span
+
+
+def within_span(
+    operation: Operation,
+    handler: Callable[[Any], Coroutine[Any, Any, Any]],
+    source_of: Callable[[Any], Source | None],
+) -> Callable[[Any], Coroutine[Any, Any, Any]]:
+    """A handler in the process span of its message. What is returned runs once a message, so it is flat."""
+
+    async def traced(message: Any) -> Any:
+        try:
+            source = source_of(message)
+            span = begin(operation, source, message)
+            handling = {} if source is None else source.deliveries.handling
+            tag = message.delivery_tag
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("a message could not be traced")
+            return await handler(message)
+        handling[tag] = span
+        token = attach(span)
+        try:
+            result = await handler(message)
+            if not span.ended:
+                span.end()  # within: a signal's handler may raise before this has begun
+        except BaseException as error:
+            span.token = token
+            restore(span)
+            end(span, error)  # GeneratorExit too: its loop was closed, and the handler is not done
+            raise
+        finally:
+            handling.pop(tag, None)
+            if source is not None and source.wants_settle() and not getattr(message, "processed", True):
+                source.deliveries.hold(tag, span)
+        detach(token)
+        if span.baggage is not None:
+            let_go(span)
+        return result
+
+    return traced
+
+
+def begin_unless_handled(operation: Operation, source: Source | None, message: Any) -> DeliverySpan | NoopSpan | None:
+    """The same for a message in the application's hands; None within its own callback or block."""
+    if source is None:
+        return begin(operation, None, message)
+    if source.deliveries.handles(message.delivery_tag) and current_frame() is not None:
+        return None
+    span = begin(operation, source, message)
+    if not source.no_ack:
+        source.deliveries.hold(message.delivery_tag, span)
+    return span
+
+
+def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]]) -> Batch | None:
+    """Read the contexts of a batch of messages, each with its source."""
+    found: list[Found] = []
+    facts: Facts | None = None
+    for source, message in messages:
+        if source is not None and facts is None:
+            facts = source.broker.facts
+        context, _ = read_context(operation, message.headers)
+        own = amqp.named(message.delivery_tag, message.message_id, message.correlation_id)
+        found.append((context.identity, _destination(message, source), own))
+    return amqp.batch_of(RABBITMQ, found, facts or NOTHING_KNOWN) if found else None
