@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from mqtrace.flow import AskError, SourceError
 from mqtrace.version import VERSION
 
-from . import broker, demo, flow, missing, one_trace, run, tail, traces, ui
+from . import broker, demo, flow, missing, one_trace, run, schema, tail, traces, ui
 from .trouble import CommandError
 
 __all__ = ["main"]
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--version", action="version", version=f"mqtrace {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands.add_parser("run", help=run.HELP, usage=run.USAGE)  # listed here, run by mqtrace.cli.main
-    for command in (demo, tail, flow, missing, traces, one_trace, ui, broker):
+    for command in (demo, tail, flow, missing, traces, one_trace, ui, schema, broker):
         command.add_arguments(commands)
     options = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):

@@ -18,8 +18,8 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_is_a_file_for_each_broker_and_one_for_the_readers() -> None:
-    assert {file.stem for file in _FILES} == {"kafka", "rabbitmq", "redis", "observability"}
+def test_there_is_a_file_for_each_broker_one_for_the_readers_and_one_for_a_database() -> None:
+    assert {file.stem for file in _FILES} == {"kafka", "rabbitmq", "redis", "observability", "clickhouse"}
 
 
 @pytest.mark.parametrize("file", _FILES, ids=lambda file: file.stem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +160,51 @@ def test_user_and_password_are_decoded_and_not_shown() -> None:
     target = parse("clickhouse://us%40er:p%3Ass@h:1/db.t")
     assert (target.user, target.password, target.table) == ("us@er", "p:ss", "t")
     assert target.shown == "clickhouse://h:1/db.t"
+
+
+def test_what_schema_prints_makes_rows_of_the_topic_s_messages(clickhouse: ClickHouse, tmp_path: Path) -> None:
+    """All but the Kafka engine, which chdb lacks: a table without rows stands for the topic, a file for a message."""
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+    from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+    from mqtrace.flow.clickhouse.schema import PROTO, statements
+
+    for statement in statements("topic", "Null"):
+        clickhouse.run(statement)
+    (tmp_path / "otlp_traces.proto").write_text(PROTO)
+    data = TracesData()
+    for service in ("front", "back"):
+        resource = data.resource_spans.add()
+        resource.resource.attributes.add(key="service.name", value=AnyValue(string_value=service))
+        for number in range(3):
+            span = resource.scope_spans.add().spans.add(
+                trace_id=bytes(15) + bytes((number + 1,)), span_id=b"\1" * 8, name="send", kind=4,
+                start_time_unix_nano=OLD, end_time_unix_nano=OLD + 5,
+            )  # fmt: skip
+            span.attributes.add(key="messaging.kafka.offset", value=AnyValue(int_value=number))
+            span.links.add(trace_id=b"\2" * 16, span_id=b"\3" * 8)
+            span.status.code = 2
+    (tmp_path / "message").write_bytes(data.SerializeToString())
+    clickhouse.run(
+        f"INSERT INTO topic.otel_topic SELECT * FROM file('{tmp_path}/message', 'ProtobufSingle') "
+        f"SETTINGS format_schema = '{tmp_path}/otlp_traces:TracesData'"
+    )
+    found = clickhouse.run(
+        "SELECT ServiceName, TraceId, SpanKind, StatusCode, Duration, SpanAttributes, Links.SpanId "
+        "FROM topic.otel_traces ORDER BY ServiceName, TraceId"
+    ).decode()
+    assert len(found.splitlines()) == 6
+    assert found.splitlines()[5].split("\t") == [
+        "front", "0" * 31 + "3", "Producer", "Error", "5", "{'messaging.kafka.offset':'2'}", "['" + "03" * 8 + "']",
+    ]  # fmt: skip
+    clickhouse.run("DROP DATABASE topic")
+
+
+def test_schema_prints_sql_for_a_broker_and_a_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "clickhouse", "--kafka", "kafka:9092", "--topic", "spans", "--into", "otel"]) == 0
+    out = capsys.readouterr().out
+    assert "kafka_broker_list = 'kafka:9092', kafka_topic_list = 'spans'" in out
+    assert "CREATE TABLE IF NOT EXISTS otel.otel_traces" in out
+    for wrong in (["--kafka", "h'"], ["--into", "a;b"], ["--topic", "x y"]):
+        with pytest.raises(SystemExit):
+            main(["schema", "clickhouse", *wrong])
