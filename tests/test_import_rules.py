@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LAZY = "\n\ndef later() -> None:\n    import {module}\n"
+LAZY = "\n\ndef later() -> None:\n    import {}\n"
+
+TYPES = "\n\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import {}\n"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,10 @@ def lint(tree: Path) -> tuple[int, str]:
         pytest.param(
             "propagation/b3.py", "\nfrom mqtrace.core.context import Context\n", "below it", id="an import below core"
         ),
-        pytest.param("tracer.py", LAZY.format(module="mqtrace.core.identity"), "below it", id="one within a function"),
+        pytest.param("tracer.py", LAZY.format("mqtrace.core.identity"), "below it", id="one within a function"),
+        pytest.param("core/template.py", TYPES.format("mqtrace.core.span"), "No circles", id="a circle of types"),
+        pytest.param("core/pipeline.py", LAZY.format("mqtrace.core.encode"), "No circles", id="a circle in a function"),
+        pytest.param("export/queue.py", LAZY.format("mqtrace.export.worker"), "No circles", id="a circle in a room"),
         pytest.param("core/clock.py", "\nimport mqtrace.config\n", "point down only", id="an arrow that points up"),
         pytest.param("api.py", "\nimport confluent_kafka\n", "room of its client", id="a library elsewhere"),
     ],

@@ -136,7 +136,7 @@ def pool(count: int) -> float:
             batch.append(span)
         for span in batch:
             # what a span held must not live on in the pool
-            span.callback = span.details = span.parent = span.state = span.baggage = None
+            span.details = span.parent = span.state = span.baggage = None
             free.append(span)
 
     return timed(work, count // SPANS) / SPANS
@@ -148,7 +148,6 @@ def fill(span: SendSpan, template: core.Template) -> None:
     span.identity = b""
     span.parent = span.state = span.baggage = span.details = None
     span.parent_remote = False
-    span.callback = None
     span.partition = span.offset = -1
     span.begun_ns = span.ended = 0
 

@@ -152,7 +152,7 @@ class DeliverySpan(ProcessSpan):
     #: ack, nack, reject, requeue or auto; None while nothing was said.
     outcome: str | None
 
-    def further(self) -> Mapping[str, Attribute]:
+    def extra_attributes(self) -> Mapping[str, Attribute]:
         """The delivery, the message's ids and what became of it."""
         own = named(self.delivery_tag, self.message_id, self.conversation)
         if self.redelivered is True:

@@ -20,23 +20,22 @@ from .forks import after_fork, notice_fork, prepare_repair
 from .identity import LENGTH as TRACEPARENT_LENGTH
 from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
-from .message import (
+from .message_spans import (
     SENT,
     BatchSpan,
+    DescribedProcess,
+    DescribedSend,
     MessageSpan,
     Origin,
     ProcessSpan,
     SendSpan,
     note_skew,
-    start_process,
-    start_process_from,
-    start_process_in,
-    start_send,
 )
 from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Counters, Pipeline, Sink
 from .recent import keep_recent
 from .span import Span, is_time
+from .start_message import start_process, start_process_from, start_process_in, start_send
 from .template import KINDS, Decider, Kind, Relation, Template
 
 __all__ = [
@@ -58,6 +57,8 @@ __all__ = [
     "Counters",
     "Decider",
     "Decision",
+    "DescribedProcess",
+    "DescribedSend",
     "Details",
     "Event",
     "ForkSafeLock",

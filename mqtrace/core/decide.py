@@ -7,23 +7,21 @@ be asked for remote parents too; nothing is built before the answer is known.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from . import identity
 from .attributes import Attribute
 from .context import EMPTY, Context, Decision, Frame
 from .details import Details
+from .message_spans import SendSpan
 from .noop import NOOP, NoopSpan
 from .span import Span
 from .template import Template
 
-if TYPE_CHECKING:
-    from .message import SendSpan
-
-__all__ = ["start", "start_process_below", "start_send", "undelivered"]
+__all__ = ["start", "start_process_below", "start_send"]
 
 S = TypeVar("S", bound=Span)
-M = TypeVar("M", bound="SendSpan")
+M = TypeVar("M", bound=SendSpan)
 
 
 def start(
@@ -88,12 +86,11 @@ def start(
 
 
 def start_send(template: Template, parent: Frame | None, make: type[M]) -> M | NoopSpan | None:
-    """The slow half of :func:`mqtrace.core.message.start_send`."""
+    """The slow half of :func:`mqtrace.core.start_message.start_send`."""
     started = start(template, parent, make)
     if isinstance(started, NoopSpan):
         return None if started.identity is None and started.baggage is None else started
     started.partition = started.offset = -1
-    started.callback = None
     return started
 
 
@@ -124,14 +121,6 @@ def start_process_below(
             started.details = Details()
         started.details.add_link(outer, {})
     return started
-
-
-def undelivered(span: SendSpan, error: Any) -> None:
-    """End the span of a message that did not arrive. ``error``: the client's KafkaError."""
-    name = error.name() if callable(getattr(error, "name", None)) else type(error).__name__
-    span.set_attributes({"error.type": str(name)})
-    span.set_status("error", str(error))
-    span.end()
 
 
 def _with_flag(own: bytes, sampled: bool) -> bytes:

@@ -15,7 +15,7 @@ from mqtrace.version import VERSION
 from . import encode_message, proto
 from .details import STATUS_CODES, Details, Link
 from .encode_message import LOCAL, REMOTE
-from .message import BatchSpan
+from .message_spans import BatchSpan
 from .pipeline import Pipeline
 from .proto import VARINTS, varint
 from .span import Span
@@ -91,15 +91,15 @@ def _named(span: Span) -> bytes:
 
 def _batch_links(span: BatchSpan) -> bytes:
     out = []
-    for origin, partition, offset, further in span.origins:
+    for origin, partition, offset, extra in span.origins:
         body = unhexlify(b"0a10%b1208%b350%b030000" % (origin[3:35], origin[36:52], origin[54:]))
         if partition >= 0:
             body += encode_message.partition(partition, 0x22)
         if offset >= 0:
             # made as a span's attribute; on a link their field is number 4
             body += b"\x22" + encode_message.offset(offset)[1:]
-        if further is not None:
-            body += b"".join([proto.attribute(0x22, key, value) for key, value in further.items()])
+        if extra is not None:
+            body += b"".join([proto.attribute(0x22, key, value) for key, value in extra.items()])
         out.append(proto.delimited(0x6A, body))
     return b"".join(out)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import struct
 from binascii import unhexlify
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from . import proto
-from .message import LATENCY, OFFSET, PARTITION, ProcessSpan, SendSpan
+from .message_spans import LATENCY, OFFSET, PARTITION, MessageSpan, ProcessSpan, SendSpan
 from .proto import VARINTS, varint
 from .span import Span
 from .template import Template
@@ -51,17 +52,28 @@ def pieces(span: Span) -> Pieces | None:
     """A finished span of a message; None for one that goes the long way."""
     if span.details is None and span.state is None:
         kind = type(span)
-        if kind is SendSpan:
-            return _sent(span)  # type: ignore[arg-type]  # a SendSpan, by the line above
-        if kind is ProcessSpan:
-            if span.parent is span.origin and span.parent is not None:  # type: ignore[attr-defined]  # a ProcessSpan
-                return _processed(span)  # type: ignore[arg-type]  # as above
-        elif isinstance(span, ProcessSpan):
-            if span.parent is span.origin and span.parent is not None:
-                return _with_further(span, _processed(span))
-        elif isinstance(span, SendSpan):
-            return _with_further(span, _sent(span))
+        try:
+            way = _ways[kind]
+        except KeyError:
+            way = _way_of(kind)
+        return way(span)
     return None
+
+
+def _long_way(span: Span) -> None:
+    """What no span of a message is."""
+
+
+def _way_of(kind: type[Span]) -> Callable[[Any], Pieces | None]:
+    """How spans of a class are encoded; kept, since a client has a class or two."""
+    way: Callable[[Any], Pieces | None] = _long_way
+    if issubclass(kind, MessageSpan):
+        adds = kind.extra_attributes is not MessageSpan.extra_attributes
+        if issubclass(kind, SendSpan):
+            way = _sent_with_extra if adds else _sent
+        elif issubclass(kind, ProcessSpan):
+            way = _processed_with_extra if adds else _processed
+    return _ways.setdefault(kind, way)
 
 
 def _sent(span: SendSpan) -> Pieces:
@@ -90,11 +102,12 @@ def _sent(span: SendSpan) -> Pieces:
     return head, known, low[number & 127], high
 
 
-def _processed(span: ProcessSpan) -> Pieces:
-    """The handler of one message, the child of the message's context and linked to it."""
+def _processed(span: ProcessSpan) -> Pieces | None:
+    """The handler of one message, the child of the message's context and linked to it; None for another's child."""
     own = span.identity
     parent = span.parent
-    assert parent is not None, "the caller has looked"
+    if parent is None or parent is not span.origin:
+        return None
     template = span.template
     clock = template.pipeline.clock.offset
     trace = unhexlify(own[3:35])
@@ -174,11 +187,20 @@ def offset(number: int) -> bytes:
 # ---------------------------------------------------------------------- what a client's own class of span has
 
 
-def _with_further(span: SendSpan | ProcessSpan, made: Pieces) -> Pieces:
+def _sent_with_extra(span: SendSpan) -> Pieces:
+    return _with_extra(span, _sent(span))
+
+
+def _processed_with_extra(span: ProcessSpan) -> Pieces | None:
+    made = _processed(span)
+    return None if made is None else _with_extra(span, made)
+
+
+def _with_extra(span: SendSpan | ProcessSpan, made: Pieces) -> Pieces:
     """The same with what the span's class adds: short texts and numbers, nearly always."""
     head, known, low, high = made
     out = [high]
-    for key, value in span.further().items():
+    for key, value in span.extra_attributes().items():
         texts, numbers = _heads.get(key) or _head(key)
         if type(value) is str:
             text = value.encode("utf-8", "replace")
@@ -213,3 +235,6 @@ def _head(key: str) -> _Heads:
         _heads.clear()
     made = _heads[key] = (texts, numbers)
     return made
+
+
+_ways: dict[type[Span], Callable[[Any], Pieces | None]] = {SendSpan: _sent, ProcessSpan: _processed}

@@ -32,8 +32,10 @@ __all__ = [
     "is_canonical",
     "is_valid",
     "new_span_id",
+    "refill_span_ids",
     "reset",
     "roots_for",
+    "span_ids",
     "use_randomness",
 ]
 
@@ -47,7 +49,9 @@ _BEGINNING: Final = 1000
 _PAUSE: Final = 0.2
 
 _randomness: Callable[[int], bytes] = os.urandom
-_spans: list[bytes] = []
+
+#: Ids of spans, made ahead: 16 hex characters each. For the hot path, which takes the last one or refills.
+span_ids: Final[list[bytes]] = []
 
 # The form of an identity: x for a digit, the dashes, and 0 for what is neither.
 _FORM: Final = bytes(0x78 if byte in _DIGITS else byte if byte == 0x2D else 0 for byte in range(256))
@@ -193,17 +197,17 @@ def fresh() -> bytes:
 def new_span_id() -> bytes:
     """16 lowercase hex characters, random, not all zero."""
     try:
-        return _spans.pop()
+        return span_ids.pop()
     except IndexError:
-        return _refill_spans()
+        return refill_span_ids()
 
 
 def child_of(above: bytes) -> bytes:
     """The identity of a new span below this one: of its trace, with its flags."""
     try:
-        return above[:36] + _spans.pop() + above[52:]
+        return above[:36] + span_ids.pop() + above[52:]
     except IndexError:
-        return above[:36] + _refill_spans() + above[52:]
+        return above[:36] + refill_span_ids() + above[52:]
 
 
 def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
@@ -218,7 +222,7 @@ def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
     return _unpack("55s", count)(ids)
 
 
-def _refill_spans() -> bytes:
+def refill_span_ids() -> bytes:
     notice_fork()
     count = _pace.next()
     ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
@@ -227,7 +231,7 @@ def _refill_spans() -> bytes:
     made = ids[1:-1].split(b"-")
     if count == 1:
         return made[0]
-    _spans.extend(made)
+    span_ids.extend(made)
     return new_span_id()
 
 
@@ -235,7 +239,7 @@ def reset() -> None:
     """Forget the ids made ahead: a forked child would give them out a second time; also where nobody asks for any."""
     for roots in list(_roots.values()):
         roots.clear()
-    _spans.clear()
+    span_ids.clear()
 
 
 def use_randomness(source: Callable[[int], bytes] = os.urandom) -> None:

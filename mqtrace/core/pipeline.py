@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableSequence
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from .attributes import Attribute, Limits
 from .clock import Clock
 
-if TYPE_CHECKING:
-    from .span import Span
-
 __all__ = ["NO_LIMIT", "Counters", "Pipeline", "Sink"]
 
 NO_LIMIT: Final = 1 << 62
+
+
+class FinishedSpans(Protocol):
+    """A list or a deque of spans. What a span is, this file does not know: a span knows its pipeline."""
+
+    def append(self, span: Any, /) -> None: ...
+    def __len__(self) -> int: ...
 
 
 class Sink(Protocol):
@@ -24,30 +28,30 @@ class Sink(Protocol):
     """
 
     @property
-    def queue(self) -> MutableSequence[Span]: ...
+    def queue(self) -> FinishedSpans: ...
     @property
     def limit(self) -> int: ...
 
-    def overflow(self, span: Span) -> None:
+    def overflow(self, span: Any) -> None:
         """Take or drop a span that met the limit."""
 
-    def admit(self, span: Span, weight: int) -> None:
+    def admit(self, span: Any, weight: int) -> None:
         """Take or drop a span that keeps ``weight`` bytes of its own, events and long texts for example."""
 
 
 class Counters:
-    """What was ignored because it could not be used, by kind. Read by ``stats()``."""
+    """How often something was ignored because it could not be used, by kind. Read by ``stats()``."""
 
     __slots__ = ("calls_ignored", "clock_skew", "contexts_malformed", "messages_unknown")
 
     def __init__(self) -> None:
-        #: Contexts in messages that were no contexts.
+        #: Malformed contexts in messages.
         self.contexts_malformed = 0
-        #: Calls on spans that could not be done: an attribute of a wrong type, a second end().
+        #: Calls on spans that were ignored: an attribute of a wrong type, a second end().
         self.calls_ignored = 0
         #: Messages that arrived before they were sent, by the two machines' clocks.
         self.clock_skew = 0
-        #: What was handed over as a message, and is none that a client here knows.
+        #: Objects that were handed over as a message and are not one of a supported client.
         self.messages_unknown = 0
 
 

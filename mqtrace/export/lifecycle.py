@@ -12,16 +12,13 @@ import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from mqtrace.core import Span, after_fork, notice_fork, open_frames
 
 from . import termination
 from .still_open import end_open_spans
-
-if TYPE_CHECKING:
-    from .batch import BatchProcessor
 
 __all__ = [
     "Waiting",
@@ -44,8 +41,32 @@ class Waiting(Protocol):
         """End them as they are: nobody will hear of it any more."""
 
 
+class _Settings(Protocol):
+    @property
+    def exit_timeout(self) -> float: ...
+    @property
+    def sigterm(self) -> bool: ...
+
+
+class Ending(Protocol):
+    """A processor, as the end of its process sees it; batch.py has the one there is."""
+
+    @property
+    def settings(self) -> _Settings: ...
+    @property
+    def sink(self) -> Any:
+        """The queue, with its ``lock``."""
+        ...
+
+    def is_open(self) -> bool: ...
+    def flush(self, timeout: float, /) -> bool: ...
+    def retire(self, timeout: float, /) -> None: ...
+    def shutdown(self, timeout: float, /) -> bool: ...
+    def after_fork(self) -> None: ...
+
+
 #: Every processor of this process.
-processors: WeakSet[BatchProcessor] = WeakSet()
+processors: WeakSet[Ending] = WeakSet()
 #: Every tracer.
 waiting: WeakSet[Any] = WeakSet()
 
@@ -54,7 +75,7 @@ _registered = False
 _watched: int | None = None
 
 
-def adopt(processor: BatchProcessor) -> None:
+def adopt(processor: Ending) -> None:
     """Have this processor's spans leave before the process ends."""
     processors.add(processor)
     _watch_finalizers()

@@ -16,13 +16,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from threading import TIMEOUT_MAX
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mqtrace import native
 from mqtrace.core import Span, notice_fork
-
-if TYPE_CHECKING:
-    from .worker import Worker
 
 __all__ = ["COUNTS", "DROP_REASONS", "Batch", "SpanQueue"]
 
@@ -105,8 +102,8 @@ class SpanQueue:
         #: 0 until the first span, which so comes to :meth:`overflow` and starts the worker.
         self.limit = 0
         self.lock = native.RLock()
-        #: None wakes the worker; a Ticket asks it to hurry; a Worker is what nobody else has any more.
-        self.mailbox: native.SimpleQueue[Ticket | Worker | None] = native.SimpleQueue()
+        #: None wakes the worker; a Ticket asks it to hurry; a Worker (worker.py) is what nobody else has any more.
+        self.mailbox: native.SimpleQueue[Any] = native.SimpleQueue()
         self._is_awake = False
         #: How many spans wake the worker while it sleeps.
         self._wakes_at = self.batch_size

@@ -69,7 +69,7 @@ def spans_of(draw: Any, maker: Any) -> core.Span:
         classes: dict[str, type[core.Span]] = {"span": core.Span, "send": core.SendSpan, "batch": core.BatchSpan}
         span = core.start(template, parent, classes[kind])
         if kind == "send":
-            span.partition, span.offset, span.callback = draw(st.integers(-1, 5000)), draw(offsets), None
+            span.partition, span.offset = draw(st.integers(-1, 5000)), draw(offsets)
         elif kind == "batch":
             span.origins = [
                 (draw(contexts()).identity, draw(st.integers(-1, 9)), draw(offsets), draw(st.none() | attributes))
@@ -97,7 +97,7 @@ class _Sent(core.SendSpan):
 
     own: dict[str, core.Attribute]
 
-    def further(self) -> dict[str, core.Attribute]:
+    def extra_attributes(self) -> dict[str, core.Attribute]:
         return self.own
 
 
@@ -106,7 +106,7 @@ class _Processed(core.ProcessSpan):
 
     own: dict[str, core.Attribute]
 
-    def further(self) -> dict[str, core.Attribute]:
+    def extra_attributes(self) -> dict[str, core.Attribute]:
         return self.own
 
 
@@ -114,6 +114,8 @@ partitions = st.integers(-1, 5000)
 offsets = st.just(-1) | st.integers(0, 1 << 16) | st.integers(0, (1 << 63) - 1)
 # What clients say is mostly ids, words and small numbers; they may hold anything.
 said = st.dictionaries(st.sampled_from(["id", "state", "n", "key" * 45]), st.integers(0, 5000) | texts | values)
+
+short = st.dictionaries(st.sampled_from(["id", "state", "n"]), st.integers(0, 5000) | st.text(max_size=20))
 
 
 @st.composite
@@ -124,17 +126,20 @@ def messages_of(draw: Any, maker: Any) -> core.Span:
     parent = parent.replace(identity=parent.identity[:53] + draw(st.sampled_from([b"01", b"03"])))
     span: Any
     if draw(st.booleans()):
-        span = core.start(template, draw(st.none() | st.just(parent)), draw(st.sampled_from([core.SendSpan, _Sent])))
-        span.partition, span.offset, span.callback = draw(partitions), draw(offsets), None
+        sends = [core.SendSpan, core.DescribedSend, _Sent]
+        span = core.start(template, draw(st.none() | st.just(parent)), draw(st.sampled_from(sends)))
+        span.partition, span.offset = draw(partitions), draw(offsets)
     else:
         # before the span, after it, and nobody knows
         timestamp = draw(st.sampled_from([-1, 0, 1_700_000_000_000, 1 << 43]))
-        make = draw(st.sampled_from([core.ProcessSpan, _Processed]))
+        make = draw(st.sampled_from([core.ProcessSpan, core.DescribedProcess, _Processed]))
         span = core.start_process(
             template, parent.identity, None, None, draw(partitions), draw(offsets), timestamp, make
         )
     if hasattr(type(span), "own"):
         span.own = draw(said)
+    if isinstance(span, core.DescribedSend | core.DescribedProcess) and draw(st.booleans()):
+        span.describe(draw(short))
     span.end()
     assert isinstance(span, core.Span)
     return span

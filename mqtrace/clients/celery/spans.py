@@ -39,7 +39,7 @@ class TaskSend(SendSpan):
     #: Seconds asked for by countdown or eta; None without.
     delay: float | None
 
-    def further(self) -> Mapping[str, Attribute]:
+    def extra_attributes(self) -> Mapping[str, Attribute]:
         """The task's id, its root's, the number of the attempt and the delay."""
         return _common(self)
 
@@ -61,7 +61,7 @@ class TaskRun(ProcessSpan):
     #: Its key in :data:`running`.
     key: int
 
-    def further(self) -> Mapping[str, Attribute]:
+    def extra_attributes(self) -> Mapping[str, Attribute]:
         """Those of the message, and how it ended."""
         own = _common(self)
         if self.redelivered:

@@ -14,10 +14,8 @@ from typing import Any, Final
 from confluent_kafka.cimpl import Producer
 from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.core import SendSpan
-
 from .producer import TracedProducer
-from .sends import Sends, refused
+from .sends import ReportedSend, Sends, refused
 
 __all__ = ["Overriding", "TracedOverridingProducer", "has_own_produce"]
 
@@ -43,7 +41,7 @@ class Overriding(Sends):
     def opened(self, client: Any) -> None:
         """What the class does with a callback of its own is not known."""
 
-    def unreported(self, span: SendSpan, arguments: tuple[Any, ...]) -> None:
+    def unreported(self, span: ReportedSend, arguments: tuple[Any, ...]) -> None:
         """Send a message: the span takes the place of a callback that was given, and ends at the call without one."""
         call: _Call = arguments[3]
         if call.callback is None or not self.all_reported:

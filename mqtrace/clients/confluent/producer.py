@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.proxy import Traced
-from mqtrace.core import NoopSpan, SendSpan, Span, current_frame, start, start_send
+from mqtrace.core import NoopSpan, Span, current_frame, start, start_send
 
 from . import batches
 from .facts import SYSTEM
-from .sends import Headers, Sends, refused, tombstone
+from .sends import Headers, ReportedSend, Sends, refused, tombstone
 
 __all__ = ["DeliveryCallback", "TracedProducer"]
 
@@ -56,8 +56,8 @@ class TracedProducer(Traced):
             template = sends.template(topic)
         if value is None:
             template = tombstone(template)
-        span = start_send(template)
-        if type(span) is not SendSpan:
+        span = start_send(template, ReportedSend)
+        if type(span) is not ReportedSend:
             # Nothing is recorded. Where there is a context, it goes into the message all the same.
             if type(span) is bytes:
                 if not headers and operation.direct:

@@ -1,4 +1,4 @@
-"""The hot path of messages agrees with the long way round."""
+"""The hot path, where spans of messages start, agrees with the long way round."""
 
 from __future__ import annotations
 
