@@ -193,6 +193,23 @@ def test_the_pairs_stand_in_a_table_that_sorts(look: Look) -> None:
     expect(table.locator('th[aria-sort="ascending"]')).to_have_count(1)
 
 
+def test_a_search_finds_pairs_too(look: Look) -> None:
+    page = look(Fake()).go()
+    page.keyboard.press("/")
+    page.keyboard.type("mail")
+    expect(page.locator(".flow tbody tr")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".flow tbody tr")).to_have_count(8)
+
+
+def test_a_thousand_services_are_not_drawn_all_at_once(look: Look) -> None:
+    page = look(Fake(services=900)).go("/?group=false")
+    expect(page.locator(".legend")).to_contain_text("the busiest 300 of ")
+    assert page.locator(".arrow").count() == 300
+    assert page.locator(".flow tbody tr").count() == 400
+    expect(page.locator(".flow .foot")).to_have_text("and 500 more: search or filter for them")
+
+
 def test_every_number_says_what_it_counts(look: Look) -> None:
     page = look(Fake()).go()
     page.wait_for_selector(".facts div")

@@ -6,7 +6,7 @@
 import { asked, but, from } from "./address.js";
 import { h, name, show } from "./dom.js";
 import { count, duration, percent, rate } from "./format.js";
-import { graph, MANY, prefixes } from "./graph.js";
+import { busiest, graph, MANY, prefixes } from "./graph.js";
 import { FlowMap, waitClass } from "./map.js";
 import { Panel } from "./panel.js";
 import { nothing } from "./states.js";
@@ -33,7 +33,12 @@ export class Flow {
     });
     this.group = h("a", { class: "toggle", "data-replace": true });
     this.map.element.querySelector(".tools")?.prepend(this.group);
+    this.left = h("span");
+    this.map.element.querySelector(".legend")?.append(this.left);
     this.panel = new Panel(context);
+    /** @type {any[]} */
+    this.pairs = [];
+    this.sought = "";
     /** @type {number | null} */
     this.seconds = null;
     this.table = new Table(this.columns(), {
@@ -83,14 +88,18 @@ export class Flow {
     }
     this.drawMap(place);
     const drawn = await pairs;
-    if (!signal.aborted) this.table.draw(drawn, place.sort);
+    if (signal.aborted) return;
+    this.pairs = drawn;
+    this.drawPairs();
   }
 
   /** @param {Place} place */
   drawMap(place) {
     const plain = graph(this.rows);
     const grouped = place.group ?? plain.nodes.size > MANY;
-    this.graph = grouped ? graph(this.rows, prefixes(this.rows, this.opened)) : plain;
+    const whole = grouped ? graph(this.rows, prefixes(this.rows, this.opened)) : plain;
+    this.graph = busiest(whole);
+    this.left.textContent = whole === this.graph ? "" : `the busiest ${count(this.graph.arrows.length)} of ${count(whole.arrows.length)} arrows: search or filter for the others`;
     const can = [...graph(this.rows, prefixes(this.rows, new Set())).nodes.values()].some((node) => node.grouped);
     this.group.toggleAttribute("hidden", !can);
     this.group.setAttribute("href", but(place, { group: !grouped, pin: null }));
@@ -99,6 +108,12 @@ export class Flow {
     this.map.pinned = place.pin;
     this.map.draw(this.graph);
     this.drawPanel();
+  }
+
+  /** Those that a search finds. */
+  drawPairs() {
+    const found = this.sought ? this.pairs.filter((row) => [row.sender, row.sent_to, row.taken_from, row.receiver, row.subscription].some((text) => text?.toLowerCase().includes(this.sought))) : this.pairs;
+    this.table.draw(found, this.context.place().sort);
   }
 
   drawPanel() {
@@ -139,7 +154,9 @@ export class Flow {
 
   /** @param {string} text */
   seek(text) {
+    this.sought = text.toLowerCase();
     this.map.seek(text);
+    this.drawPairs();
   }
 
   /** @param {KeyboardEvent} event */

@@ -30,6 +30,17 @@
 /** More names than this are grouped by their prefix unless the address says otherwise. */
 export const MANY = 160;
 
+/** More arrows than this are no picture: the busiest are drawn. */
+export const MOST_ARROWS = 300;
+
+/** @param {Graph} graph @returns {Graph} its busiest arrows, and the nodes at their ends */
+export function busiest(graph) {
+  if (graph.arrows.length <= MOST_ARROWS) return graph;
+  const arrows = [...graph.arrows].sort((a, b) => b.messages - a.messages).slice(0, MOST_ARROWS);
+  const ends = new Set(arrows.flatMap((arrow) => [arrow.from, arrow.to]));
+  return { ...graph, arrows, nodes: new Map([...graph.nodes].filter(([id]) => ends.has(id))) };
+}
+
 /** @param {any} rows the answer to `map` @param {(name: string | null, kind: string) => string | null} [groupOf] @returns {Graph} */
 export function graph(rows, groupOf = () => null) {
   /** @type {Map<string, GraphNode>} */

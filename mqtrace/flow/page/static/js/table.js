@@ -11,6 +11,10 @@
  * @property {(row: any) => number | string | null} [by] what it is sorted by
  */
 import { h, show } from "./dom.js";
+import { count } from "./format.js";
+
+/** More rows than this nobody reads, and they would be made anew each second. */
+const MOST = 400;
 
 export class Table {
   /**
@@ -21,6 +25,7 @@ export class Table {
    * @param {(sort: string) => string} how.address of the same place, sorted otherwise
    * @param {(row: any) => string | null} [how.open] where a row leads
    * @param {(row: any) => string} [how.row] further classes
+   * @param {number} [how.most] rows that are shown
    * @param {(row: any) => Child} [how.below] what stands below a row, over its whole width
    */
   constructor(columns, how) {
@@ -29,7 +34,8 @@ export class Table {
     this.body = h("tbody");
     this.head = h("tr");
     this.drawn = "";
-    this.element = h("div", { class: "sheet" }, h("table", {}, h("caption", { class: "unseen" }, how.caption), h("thead", {}, this.head), this.body));
+    this.foot = h("p", { class: "foot" });
+    this.element = h("div", { class: "sheet" }, h("table", {}, h("caption", { class: "unseen" }, how.caption), h("thead", {}, this.head), this.body), this.foot);
     this.body.addEventListener("click", (event) => {
       const at = /** @type {Element} */ (event.target);
       if (at.closest("a, button") || !getSelection()?.isCollapsed) return;
@@ -49,7 +55,10 @@ export class Table {
     const focus = document.activeElement;
     const key = focus?.closest("tr")?.getAttribute("data-key");
     const link = focus?.classList.contains("open");
-    show(this.body, ...sorted.flatMap((row) => this.row(row)));
+    show(this.body, ...sorted.slice(0, this.how.most ?? MOST).flatMap((row) => this.row(row)));
+    const left = sorted.length - (this.how.most ?? MOST);
+    this.foot.toggleAttribute("hidden", left <= 0);
+    if (left > 0) this.foot.textContent = `and ${count(left)} more: search or filter for them`;
     if (key !== null && key !== undefined && link) {
       for (const tr of this.body.children) {
         if (tr.getAttribute("data-key") === key) /** @type {HTMLElement | null} */ (tr.querySelector("a.open"))?.focus({ preventScroll: true });

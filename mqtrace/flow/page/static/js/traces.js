@@ -30,6 +30,7 @@ export class Traces {
       { key: "trace_id", label: "Id", says: "The trace id: a click copies it", text: true, more: "ids", cell: (row) => copies(row.trace_id) },
     ], {
       caption: "Traces",
+      most: MOST,
       key: (row) => row.trace_id,
       address: (sort) => but(context.place(), { sort }),
       open: (row) => from(context.place(), { view: "trace", id: row.trace_id }),
