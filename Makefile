@@ -5,7 +5,7 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 # Coverage has to be there before pytest is: our own pytest plugin imports mqtrace as pytest starts.
-PYTEST ?= $(BIN)/pytest
+PYTEST ?= $(BIN)/python -m pytest
 
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.made
