@@ -1,0 +1,1 @@
+"""The questions to the spans, measured: ``python -m bench.flow``."""
