@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, Unpack, overload
 from weakref import WeakSet
 
-from . import consume, otel
+from . import otel
 from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.instead import instead_of
@@ -35,7 +35,8 @@ from .core import (
 from .errors import ConfigurationError
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
-from .loop import Each
+from .messaging import handlers
+from .messaging.each import Each
 from .tracer import CURRENT, Current, DisabledProcessor, Processor, SpanTracer
 
 __all__ = [
@@ -122,7 +123,7 @@ class Tracer(SpanTracer):
 
     def process(self, message: Any, *, relation: str | None = None, name: str | None = None) -> Span | NoopSpan:
         """See :func:`mqtrace.process`."""
-        return consume.process(message, self, relation, name)
+        return handlers.process(message, self, relation, name)
 
     def each(self, messages: Iterable[M] | AsyncIterable[M]) -> Each[M]:
         """See :func:`mqtrace.each`."""
@@ -130,7 +131,7 @@ class Tracer(SpanTracer):
 
     def batch(self, messages: Iterable[Any], *, name: str | None = None) -> Span | NoopSpan:
         """See :func:`mqtrace.batch`."""
-        return consume.batch(messages, self, name)
+        return handlers.batch(messages, self, name)
 
     def instrument_celery(self, app: Any = None, **options: Any) -> None:
         """See :func:`mqtrace.instrument_celery`."""
@@ -241,15 +242,15 @@ def consumer(
     """
     _check(tracer)
     if function is None:
-        return lambda handler: consume.consumer(handler, tracer, relation, name)
-    return consume.consumer(function, tracer, relation, name)
+        return lambda handler: handlers.consumer(handler, tracer, relation, name)
+    return handlers.consumer(function, tracer, relation, name)
 
 
 def process(
     message: Any, *, relation: str | None = None, name: str | None = None, tracer: SpanTracer | None = None
 ) -> Span | NoopSpan:
     """``with mqtrace.process(message) as span:`` the process span of a message, as a block."""
-    return consume.process(message, tracer, relation, name)
+    return handlers.process(message, tracer, relation, name)
 
 
 @overload
@@ -268,7 +269,7 @@ def each(messages: Any, *, tracer: SpanTracer | None = None) -> Each[M]:
 
 def batch(messages: Iterable[Any], *, name: str | None = None, tracer: SpanTracer | None = None) -> Span | NoopSpan:
     """``with mqtrace.batch(messages) as span:`` one span for all of them, with a link to each one's context."""
-    return consume.batch(messages, tracer, name)
+    return handlers.batch(messages, tracer, name)
 
 
 class use:  # used as a function: with mqtrace.use(context)

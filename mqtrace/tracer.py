@@ -1,6 +1,6 @@
 """The tracer: one service's spans, how they are sampled, and where they go.
 
-It starts spans and carries contexts; what messages need on top of it is in messaging.py and above. The default tracer
+It starts spans and carries contexts; what messages need on top of it is in messaging and above. The default tracer
 is the one that ``mqtrace.configure`` made; until then it is one that passes contexts on and makes no span.
 """
 
@@ -154,7 +154,7 @@ class SpanTracer:
         self._decider = SamplerDecider(settings.sampler)
         self._names: dict[tuple[str, str], Template] = {}
         self._complaints: set[str] = set()
-        #: The operations of `process`, `each` and `batch`, kept by mqtrace.consume.
+        #: The operations of `process`, `each` and `batch`, kept by messaging/handlers.py.
         self.operations: dict[Any, Any] = {}
         #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
         self.pending_owners: WeakSet[Any] = WeakSet() if pending_owners is None else pending_owners

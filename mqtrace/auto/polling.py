@@ -18,7 +18,8 @@ from typing import Any, Final
 import mqtrace
 from mqtrace.core import BatchSpan, NoopSpan, Span, attach, restore
 from mqtrace.environment import Environment
-from mqtrace.messaging import Batch, MessageAdapter, Operation, adapters, register
+from mqtrace.messaging import Batch, MessageAdapter, Operation, register
+from mqtrace.messaging.adapters import adapters
 
 __all__ = ["PollLoop", "is_wanted"]
 

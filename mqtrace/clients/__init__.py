@@ -11,10 +11,9 @@ import importlib.util
 from types import ModuleType
 from typing import Any, Final
 
-from mqtrace.core import keep_recent
-from mqtrace.messaging import MessageAdapter, adapters, parts
+from mqtrace.messaging.adapters import MessageAdapter, ask
 
-__all__ = ["SUPPORTED", "adapter_in", "adapter_of", "module_of"]
+__all__ = ["SUPPORTED", "module_of"]
 
 #: The top of a library's import path -> the module that knows it. ``cimpl`` is confluent_kafka's extension.
 _MODULES: Final = {
@@ -34,10 +33,6 @@ SUPPORTED: Final = (
     "aio-pika channels (pip install 'mqtrace[aio-pika]')"
 )
 
-# Types that were looked up and are no messages: the arguments of handlers, so a few, but bounded all the same.
-_no_messages: dict[type, None] = {}
-_REMEMBERED: Final = 1024
-
 
 def module_of(kind: type) -> ModuleType | None:
     """The client module of a type, by where the type or one of its bases is defined; None where there is none."""
@@ -48,24 +43,9 @@ def module_of(kind: type) -> ModuleType | None:
     return None
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """What reads messages of this type; None where it is no message."""
-    known = adapters.get(kind) or parts.get(kind)
-    if known is not None or kind in _no_messages:
-        return known
-    module = module_of(kind)
-    find: Any = getattr(module, "adapter_of", None)
-    found: MessageAdapter | None = find(kind) if find is not None else None
-    if found is None:
-        keep_recent(_no_messages, kind, None, _REMEMBERED)
-    return found
+def _adapter_of(kind: type) -> MessageAdapter | None:
+    find: Any = getattr(module_of(kind), "adapter_of", None)
+    return None if find is None else find(kind)
 
 
-def adapter_in(message: Any) -> MessageAdapter | None:
-    """What reads this message: by its type, or by a part of it where it is a tuple; None where it is no message."""
-    found = adapter_of(type(message))
-    if found is None and isinstance(message, tuple):
-        for part in message:
-            if adapter_of(type(part)) is not None and type(part) in parts:
-                return parts[type(part)]
-    return found
+ask(_adapter_of)

@@ -17,12 +17,13 @@ from aio_pika.queue import Queue
 from aio_pika.tools import ensure_awaitable
 from aiormq.abc import DeliveredMessage
 
-from mqtrace.clients.amqp import DeliverySpan, named, operation_in, with_context
 from mqtrace.clients.deliveries import Broker, Source, begin_unless_handled, collect, settled_by, source_of, within_span
 from mqtrace.clients.proxy import State, Traced, stand_in
 from mqtrace.core import NoopSpan, SendSpan, start_send
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import Batch, MessageAdapter, Operation, end, register
+from mqtrace.messaging.amqp import DeliverySpan, named, with_context
+from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
 
 __all__ = ["adapter_of", "wrap"]

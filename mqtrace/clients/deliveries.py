@@ -10,24 +10,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from mqtrace.brokers import RABBITMQ, endpoint_in_parts
-from mqtrace.clients import amqp
-from mqtrace.clients.amqp import DELIVERY_TAG, ROUTING_KEY, DeliverySpan, Found, read_context, start_settle
 from mqtrace.clients.proxy import State, Traced, stand_in
-from mqtrace.core import (
-    BatchSpan,
-    NoopSpan,
-    Span,
-    Template,
-    attach,
-    current_frame,
-    detach,
-    keep_recent,
-    let_go,
-    restore,
-    start,
-)
-from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, end
+from mqtrace.core import NoopSpan, Origin, Span, Template, attach, current_frame, detach, keep_recent, let_go, restore
+from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, amqp, end, opt_in
+from mqtrace.messaging.amqp import DeliverySpan, Found, read_context, start_settle
+from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG, ROUTING_KEY
+from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
 from mqtrace.tracer import SpanTracer
 
 __all__ = [
@@ -49,13 +37,13 @@ _HELD: Final = 65536
 class Broker:
     """What a traced channel and all that it returned share: their operations, and where the broker is."""
 
-    __slots__ = ("address", "deliveries", "facts", "process", "receive", "send", "settle")
+    __slots__ = ("address", "deliveries", "endpoint", "process", "receive", "send", "settle")
 
     def __init__(self, tracer: SpanTracer | None, host: object, port: object, virtual_host: object) -> None:
         self.send, self.process = Operation("send", tracer), Operation("process", tracer)
         self.receive, self.settle = Operation("receive", tracer), Operation("settle", tracer)
-        address, number = endpoint_in_parts(host, port, virtual_host)
-        self.facts = Facts(address=address, port=number)
+        address, number = server_in_parts(host, port, virtual_host)
+        self.endpoint = Endpoint(address=address, port=number)
         #: The broker, as part of a template's key: a text hashes once.
         self.address = f"{address}:{number}"
         #: Of each channel underneath: one that reconnects has another, whose delivery tags begin anew.
@@ -70,7 +58,7 @@ class Broker:
             RABBITMQ,
             "send",
             amqp.destination(exchange, routing_key),
-            self.facts,
+            self.endpoint,
             {ROUTING_KEY: routing_key} if routing_key else None,
         )
 
@@ -118,8 +106,7 @@ class Source:
 
     def wants_settle(self) -> bool:
         """Whether an acknowledgement has a span of its own."""
-        settings = self.broker.settle.tracer.settings
-        return settings.settle_spans and not settings.disabled
+        return opt_in.wants_settle(self.broker.settle.tracer)
 
     async def settle(self, verb: str, call: Callable[..., Any], tag: Any, options: Mapping[str, Any]) -> Any:
         """Await ``call(tag, **options)``, and say on the spans that are still open what became of their messages.
@@ -135,8 +122,8 @@ class Source:
             spans = self._take(tag, multiple)
             names = {one.template.destination for one in spans if isinstance(one, Span)}
             name = names.pop() if len(names) == 1 else None
-            said = {"messaging.batch.message_count": len(spans)} if multiple else {DELIVERY_TAG: tag}
-            with start_settle(self.broker.settle, RABBITMQ, verb, spans, name, self.broker.facts, said):
+            said = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
+            with start_settle(self.broker.settle, RABBITMQ, verb, spans, name, self.broker.endpoint, said):
                 result = await call(tag, **options)
         for span in spans:
             if type(span) is DeliverySpan and not span.ended:
@@ -153,20 +140,13 @@ class Source:
     def received(self, begun: int, message: Any) -> None:
         """The receive span of a message that was asked for: CLIENT, linked to it. ``begun``: the tracer's clock."""
         operation = self.broker.receive
-        settings = operation.tracer.settings
-        if not settings.receive_spans or settings.disabled:
+        if not opt_in.wants_receive(operation.tracer):
             return
         try:
             name = _destination(message, self)
-            template = operation.templates.get(name)
-            if template is None:
-                template = operation.make(name, RABBITMQ, "receive", name, self.broker.facts)
-            span = start(template, current_frame(), BatchSpan)
-            if isinstance(span, BatchSpan):
-                span.begun_ns = begun
-                origin = read_context(operation, message.headers)[0].identity
-                span.origins = [] if origin is None else [(origin, -1, -1, None)]
-                span.end()
+            origin = read_context(operation, message.headers)[0].identity
+            origins: list[Origin] = [] if origin is None else [(origin, -1, -1, None)]
+            opt_in.receive(operation, RABBITMQ, name, self.broker.endpoint, begun, origins)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a receive span could not be made")
 
@@ -229,9 +209,9 @@ def begin(operation: Operation, source: Source | None, message: Any) -> Delivery
         key = (message.exchange, message.routing_key, source.queue, source.broker.address)
     template = operation.templates.get(key)
     if template is None:
-        facts = NOTHING_KNOWN if source is None else source.broker.facts
+        endpoint = NOTHING_KNOWN if source is None else source.broker.endpoint
         extra = {ROUTING_KEY: message.routing_key} if message.routing_key else {}
-        template = operation.make(key, RABBITMQ, "process", _destination(message, source), facts, extra)
+        template = operation.make(key, RABBITMQ, "process", _destination(message, source), endpoint, extra)
     span = amqp.start_delivery(operation, template, DeliverySpan, message.headers)
     if type(span) is DeliverySpan:
         span.delivery_tag = message.delivery_tag
@@ -297,11 +277,11 @@ def begin_unless_handled(operation: Operation, source: Source | None, message: A
 def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]]) -> Batch | None:
     """Read the contexts of a batch of messages, each with its source."""
     found: list[Found] = []
-    facts: Facts | None = None
+    endpoint: Endpoint | None = None
     for source, message in messages:
-        if source is not None and facts is None:
-            facts = source.broker.facts
+        if source is not None and endpoint is None:
+            endpoint = source.broker.endpoint
         context, _ = read_context(operation, message.headers)
         own = amqp.named(message.delivery_tag, message.message_id, message.correlation_id)
         found.append((context.identity, _destination(message, source), own))
-    return amqp.batch_of(RABBITMQ, found, facts or NOTHING_KNOWN) if found else None
+    return amqp.batch_of(RABBITMQ, found, endpoint or NOTHING_KNOWN) if found else None

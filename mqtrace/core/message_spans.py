@@ -35,7 +35,7 @@ PARTITION: Final = "messaging.destination.partition.id"
 OFFSET: Final = "messaging.kafka.offset"
 LATENCY: Final = "messaging.message.receive.latency"
 
-#: What a send time begins with in a tracestate (mqtrace.send_time): its digits follow, ms since the epoch.
+#: What a send time begins with in a tracestate (mqtrace.messaging.send_time): its digits follow, ms since the epoch.
 SENT: Final = "mqtrace=t:"
 
 # Bytes that a message of a batch keeps: the tuple, the identity, the offset. A few of them are not weighed.

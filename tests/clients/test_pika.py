@@ -17,8 +17,8 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 import mqtrace
-from mqtrace.clients.amqp import DeliverySpan
 from mqtrace.core import SendSpan, encode_span
+from mqtrace.messaging.amqp import DeliverySpan
 from mqtrace.testing import FakeClock, Spans, record
 
 TRACE = "a1" * 16
@@ -148,7 +148,7 @@ def test_an_option_is_refused(raw: Channel) -> None:
 def test_a_connection_is_not_wrapped() -> None:
     from pika import BlockingConnection
 
-    with pytest.raises(TypeError, match="pika channels"):
+    with pytest.raises(TypeError, match="wrap its channels"):
         mqtrace.wrap(BlockingConnection)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mqtrace.core import NoopSpan
+from mqtrace.messaging.attributes import ERROR_TYPE, REVOKED
 
 from . import run
 from .spans import ATTEMPT, TaskRun
@@ -40,8 +41,8 @@ def finish(span: TaskRun, state: str, reason: str, error: str | None, when: int 
     ``when``: ns since the epoch, now if left out.
     """
     span.state_name = state
-    span.set_attribute("mqtrace.revoked", reason)
+    span.set_attribute(REVOKED, reason)
     if error is not None:
-        span.set_attribute("error.type", reason)
+        span.set_attribute(ERROR_TYPE, reason)
         span.set_status("error", error)
     span.end(when)

@@ -14,6 +14,8 @@ from typing import Any
 
 from celery.exceptions import NotRegistered  # type: ignore[import-untyped]  # Celery ships no types
 
+from mqtrace.messaging.attributes import ERROR_TYPE
+
 from . import lost, run
 from .alone import finish, lone
 from .spans import ATTEMPT
@@ -102,6 +104,6 @@ def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseExcept
     if error is not None:
         span.fail(error)
     else:
-        span.set_attribute("error.type", "not_a_task")
+        span.set_attribute(ERROR_TYPE, "not_a_task")
         span.set_status("error", text)
     span.end()

@@ -20,10 +20,9 @@ from typing import Any
 
 from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery ships no types
 
-from mqtrace import send_time
 from mqtrace.carriers import Mapping as MappingCarrier
 from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_canonical, start_send
-from mqtrace.messaging import Operation, carry, end
+from mqtrace.messaging import Operation, carry, end, send_time
 
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
 from .tasks import Tasks, for_app

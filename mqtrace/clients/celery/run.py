@@ -18,9 +18,10 @@ from typing import Any, Final
 from billiard import common as billiard_common  # type: ignore[import-untyped]  # billiard ships no types
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
-from mqtrace.clients.amqp import history, start_below
 from mqtrace.core import NOOP, Context, NoopSpan, Template, attach, innermost_frame, is_canonical, note_skew, restore
 from mqtrace.messaging import Operation
+from mqtrace.messaging.amqp import history, start_below
+from mqtrace.messaging.attributes import OUTCOME, RETRIES
 
 from .publish import delay, due, previous
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note, running
@@ -234,7 +235,7 @@ def _wait_from_when_due(run: TaskRun, eta: object, app: Any) -> None:
 
 
 def _number(retries: object) -> dict[str, object]:
-    return {"celery.retries": retries - 1} if type(retries) is int and retries > 0 else {}
+    return {RETRIES: retries - 1} if type(retries) is int and retries > 0 else {}
 
 
 def _begin_eager(tasks: Tasks, task: Any, request: Any) -> TaskRun | NoopSpan:
@@ -268,6 +269,6 @@ def conclude(span: TaskRun, state: Any, value: Any) -> None:
         if isinstance(value.exc, BaseException):
             span.record_exception(value.exc)
     elif state == "REJECTED" and isinstance(value, Reject):
-        span.set_attribute("mqtrace.outcome", "requeue" if value.requeue else "reject")
+        span.set_attribute(OUTCOME, "requeue" if value.requeue else "reject")
         if isinstance(value.reason, BaseException):
             span.fail(value.reason)

@@ -11,6 +11,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan
+from mqtrace.messaging.attributes import CONVERSATION, DELAY, MESSAGE_ID, REDELIVERED, RETRIES, RETRY_COUNT, STATE
 
 __all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "running"]
 
@@ -18,14 +19,6 @@ __all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "r
 PREVIOUS: Final = "mqtrace-previous"
 #: The span id that the worker's main process gave an attempt, on its way to the pool's child.
 ATTEMPT: Final = "mqtrace-attempt"
-
-MESSAGE_ID: Final = "messaging.message.id"
-CONVERSATION: Final = "messaging.message.conversation_id"
-RETRY_COUNT: Final = "messaging.message.retry.count"
-RETRIES: Final = "celery.retries"
-STATE: Final = "celery.state"
-DELAY: Final = "mqtrace.delay"
-REDELIVERED: Final = "mqtrace.redelivered"
 
 
 class TaskSend(SendSpan):

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mqtrace.brokers import RABBITMQ, endpoint_of, system_of
-from mqtrace.clients.amqp import ROUTING_KEY, destination
 from mqtrace.core import Attribute, Kind, Template, keep_recent
-from mqtrace.messaging import DESTINATION, Facts, Operation
+from mqtrace.messaging import Endpoint, Operation
+from mqtrace.messaging import attributes as names
+from mqtrace.messaging.amqp import destination
+from mqtrace.messaging.brokers import RABBITMQ, server_of, system_of
 from mqtrace.tracer import SpanTracer, default
 
 __all__ = ["Tasks", "for_app", "for_task", "forget", "instrumented", "use"]
@@ -55,8 +56,8 @@ class Tasks:
         template = self.sends.templates.get(key)
         if template is None:
             where = destination(exchange, _text(routing_key))
-            system, facts = _broker(app, write=True)
-            template = self._make(self.sends, key, "producer", name, where, system, facts, routing_key)
+            system, endpoint = _broker(app, write=True)
+            template = self._make(self.sends, key, "producer", name, where, system, endpoint, routing_key)
         return template
 
     def unsent_template(self, app: Any, name: object) -> Template:
@@ -64,8 +65,8 @@ class Tasks:
         key = (app, name)
         template = self.sends.templates.get(key)
         if template is None:
-            system, facts = _broker(app, write=True)
-            template = self._make(self.sends, key, "producer", name, None, system, facts, None)
+            system, endpoint = _broker(app, write=True)
+            template = self._make(self.sends, key, "producer", name, None, system, endpoint, None)
         return template
 
     def run_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
@@ -74,8 +75,8 @@ class Tasks:
         template = self.runs.templates.get(key)
         if template is None:
             where = _queue(app, _text(exchange), _text(routing_key))
-            system, facts = _broker(app, write=False)
-            template = self._make(self.runs, key, "consumer", name, where, system, facts, routing_key)
+            system, endpoint = _broker(app, write=False)
+            template = self._make(self.runs, key, "consumer", name, where, system, endpoint, routing_key)
         return template
 
     def attempt_template(self, task: Any, exchange: object, routing_key: object) -> Template:
@@ -90,7 +91,7 @@ class Tasks:
         key = (None, name)
         template = self.runs.templates.get(key)
         if template is None:
-            template = self._make(self.runs, key, "internal", name, None, None, Facts(), None)
+            template = self._make(self.runs, key, "internal", name, None, None, Endpoint(), None)
         return template
 
     def _make(
@@ -101,20 +102,20 @@ class Tasks:
         name: object,
         where: str | None,
         system: str | None,
-        facts: Facts,
+        endpoint: Endpoint,
         routing_key: object,
     ) -> Template:
         attributes: dict[str, Attribute] = {}
         if system is not None:
-            attributes["messaging.system"] = system
-            attributes["messaging.operation.name"] = operation.verb
-            attributes["messaging.operation.type"] = operation.verb
+            attributes[names.SYSTEM] = system
+            attributes[names.OPERATION_NAME] = operation.verb
+            attributes[names.OPERATION_TYPE] = operation.verb
         if where is not None:
-            attributes[DESTINATION] = where
-        attributes.update(facts.attributes())
-        attributes["celery.task_name"] = _text(name)
+            attributes[names.DESTINATION] = where
+        attributes.update(endpoint.attributes())
+        attributes[names.TASK_NAME] = _text(name)
         if system == RABBITMQ and routing_key:
-            attributes[ROUTING_KEY] = _text(routing_key)
+            attributes[names.ROUTING_KEY] = _text(routing_key)
         templates = operation.templates
         made = operation.tracer.template(f"{operation.verb} {_text(name)}", kind, attributes, destination=where)
         # what could not be said of a broker may be known by the next message
@@ -174,14 +175,14 @@ def instrumented() -> list[Tasks]:
 # ---------------------------------------------------------------------- what an app says of its broker
 
 
-def _broker(app: Any, *, write: bool) -> tuple[str | None, Facts]:
+def _broker(app: Any, *, write: bool) -> tuple[str | None, Endpoint]:
     """``messaging.system`` and the address, as configured; None where the configuration names no broker there is."""
     try:
         connection = (app.connection_for_write if write else app.connection_for_read)()
-        address, port = endpoint_of(connection)
-        return system_of(connection), Facts(address=address, port=port)
+        address, port = server_of(connection)
+        return system_of(connection), Endpoint(address=address, port=port)
     except Exception:  # noqa: BLE001  # a transport misspelt or not installed: the publish tells its caller
-        return None, Facts()
+        return None, Endpoint()
 
 
 def _queue(app: Any, exchange: str, routing_key: str) -> str:

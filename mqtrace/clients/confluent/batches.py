@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 
 from mqtrace.core import NoopSpan, Span
+from mqtrace.messaging.attributes import ERROR_TYPE
 
 from .interrupts import interruption
 
@@ -101,6 +102,6 @@ def produce_all(
 def refused(sending: Span | NoopSpan, messages: list[Any], sent: int) -> int:
     """Say on the span of a batch whether messages were refused; how many were queued."""
     if sent < len(messages):
-        sending.set_attribute("error.type", "partial_failure")
+        sending.set_attribute(ERROR_TYPE, "partial_failure")
         sending.set_status("error", f"{len(messages) - sent} of {len(messages)} messages were refused")
     return sent

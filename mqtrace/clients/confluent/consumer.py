@@ -1,9 +1,9 @@
 """A confluent-kafka consumer that is traced: its messages' process spans know its group.
 
 ``poll`` and ``consume`` are the client's own methods, untouched, so that an empty poll costs what it did. There are
-three exceptions: a receive span is asked for; one process reads a topic in two groups (sources.py); or the topics have
-to be learned from the messages, because the client subscribed before it was wrapped, or to a pattern that only
-librdkafka can read.
+three exceptions: a receive span is asked for; one process reads a topic in two groups (messaging/consumers.py); or the
+topics have to be learned from the messages, because the client subscribed before it was wrapped, or to a pattern that
+only librdkafka can read.
 """
 
 from __future__ import annotations

@@ -7,12 +7,11 @@ from typing import Any, Final
 from weakref import ref
 
 from mqtrace.clients.proxy import State
-from mqtrace.core import BatchSpan, NoopSpan, Origin, Span, current_frame, start
-from mqtrace.messaging import DESTINATION, NOTHING_KNOWN, Facts, Operation
+from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, consumers, kafka
+from mqtrace.messaging.opt_in import clock_ns, start_settle, wants_receive, wants_settle
 from mqtrace.tracer import SpanTracer, follow
 
-from . import sources
-from .facts import SYSTEM, configuration_of, from_configuration, group_of
+from .configuration import configuration_of, from_configuration, group_of
 from .message import context_of
 
 __all__ = ["Polls"]
@@ -30,7 +29,7 @@ class Polls(State):
     __slots__ = (
         "_consumer",
         "_options",
-        "facts",
+        "endpoint",
         "last",
         "noting",
         "receive",
@@ -44,7 +43,7 @@ class Polls(State):
         super().__init__()
         self._options = options
         self._consumer: Callable[[], Any] = _nobody
-        self.facts: Facts = NOTHING_KNOWN
+        self.endpoint: Endpoint = NOTHING_KNOWN
         self.topics: set[str] = set()
         self.subscribed: list[Any] = []
         self.last: tuple[Any, ...] = ()
@@ -58,12 +57,12 @@ class Polls(State):
         """Note what a client is about to be configured with."""
         configuration = configuration_of(args, kwargs)
         configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
-        self.facts = from_configuration(configuration)
+        self.endpoint = from_configuration(configuration)
 
     def opened(self, client: Any) -> None:
         """Note the group of a client that is configured, and follow the default tracer. ``client``: the traced one."""
-        if not self.facts.group:
-            self.facts = self.facts._replace(group=group_of(client))
+        if not self.endpoint.group:
+            self.endpoint = self.endpoint._replace(group=group_of(client))
         self._consumer = ref(client)
         if self.topics:  # a constructor of the user's has subscribed
             self.reads(self.topics)
@@ -83,9 +82,9 @@ class Polls(State):
         consumer = self._consumer()
         if consumer is None:
             return
-        settings = self.receive.tracer.settings
-        watched = self.noting or self.watches or (settings.receive_spans and not settings.disabled)
-        settled = settings.settle_spans and not settings.disabled
+        tracer = self.receive.tracer
+        watched = self.noting or self.watches or wants_receive(tracer)
+        settled = wants_settle(tracer)
         self._choose(consumer, "poll", _Replaced(self, "poll", Polls.poll) if watched else None)
         self._choose(consumer, "consume", _Replaced(self, "consume", Polls.consume) if watched else None)
         self._choose(consumer, "commit", _Replaced(self, "commit", Polls.commit) if settled else None)
@@ -113,7 +112,7 @@ class Polls(State):
 
     def poll(self, poll: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``poll`` of the client, noted and in a receive span."""
-        begun = self.receive.tracer.pipeline.clock.now()
+        begun = clock_ns(self.receive)
         message = poll(*args, **kwargs)
         if message is None:
             self.last = ()
@@ -126,7 +125,7 @@ class Polls(State):
 
     def consume(self, consume: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``consume`` of the client, noted and in a receive span."""
-        begun = self.receive.tracer.pipeline.clock.now()
+        begun = clock_ns(self.receive)
         messages = consume(*args, **kwargs)
         self.last = tuple(messages)
         if self.watches:
@@ -137,42 +136,21 @@ class Polls(State):
     def _received(self, begun: int, messages: list[Any], *, batch: bool) -> None:
         """The receive span of a poll that returned something: CLIENT, linked to every message."""
         operation = self.receive
-        tracer = operation.tracer
-        if not tracer.settings.receive_spans or tracer.settings.disabled:
+        if not wants_receive(operation.tracer):
             return
         try:
-            real = [message for message in messages if message.error() is None]
-            if not real:
-                return
-            topics = {message.topic() for message in real}
-            destination = topics.pop() if len(topics) == 1 else None
-            template = operation.templates.get(destination)
-            if template is None:
-                template = operation.make(destination, SYSTEM, "receive", destination, self.facts)
-            span = start(template, current_frame(), BatchSpan)
-            if isinstance(span, NoopSpan):
-                return
-            span.begun_ns = begun
-            origins: list[Origin] = []
-            for message in real:
-                origin = context_of(operation, message).identity
-                if origin is not None:
-                    own = None if destination is not None else {DESTINATION: message.topic()}
-                    origins.append((origin, message.partition(), message.offset(), own))
-            span.origins = origins
-            if batch:
-                span.set_attribute("messaging.batch.message_count", len(real))
-            span.end()
+            found: list[kafka.Found] = [
+                (context_of(operation, one).identity, one.topic(), False, one.partition(), one.offset())
+                for one in messages
+                if one.error() is None
+            ]
+            kafka.receive(operation, self.endpoint, begun, found, batch=batch)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            tracer.complain("a receive span could not be made")
+            operation.tracer.complain("a receive span could not be made")
 
     def commit(self, commit: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``commit`` of the client, in a settle span: CLIENT."""
-        operation = self.settle
-        template = operation.templates.get("")
-        if template is None:
-            template = operation.make("", SYSTEM, "settle", None, self.facts)
-        with start(template, current_frame(), Span):
+        with start_settle(self.settle, kafka.SYSTEM, None, self.endpoint):
             return commit(*args, **kwargs)
 
     # ------------------------------------------------------------------ which topics it reads
@@ -181,12 +159,12 @@ class Polls(State):
         """Note a subscription."""
         self.subscribed = list(topics)
         self.reads(topics)
-        self.watch(not all(sources.is_readable(topic) for topic in self.subscribed))
+        self.watch(not all(consumers.is_readable(topic) for topic in self.subscribed))
 
     def reads(self, topics: Any) -> None:
         """Say that the consumer reads these topics from now on."""
         try:
-            sources.add(self, [topic for topic in topics if isinstance(topic, str)])
+            consumers.add(self, [topic for topic in topics if isinstance(topic, str)])
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             self.receive.tracer.complain("the topics of a consumer could not be noted")
 
@@ -218,7 +196,7 @@ class Polls(State):
     def closed(self) -> None:
         """The consumer is closed."""
         self.last = ()
-        sources.drop(self)
+        consumers.drop(self)
 
 
 class _Replaced:

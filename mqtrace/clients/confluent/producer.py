@@ -12,10 +12,11 @@ from typing import Any
 
 from mqtrace.clients.proxy import Traced
 from mqtrace.core import NoopSpan, Span, current_frame, start, start_send
+from mqtrace.messaging.attributes import BATCH_COUNT
+from mqtrace.messaging.kafka import SYSTEM, tombstone
 
 from . import batches
-from .facts import SYSTEM
-from .sends import Headers, ReportedSend, Sends, refused, tombstone
+from .sends import Headers, ReportedSend, Sends, refused
 
 __all__ = ["DeliveryCallback", "TracedProducer"]
 
@@ -117,7 +118,7 @@ class TracedProducer(Traced):
         key = ("send_batch", topic)
         template = operation.templates.get(key) if type(topic) is str else None
         if template is None:
-            template = operation.make(key, SYSTEM, "send", str(topic), sends.facts, kind="client")
+            template = operation.make(key, SYSTEM, "send", str(topic), sends.endpoint, kind="client")
         sending = start(template, current_frame(), Span)
         writes = sending.identity is not None and bool(operation.tracer.propagator.fields)
         recorded = isinstance(sending, Span)
@@ -126,7 +127,7 @@ class TracedProducer(Traced):
             return int(super().produce_batch(topic, messages, partition, callback))
         if not writes:
             with sending:
-                sending.set_attribute("messaging.batch.message_count", len(messages))
+                sending.set_attribute(BATCH_COUNT, len(messages))
                 sent = int(super().produce_batch(topic, messages, partition, callback))
                 return batches.refused(sending, messages, sent)
         produce = batches.plain_produce(client)
@@ -134,7 +135,7 @@ class TracedProducer(Traced):
             # Not recorded: there is one context for all of them, and no span of theirs.
             return batches.produce_all(produce, topic, messages, partition, callback, sends.headers(sending, None))
         with sending:
-            sending.set_attribute("messaging.batch.message_count", len(messages))
+            sending.set_attribute(BATCH_COUNT, len(messages))
             sent = 0
             for message in messages:
                 headers = sends.created(topic, sending)

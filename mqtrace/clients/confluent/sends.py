@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka.cimpl import Producer
 
-from mqtrace.carriers import KafkaHeaders
 from mqtrace.clients.proxy import State
 from mqtrace.core import NoopSpan, SendSpan, Span, Template, start
-from mqtrace.messaging import NOTHING_KNOWN, Facts, Operation, carry, end
+from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, end, kafka
+from mqtrace.messaging.pending import Pending
 from mqtrace.tracer import SpanTracer
 
-from .facts import SYSTEM, TOMBSTONE, configuration_of, from_configuration
+from .configuration import configuration_of, from_configuration
 from .interrupts import interruption
-from .waiting import Waiting
 
-__all__ = ["Headers", "LaterHeaders", "Produce", "ReportedSend", "Sends", "refused", "tombstone"]
+__all__ = ["Headers", "LaterHeaders", "Produce", "ReportedSend", "Sends", "refused"]
 
 Headers = Any
 #: ``produce`` of a client's class: the client, then topic, value, key, partition, callback, None, timestamp, headers.
 Produce = Callable[..., Any]
-
-#: The names that may say a context, in W3C's formats.
-_CONTEXT: Final = frozenset(("traceparent", "tracestate", "baggage"))
 
 
 class ReportedSend(SendSpan):
@@ -65,7 +61,7 @@ class Sends(State):
         "_options",
         "all_reported",
         "callback",
-        "facts",
+        "endpoint",
         "operation",
         "produce",
         "reported",
@@ -86,8 +82,8 @@ class Sends(State):
         self.all_reported = True
         #: Whether every message gets a report that the span may take: otherwise the span ends at the call.
         self.reported = False
-        self.facts: Facts = NOTHING_KNOWN
-        self.waiting = Waiting()
+        self.endpoint: Endpoint = NOTHING_KNOWN
+        self.waiting = Pending()
 
     # ------------------------------------------------------------------ what the producer is
 
@@ -95,7 +91,7 @@ class Sends(State):
         """Note what a client is about to be configured with."""
         configuration = configuration_of(args, kwargs)
         configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
-        self.facts = from_configuration(configuration)
+        self.endpoint = from_configuration(configuration)
         self.callback = configuration.get("on.delivery", configuration.get("on_delivery"))
         self.all_reported = str(configuration.get("delivery.report.only.error", "false")).lower() not in ("true", "1")
 
@@ -115,34 +111,16 @@ class Sends(State):
         tracer = self.operation.tracer
         tracer.pending_owners.add(self)
         tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
-        return self.operation.make(name, SYSTEM, "send", name, self.facts)
+        return self.operation.make(name, kafka.SYSTEM, "send", name, self.endpoint)
 
     # ------------------------------------------------------------------ the context in the headers
 
     def headers(self, span: Span | NoopSpan, headers: Headers) -> Headers:
         """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
-        operation = self.operation
-        if operation.direct and headers and span.baggage is None and span.identity is not None:
-            with_context = headers_with(span, headers)
-            if with_context is not None:
-                return with_context
-        if isinstance(headers, list):
-            copy: Any = list(headers)
-        elif isinstance(headers, dict):
-            copy = dict(headers)
-        elif headers is None:
-            copy = []
-        elif type(headers) is LaterHeaders:
+        if type(headers) is LaterHeaders:
             headers.span = span
             return headers
-        else:
-            return headers
-        try:
-            carrier = KafkaHeaders(copy)
-            return carrier.native if carry(operation.tracer, span, carrier) else headers
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            operation.tracer.complain("headers that cannot be read are sent as they are")
-            return headers
+        return kafka.with_context(self.operation, span, headers)
 
     def created(self, topic: str, sending: Span | NoopSpan) -> Headers:
         """The headers of one message of a batch: the context of a create span."""
@@ -150,7 +128,7 @@ class Sends(State):
         key = ("create", topic)
         template = operation.templates.get(key)
         if template is None:
-            template = operation.make(key, SYSTEM, "create", topic, self.facts, verb="create")
+            template = operation.make(key, kafka.SYSTEM, "create", topic, self.endpoint, verb="create")
         span = start(template, sending, Span)
         headers = self.headers(span, None)
         if isinstance(span, Span):
@@ -229,33 +207,6 @@ def refused(span: SendSpan | None, error: BaseException, headers: Headers) -> No
         end(span, error if lost is None else lost)
     if lost is not None:
         raise lost from None
-
-
-def headers_with(span: Span | NoopSpan, headers: Headers) -> Headers | None:
-    """The user's headers and the context, where none of them is one of W3C's; None where that is not so simple."""
-    try:
-        if not _CONTEXT.isdisjoint(dict(headers)):
-            return None
-    except (TypeError, ValueError):  # no pairs: the client says what it thinks of them
-        return None
-    own = (
-        [("traceparent", span.identity)]
-        if span.state is None
-        else [
-            ("traceparent", span.identity),
-            ("tracestate", span.state),
-        ]
-    )
-    if type(headers) is list:
-        return headers + own
-    return {**headers, **dict(own)} if type(headers) is dict else None
-
-
-def tombstone(template: Template) -> Template:
-    """The same operation on a message without a value (:data:`TOMBSTONE`)."""
-    if template.tombstone is None:
-        template.tombstone = template.with_attribute(TOMBSTONE, True)
-    return template.tombstone
 
 
 def holds_callback(client: Any) -> bool:

@@ -12,10 +12,10 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.amqp import operation_in
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import attach, detach, let_go
 from mqtrace.messaging import Operation, close
+from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
 
 from .message import begin_delivery, handled

@@ -13,9 +13,9 @@ from weakref import WeakKeyDictionary
 
 from kombu.message import Message
 
-from mqtrace.clients.amqp import (
-    RABBITMQ,
-    ROUTING_KEY,
+from mqtrace.core import NoopSpan, Template, current_frame
+from mqtrace.messaging import Batch, Operation, register
+from mqtrace.messaging.amqp import (
     DeliverySpan,
     Found,
     batch_of,
@@ -25,11 +25,12 @@ from mqtrace.clients.amqp import (
     start_delivery,
     start_settle,
 )
-from mqtrace.core import NoopSpan, Template, current_frame
-from mqtrace.messaging import Batch, Operation, register
+from mqtrace.messaging.attributes import ROUTING_KEY
+from mqtrace.messaging.brokers import RABBITMQ
+from mqtrace.messaging.opt_in import wants_settle
 from mqtrace.tracer import SpanTracer
 
-from .facts import Broker, broker_of_channel
+from .broker import Broker, broker_of_channel
 from .rejects import was_requeued
 
 __all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "handled", "note_source"]
@@ -90,8 +91,7 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool)
             span.message = None
         else:
             span.message = message
-            settings = operation.tracer.settings
-            if settings.settle_spans and not settings.disabled:
+            if wants_settle(operation.tracer):
                 _settle_in_spans(operation.tracer, broker, message, span)
     return span
 
@@ -103,7 +103,9 @@ def _name(value: object) -> str:
 def _template(operation: Operation, key: tuple[str, str, str, str], broker: Broker) -> Template:
     exchange, routing_key, queue, _ = key
     extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
-    return operation.make(key, broker.system, "process", destination(exchange, routing_key, queue), broker.facts, extra)
+    return operation.make(
+        key, broker.system, "process", destination(exchange, routing_key, queue), broker.endpoint, extra
+    )
 
 
 class KombuMessages:
@@ -130,7 +132,7 @@ class KombuMessages:
             properties = message.properties or {}
             own = named(tag, properties.get("message_id"), properties.get("correlation_id"))
             found.append((read_context(operation, message.headers)[0].identity, name, own))
-        return None if broker is None else batch_of(broker.system, found, broker.facts)
+        return None if broker is None else batch_of(broker.system, found, broker.endpoint)
 
 
 def _source(message: Any) -> tuple[str, bool]:
@@ -164,7 +166,7 @@ class _Settling:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         span = self.span
         name = span.template.destination
-        with start_settle(self.operation, self.broker.system, self.verb, [span], name, self.broker.facts, {}):
+        with start_settle(self.operation, self.broker.system, self.verb, [span], name, self.broker.endpoint, {}):
             return self.call(*args, **kwargs)
 
 

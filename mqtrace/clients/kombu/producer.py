@@ -14,13 +14,15 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from mqtrace.clients.amqp import CONVERSATION, MESSAGE_ID, RABBITMQ, ROUTING_KEY, destination, with_context
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import SendSpan, Template, start_send
 from mqtrace.messaging import Operation, end
+from mqtrace.messaging.amqp import destination, with_context
+from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, ROUTING_KEY, SERVER_ADDRESS, SERVER_PORT, SYSTEM
+from mqtrace.messaging.brokers import RABBITMQ
 from mqtrace.tracer import SpanTracer
 
-from .facts import UNKNOWN, Broker, broker_of_connection
+from .broker import UNKNOWN, Broker, broker_of_connection
 from .message import note_source
 
 __all__ = ["Sending", "TracedProducer", "TracedSimpleQueue"]
@@ -114,9 +116,9 @@ class Sending(State):
         """Have a span name the broker that it went to in the end."""
         try:
             self._look(producer)
-            system, facts, _ = self._broker
-            span.set_attribute("messaging.system", system)
-            for key, value in (("server.address", facts.address), ("server.port", facts.port)):
+            system, endpoint, _ = self._broker
+            span.set_attribute(SYSTEM, system)
+            for key, value in ((SERVER_ADDRESS, endpoint.address), (SERVER_PORT, endpoint.port)):
                 if value is not None:
                     span.set_attribute(key, value)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
@@ -125,7 +127,9 @@ class Sending(State):
     def _template(self, exchange: str, routing_key: str, broker: Broker) -> Template:
         extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
         key = (exchange, routing_key, broker.key)
-        return self.operation.make(key, broker.system, "send", destination(exchange, routing_key), broker.facts, extra)
+        return self.operation.make(
+            key, broker.system, "send", destination(exchange, routing_key), broker.endpoint, extra
+        )
 
 
 class TracedProducer(Traced):

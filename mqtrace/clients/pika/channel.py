@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.amqp import DeliverySpan
 from mqtrace.clients.proxy import Traced
 from mqtrace.core import SendSpan, start_send
 from mqtrace.messaging import end
+from mqtrace.messaging.amqp import DeliverySpan
+from mqtrace.messaging.opt_in import clock_ns
 
 from .callbacks import Handing
 from .confirms import Confirms
@@ -189,7 +190,7 @@ class TracedBlockingChannel(TracedChannel):
 
     def basic_get(self, queue: str, auto_ack: bool = False) -> Any:
         """``basic_get`` of a blocking channel: (method, properties, body), or three times None."""
-        begun = self._mqtrace.receive.tracer.pipeline.clock.now()
+        begun = clock_ns(self._mqtrace.receive)
         message = super(TracedChannel, self).basic_get(queue, auto_ack)  # not TracedChannel's, with a callback
         if message[0] is not None:
             self._mqtrace.deliveries.hand(message[0], queue, auto_ack)

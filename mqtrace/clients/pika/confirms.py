@@ -14,9 +14,10 @@ from typing import Any
 
 from pika.spec import Basic  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.amqp import destination
 from mqtrace.core import SendSpan
 from mqtrace.messaging import Operation
+from mqtrace.messaging.amqp import destination
+from mqtrace.messaging.attributes import ERROR_TYPE
 from mqtrace.tracer import SpanTracer
 
 from .callbacks import InPlaceOf
@@ -122,5 +123,5 @@ class Confirms(InPlaceOf):
 
 
 def _fail(span: SendSpan, kind: str, words: str) -> None:
-    span.set_attributes({"error.type": kind})
+    span.set_attributes({ERROR_TYPE: kind})
     span.set_status("error", words)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.amqp import DeliverySpan, operation_in
 from mqtrace.core import NoopSpan, attach, detach, let_go
 from mqtrace.messaging import Operation, close
+from mqtrace.messaging.amqp import DeliverySpan
+from mqtrace.messaging.handlers import operation_in
 
 from .callbacks import InPlaceOf
 from .deliveries import Deliveries

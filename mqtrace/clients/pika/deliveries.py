@@ -11,7 +11,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from mqtrace.core import NoopSpan, Span, keep_recent
-from mqtrace.messaging import Facts
+from mqtrace.messaging import Endpoint
 
 __all__ = ["Deliveries", "find"]
 
@@ -24,12 +24,12 @@ _HANDED: Final = 4096
 class Deliveries:
     """Of one wrapped channel. Used in its connection's thread, and looked into from others."""
 
-    __slots__ = ("__weakref__", "address", "consumers", "facts", "handed", "open")
+    __slots__ = ("__weakref__", "address", "consumers", "endpoint", "handed", "open")
 
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         #: The broker, as part of a template's key: a text hashes once.
-        self.address = f"{facts.address}:{facts.port}"
+        self.address = f"{endpoint.address}:{endpoint.port}"
         #: What basic_consume reads: consumer tag -> the queue, whether nobody acknowledges its messages.
         self.consumers: dict[str, tuple[str, bool]] = {}
         #: Messages that basic_get and consume gave: tag -> the method, the queue, whether nobody acknowledges it.

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.amqp import (
-    RABBITMQ,
-    ROUTING_KEY,
+from mqtrace.clients.proxy import is_traced
+from mqtrace.core import NoopSpan, Template, current_frame
+from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, register_part
+from mqtrace.messaging.amqp import (
     DeliverySpan,
     Found,
     batch_of,
@@ -23,9 +24,8 @@ from mqtrace.clients.amqp import (
     read_context,
     start_delivery,
 )
-from mqtrace.clients.proxy import is_traced
-from mqtrace.core import NoopSpan, Template, current_frame
-from mqtrace.messaging import NOTHING_KNOWN, Batch, Facts, Operation, register_part
+from mqtrace.messaging.attributes import ROUTING_KEY
+from mqtrace.messaging.brokers import RABBITMQ
 
 from .deliveries import Deliveries, find
 
@@ -41,7 +41,7 @@ def begin_delivery(
     key = (method.exchange, method.routing_key, queue, "" if deliveries is None else deliveries.address)
     template = operation.templates.get(key)
     if template is None:
-        template = _template(operation, key, NOTHING_KNOWN if deliveries is None else deliveries.facts)
+        template = _template(operation, key, NOTHING_KNOWN if deliveries is None else deliveries.endpoint)
     span = start_delivery(operation, template, DeliverySpan, properties.headers)
     if type(span) is DeliverySpan:
         span.delivery_tag = method.delivery_tag
@@ -51,10 +51,10 @@ def begin_delivery(
     return span
 
 
-def _template(operation: Operation, key: tuple[str, str, str, str], facts: Facts) -> Template:
+def _template(operation: Operation, key: tuple[str, str, str, str], endpoint: Endpoint) -> Template:
     exchange, routing_key, queue, _ = key
     extra = {ROUTING_KEY: routing_key} if routing_key else {}
-    return operation.make(key, RABBITMQ, "process", destination(exchange, routing_key, queue), facts, extra)
+    return operation.make(key, RABBITMQ, "process", destination(exchange, routing_key, queue), endpoint, extra)
 
 
 class PikaMessages:
@@ -91,7 +91,7 @@ class PikaMessages:
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
         found: list[Found] = []
-        facts: Facts | None = None
+        endpoint: Endpoint | None = None
         for message in messages:
             deliveries, method, properties = _parts(message)
             if properties is None:
@@ -103,11 +103,11 @@ class PikaMessages:
                 deliveries = deliveries or find(method)
                 queue = "" if deliveries is None else deliveries.source(method)[0]
                 name = destination(method.exchange, method.routing_key, queue)
-            if deliveries is not None and facts is None:
-                facts = deliveries.facts
+            if deliveries is not None and endpoint is None:
+                endpoint = deliveries.endpoint
             context, _ = read_context(operation, properties.headers)
             found.append((context.identity, name, named(tag, properties.message_id, properties.correlation_id)))
-        return batch_of(RABBITMQ, found, facts or NOTHING_KNOWN) if found else None
+        return batch_of(RABBITMQ, found, endpoint or NOTHING_KNOWN) if found else None
 
 
 def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.amqp import CONVERSATION, MESSAGE_ID, with_context
 from mqtrace.core import NoopSpan, SendSpan
 from mqtrace.messaging import Operation
+from mqtrace.messaging.amqp import with_context
+from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID
 
 __all__ = ["UNREAD", "ContextProperties", "with_properties"]
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.brokers import RABBITMQ, endpoint_in_parts
-from mqtrace.clients.amqp import (
-    DELIVERY_TAG,
-    ROUTING_KEY,
+from mqtrace.clients.proxy import State, Traced
+from mqtrace.core import NoopSpan, Origin, Span, Template
+from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation
+from mqtrace.messaging.amqp import (
     DeliverySpan,
     destination,
     read_context,
     start_settle,
 )
-from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import BatchSpan, NoopSpan, Span, Template, current_frame, start
-from mqtrace.messaging import NOTHING_KNOWN, Facts, Operation
+from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG, ROUTING_KEY
+from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
+from mqtrace.messaging.opt_in import receive, wants_receive, wants_settle
 from mqtrace.tracer import SpanTracer
 
 from .confirms import Confirms
 from .consuming import TracedCallback
 from .deliveries import Deliveries
 
-__all__ = ["ChannelState", "facts_of"]
+__all__ = ["ChannelState", "endpoint_of"]
 
 
 class ChannelState(State):
     """The state of one traced channel. ``publish`` and ``ack`` are the channel's own methods."""
 
-    __slots__ = ("ack", "confirms", "deliveries", "facts", "operation", "process", "publish", "receive", "settle")
+    __slots__ = ("ack", "confirms", "deliveries", "endpoint", "operation", "process", "publish", "receive", "settle")
 
     publish: Callable[..., Any]
     ack: Callable[..., Any]
@@ -40,14 +40,14 @@ class ChannelState(State):
         self.process = Operation("process", tracer)
         self.settle = Operation("settle", tracer)
         self.receive = Operation("receive", tracer)
-        self.facts: Facts = NOTHING_KNOWN
+        self.endpoint: Endpoint = NOTHING_KNOWN
         self.deliveries = Deliveries(NOTHING_KNOWN)
         self.confirms: Confirms | None = None
 
     def opened(self, client: Any) -> None:
         """The channel is there: of a traced class, or one that somebody else made."""
-        self.facts = facts_of(client)
-        self.deliveries = Deliveries(self.facts)
+        self.endpoint = endpoint_of(client)
+        self.deliveries = Deliveries(self.endpoint)
         own: Any = super(Traced, client) if isinstance(client, Traced) else client
         self.publish = own.basic_publish
         self.ack = own.basic_ack
@@ -61,7 +61,7 @@ class ChannelState(State):
             RABBITMQ,
             "send",
             destination(exchange, routing_key),
-            self.facts,
+            self.endpoint,
             {ROUTING_KEY: routing_key} if routing_key else None,
         )
 
@@ -76,28 +76,20 @@ class ChannelState(State):
     def received(self, begun: int, message: Any, queue: str) -> None:
         """The receive span of a basic_get that gave a message: CLIENT, linked to it."""
         operation = self.receive
-        settings = operation.tracer.settings
-        if not settings.receive_spans or settings.disabled:
+        if not wants_receive(operation.tracer):
             return
         try:
             method, properties, _ = message
             name = destination(method.exchange, method.routing_key, queue)
-            template = operation.templates.get(name)
-            if template is None:
-                template = operation.make(name, RABBITMQ, "receive", name, self.facts)
-            span = start(template, current_frame(), BatchSpan)
-            if isinstance(span, BatchSpan):
-                span.begun_ns = begun
-                origin = read_context(operation, properties.headers)[0].identity
-                span.origins = [] if origin is None else [(origin, -1, -1, None)]
-                span.end()
+            origin = read_context(operation, properties.headers)[0].identity
+            origins: list[Origin] = [] if origin is None else [(origin, -1, -1, None)]
+            receive(operation, RABBITMQ, name, self.endpoint, begun, origins)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a receive span could not be made")
 
     def settles(self) -> bool:
         """Whether settling has spans of its own."""
-        settings = self.settle.tracer.settings
-        return settings.settle_spans and not settings.disabled
+        return wants_settle(self.settle.tracer)
 
     def note(self, outcome: str, tag: Any, multiple: bool) -> None:
         """Say on the process spans that are still open what became of their messages."""
@@ -119,8 +111,8 @@ class ChannelState(State):
         spans = self._take(tag, multiple)
         names = {one.template.destination for one in spans if isinstance(one, Span)}
         name = names.pop() if len(names) == 1 else None
-        attributes = {"messaging.batch.message_count": len(spans)} if multiple else {DELIVERY_TAG: tag}
-        with start_settle(self.settle, RABBITMQ, verb, spans, name, self.facts, attributes):
+        attributes = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
+        with start_settle(self.settle, RABBITMQ, verb, spans, name, self.endpoint, attributes):
             result = call(*arguments)
         for span in spans:
             if type(span) is DeliverySpan and not span.ended:
@@ -128,12 +120,12 @@ class ChannelState(State):
         return result
 
 
-def facts_of(channel: Any) -> Facts:
+def endpoint_of(channel: Any) -> Endpoint:
     """The broker's address, from the parameters of the channel's connection."""
     connection = getattr(channel, "connection", None)
     # A BlockingConnection keeps what it wraps to itself, and its parameters are shown nowhere else. Without them the
     # address is left out.
     parameters = getattr(connection, "params", None) or getattr(getattr(connection, "_impl", None), "params", None)
     said = [getattr(parameters, name, None) for name in ("host", "port", "virtual_host")]
-    address, port = endpoint_in_parts(*said)
-    return Facts(address=address, port=port)
+    address, port = server_in_parts(*said)
+    return Endpoint(address=address, port=port)

@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["LOCAL", "NOWHERE", "RABBITMQ", "Endpoint", "endpoint", "endpoint_in_parts", "endpoint_of", "system_of"]
+__all__ = ["LOCAL", "NOWHERE", "RABBITMQ", "Server", "server", "server_in_parts", "server_of", "system_of"]
 
 #: `messaging.system` of RabbitMQ, and of whatever else speaks AMQP 0-9-1.
 RABBITMQ: Final = "rabbitmq"
@@ -46,7 +46,7 @@ _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _PATH: Final = re.compile(r"/[^@?\s]{0,254}")
 
 
-class Endpoint(NamedTuple):
+class Server(NamedTuple):
     """`server.address` and `server.port`; None for what is not known."""
 
     address: str | None
@@ -54,10 +54,10 @@ class Endpoint(NamedTuple):
 
 
 #: Of a URL that does not say where its broker is, or not so that it could be told from a secret.
-NOWHERE: Final = Endpoint(None, None)
+NOWHERE: Final = Server(None, None)
 
 
-def endpoint(url: object) -> Endpoint:
+def server(url: object) -> Server:
     """Where the broker of this URL is.
 
     ``url``: a URL of any scheme, a host, ``host:port`` or an absolute path; several in a sequence, or in one text with
@@ -69,7 +69,7 @@ def endpoint(url: object) -> Endpoint:
     first = alternates[0]
     if not isinstance(first, str):
         return NOWHERE
-    return _of_one(first.strip()) if isinstance(url, str) else endpoint(first)
+    return _of_one(first.strip()) if isinstance(url, str) else server(first)
 
 
 def _are_one(alternates: Sequence[object]) -> bool:
@@ -78,7 +78,7 @@ def _are_one(alternates: Sequence[object]) -> bool:
     return any("@" in one and ("://" not in one or "@" not in str(alternates[0])) for one in further)
 
 
-def _of_one(url: str) -> Endpoint:
+def _of_one(url: str) -> Server:
     scheme, rest = "", url
     while found := _SCHEME.match(rest):
         scheme, rest = found[1].lower(), rest[found.end() :]
@@ -97,13 +97,13 @@ def _of_one(url: str) -> Endpoint:
     return _host_and_port(authority.rpartition("@")[2].partition(",")[0])
 
 
-def _path(text: str) -> Endpoint:
-    return Endpoint(text, None) if _PATH.fullmatch(text) else NOWHERE
+def _path(text: str) -> Server:
+    return Server(text, None) if _PATH.fullmatch(text) else NOWHERE
 
 
-def _host_and_port(text: str) -> Endpoint:
+def _host_and_port(text: str) -> Server:
     if _is_ip(text):  # of version 6 without brackets, as kombu has it
-        return Endpoint(text, None)
+        return Server(text, None)
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         colon, port = rest[:1], rest[1:]
@@ -114,9 +114,9 @@ def _host_and_port(text: str) -> Endpoint:
         if not _HOST.fullmatch(host):
             return NOWHERE
     if not port:
-        return Endpoint(host, None)
+        return Server(host, None)
     number = int(port) if _PORT.fullmatch(port) else 0
-    return Endpoint(host, number) if 0 < number < 65536 else NOWHERE
+    return Server(host, number) if 0 < number < 65536 else NOWHERE
 
 
 def _is_ip(text: str) -> bool:
@@ -127,18 +127,18 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def endpoint_in_parts(host: object, port: object, virtual_host: object) -> Endpoint:
+def server_in_parts(host: object, port: object, virtual_host: object) -> Server:
     """Where the broker is of a URL that a client has taken apart.
 
     A password with a ``/`` in it that was not encoded leaves the user as the host, and an ``@`` in the virtual host.
     """
     if "@" in str(virtual_host or ""):
         return NOWHERE
-    address, own = endpoint(host)
+    address, own = server(host)
     if address is None or address.startswith("/"):
-        return Endpoint(address, None)
+        return Server(address, None)
     port = port or own
-    return Endpoint(address, port if isinstance(port, int) and port > 0 else None)
+    return Server(address, port if isinstance(port, int) and port > 0 else None)
 
 
 # ---------------------------------------------------------------------- what a kombu.Connection says
@@ -152,7 +152,7 @@ def system_of(connection: Any) -> str:
     return _SYSTEMS.get(name, name)
 
 
-def endpoint_of(connection: Any) -> Endpoint:
+def server_of(connection: Any) -> Server:
     """Where the broker of a kombu.Connection is, before it has connected, after a failover the alternate.
 
     Raises what kombu does where there is no such transport.
@@ -162,8 +162,8 @@ def endpoint_of(connection: Any) -> Endpoint:
     alternates = getattr(connection, "alt", None) or ()
     if _are_one(alternates):
         return NOWHERE
-    address, port = endpoint_in_parts(connection.hostname, connection.port, connection.virtual_host)
+    address, port = server_in_parts(connection.hostname, connection.port, connection.virtual_host)
     default = getattr(connection.get_transport_cls(), "default_port", None)
     if address is not None and not address.startswith("/") and port is None and isinstance(default, int):
         port = default or None
-    return Endpoint(address, port)
+    return Server(address, port)

@@ -3,7 +3,7 @@
 - A message is published to an exchange with a routing key; only its consumer knows the queue. So a destination has two
   names (OpenTelemetry semantic conventions 1.44, messaging, RabbitMQ): ``{exchange}:{routing key}`` where it is sent,
   ``{exchange}:{routing key}:{queue}`` where it is read.
-- A broker keeps no time per message, so the send time travels with the context (mqtrace.send_time).
+- A broker keeps no time per message, so the send time travels with the context (mqtrace.messaging.send_time).
 - RabbitMQ says in the headers ``x-death`` and ``x-delivery-count`` what a message has been through.
 - A header table holds any type at any depth, and anybody may have written it: nothing in it may raise.
 
@@ -12,12 +12,9 @@ No client library is imported here.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from mqtrace import send_time
-from mqtrace.brokers import RABBITMQ
 from mqtrace.carriers import AmqpTable
 from mqtrace.core import (
     EMPTY,
@@ -37,37 +34,36 @@ from mqtrace.core import (
     start_process_from,
     start_process_in,
 )
-from mqtrace.messaging import DESTINATION, Batch, Facts, Operation, carry
+
+from . import send_time
+from .attributes import (
+    CONVERSATION,
+    DEATH_QUEUE,
+    DEATH_REASON,
+    DEATHS,
+    DELIVERY_COUNT,
+    DELIVERY_TAG,
+    DESTINATION,
+    MESSAGE_ID,
+    OUTCOME,
+    REDELIVERED,
+)
+from .batch import Batch
+from .headers import carry
+from .operation import Endpoint, Operation
 
 __all__ = [
-    "CONVERSATION",
-    "DELIVERY_TAG",
-    "MESSAGE_ID",
-    "RABBITMQ",
-    "ROUTING_KEY",
     "DeliverySpan",
     "Found",
     "batch_of",
     "destination",
     "named",
-    "operation_in",
     "read_context",
     "start_below",
     "start_delivery",
     "start_settle",
     "with_context",
 ]
-
-ROUTING_KEY: Final = "messaging.rabbitmq.destination.routing_key"
-DELIVERY_TAG: Final = "messaging.rabbitmq.message.delivery_tag"
-MESSAGE_ID: Final = "messaging.message.id"
-CONVERSATION: Final = "messaging.message.conversation_id"
-OUTCOME: Final = "mqtrace.outcome"
-REDELIVERED: Final = "mqtrace.redelivered"
-DELIVERY_COUNT: Final = "mqtrace.delivery_count"
-DEATHS: Final = "mqtrace.dead_letter.count"
-DEATH_REASON: Final = "mqtrace.dead_letter.reason"
-DEATH_QUEUE: Final = "mqtrace.dead_letter.queue"
 
 
 def destination(exchange: str, routing_key: str, queue: str | None = None) -> str:
@@ -178,7 +174,7 @@ def named(delivery_tag: Any, message_id: Any, conversation: Any) -> dict[str, At
 Found = tuple[bytes | None, str, dict[str, Attribute]]
 
 
-def batch_of(system: str, found: list[Found], facts: Facts) -> Batch:
+def batch_of(system: str, found: list[Found], endpoint: Endpoint) -> Batch:
     """A batch; where its messages come from several places, each link says which."""
     names = {name for _, name, _ in found}
     single = names.pop() if len(names) == 1 else None
@@ -187,7 +183,7 @@ def batch_of(system: str, found: list[Found], facts: Facts) -> Batch:
         if identity is not None:
             own = {DESTINATION: name, **own} if single is None and name else own
             origins.append((identity, -1, -1, own or None))
-    return Batch(system, single or None, len(found), origins, facts, {})
+    return Batch(system, single or None, len(found), origins, endpoint, {})
 
 
 P = TypeVar("P", bound=ProcessSpan)
@@ -252,16 +248,6 @@ def _text(value: object) -> str | None:
     return None
 
 
-def operation_in(callback: Any) -> Operation | None:
-    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    found = getattr(callback, "_mqtrace_operation", None)
-    if found is None:
-        found = getattr(type(callback).__call__, "_mqtrace_operation", None)
-    return found if isinstance(found, Operation) else None
-
-
 # ---------------------------------------------------------------------- acknowledgements
 
 
@@ -271,7 +257,7 @@ def start_settle(
     verb: str,
     spans: list[Span | NoopSpan],
     name: str | None,
-    facts: Facts,
+    endpoint: Endpoint,
     attributes: Mapping[str, Attribute],
 ) -> Span | NoopSpan:
     """Start the span of an acknowledgement: the child of its message's process span, ended or not.
@@ -281,7 +267,7 @@ def start_settle(
     key = (verb, name)
     template = operation.templates.get(key)
     if template is None:
-        template = operation.make(key, system, "settle", name, facts, verb=verb)
+        template = operation.make(key, system, "settle", name, endpoint, verb=verb)
     parent = spans[0] if len(spans) == 1 and spans[0].identity is not None else current_frame()
     span = start(template, parent, BatchSpan)
     if isinstance(span, BatchSpan):

@@ -1,4 +1,4 @@
-"""Handling messages: the decorator, the block and the batch (the loop: loop.py), for every client's messages.
+"""Handling messages: the decorator, the block and the batch (the loop: each.py), for every client's messages.
 
 What a handler is given and how its span ends is the same for all of them; what a message is, its client's adapter says.
 """
@@ -12,14 +12,17 @@ from itertools import chain
 from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-from . import tracer as tracers
-from .clients import adapter_in
-from .core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, let_go, restore, text
-from .errors import ConfigurationError
-from .messaging import MessageAdapter, Operation, adapters, close, parts, start_batch
-from .tracer import LONG_NAME, SpanTracer
+from mqtrace import tracer as tracers
+from mqtrace.core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, let_go, restore, text
+from mqtrace.errors import ConfigurationError
+from mqtrace.tracer import LONG_NAME, SpanTracer
 
-__all__ = ["batch", "begin", "consumer", "one_by_one", "operation_of", "process"]
+from .adapters import MessageAdapter, adapter_in, adapters, parts
+from .batch import start_batch
+from .operation import Operation
+from .run import close
+
+__all__ = ["batch", "begin", "consumer", "operation_in", "operation_of", "process"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -89,8 +92,8 @@ def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) 
     try:
         adapter, known = _known(operation, found)
         if adapter is not None:
-            facts = adapter.collect(operation, known)
-            return NOOP if facts is None else start_batch(operation, facts)
+            collected = adapter.collect(operation, known)
+            return NOOP if collected is None else start_batch(operation, collected)
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("a batch could not be traced")
     return NOOP
@@ -166,6 +169,16 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
     _handlers.add(wrapped)
     wrapped._mqtrace_operation = operation  # for clients that make the span before they call the handler
     return wrapped  # type: ignore[no-any-return]  # called as F is
+
+
+def operation_in(callback: Any) -> Operation | None:
+    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    found = getattr(callback, "_mqtrace_operation", None)
+    if found is None:
+        found = getattr(type(callback).__call__, "_mqtrace_operation", None)
+    return found if isinstance(found, Operation) else None
 
 
 def _checked_name(name: object) -> str | None:

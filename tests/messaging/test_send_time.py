@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mqtrace.messaging.send_time import UNKNOWN, stamp, take
 from mqtrace.propagation import tracestate
-from mqtrace.send_time import UNKNOWN, stamp, take
 
 _states = st.lists(
     st.tuples(

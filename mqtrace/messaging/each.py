@@ -10,10 +10,11 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from .consume import begin, one_by_one, operation_of
-from .core import NoopSpan, Span, attach
-from .messaging import close
-from .tracer import SpanTracer
+from mqtrace.core import NoopSpan, Span, attach
+from mqtrace.tracer import SpanTracer
+
+from .handlers import begin, one_by_one, operation_of
+from .run import close
 
 __all__ = ["Each"]
 

@@ -13,9 +13,9 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mqtrace.brokers import NOWHERE, Endpoint, endpoint, endpoint_of, system_of
 from mqtrace.clients.celery.tasks import Tasks
-from mqtrace.clients.pika.state import facts_of
+from mqtrace.clients.pika.state import endpoint_of
+from mqtrace.messaging.brokers import NOWHERE, Server, server, server_of, system_of
 
 # kombu says that it is typed, and most of it is not.
 Connection: Any = importlib.import_module("kombu").Connection
@@ -67,7 +67,7 @@ Connection: Any = importlib.import_module("kombu").Connection
     ],
 )
 def test_a_url_says_where_its_broker_is(url: object, address: str | None, port: int | None) -> None:
-    assert endpoint(url) == (address, port)
+    assert server(url) == (address, port)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_url_says_where_its_broker_is(url: object, address: str | None, port: 
     ],
 )
 def test_a_user_that_an_unquoted_password_makes_look_like_a_host_is_no_address(url: object) -> None:
-    assert endpoint(url) == NOWHERE
+    assert server(url) == NOWHERE
 
 
 # Letters that no host, port or path below has, so that each of them in an answer is a secret that came out.
@@ -121,14 +121,14 @@ def test_no_user_and_no_password_ever_comes_out(
         user, password = quote(user, safe=""), quote(password, safe="")
     assume("://" not in f"{user}:{password}")  # then these are two URLs
     url = f"{scheme}{user}:{password}@{host}{port}{rest}{further}"
-    said = endpoint(url.split(";") if listed else url)
+    said = server(url.split(";") if listed else url)
     assert not set(str(said.address)) & set("XYZ78"), said
     assert said.port in (None, 5672, 1, 2), said
 
 
 @given(st.text() | st.lists(st.text() | st.none()) | st.none() | st.integers())
 def test_nothing_that_stands_for_a_url_raises(url: object) -> None:
-    assert isinstance(endpoint(url), Endpoint)
+    assert isinstance(server(url), Server)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_connection_of_kombu_says_where_its_broker_is(
 ) -> None:
     connection = Connection(url)
     assert system_of(connection) == system
-    assert endpoint_of(connection) == (address, port)
+    assert server_of(connection) == (address, port)
 
 
 @pytest.mark.parametrize(
@@ -177,15 +177,15 @@ def test_a_channel_of_pika_says_where_its_broker_is(url: str, facts: Any) -> Non
     connection = SimpleNamespace(params=pika.URLParameters(url))
     channel = pika.channel.Channel.__new__(pika.channel.Channel)
     channel.connection = connection
-    assert facts_of(channel)[2:] == facts
+    assert endpoint_of(channel)[2:] == facts
 
 
 def test_after_a_failover_a_connection_is_at_the_alternate() -> None:
     connection = Connection("amqp://a:b@one;amqp://a:b@two:5673")
     connection.maybe_switch_next()
-    assert endpoint_of(connection) == ("two", 5673)
+    assert server_of(connection) == ("two", 5673)
 
 
 def test_a_transport_that_does_not_exist_is_said_as_kombu_says_it() -> None:
     with pytest.raises(KeyError):
-        endpoint_of(Connection("ampq://host"))
+        server_of(Connection("ampq://host"))

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mqtrace import core
-from mqtrace.clients.amqp import read_context, start_below
 from mqtrace.messaging import Operation
+from mqtrace.messaging.amqp import read_context, start_below
 from mqtrace.testing import record
 
 _IDS = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"
@@ -70,7 +70,12 @@ def test_what_is_read_at_a_glance_is_what_a_propagator_reads(operation: Operatio
         assert span.origin == context.identity
         assert span.sent_at() == sent
     elif isinstance(known, core.NoopSpan):
-        assert span.identity == known.identity
+        assert _without_span_id(span.identity) == _without_span_id(known.identity)
+
+
+def _without_span_id(identity: bytes | None) -> bytes | None:
+    """A context that is passed on unsampled has a span id of its own, a new one each time."""
+    return None if identity is None else identity[:36] + identity[52:]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,7 @@ def test_what_nearly_every_message_has_needs_no_propagator(
     def read(*_: Any) -> Any:
         raise AssertionError("it was asked")
 
-    monkeypatch.setattr("mqtrace.clients.amqp.read_context", read)
+    monkeypatch.setattr("mqtrace.messaging.amqp.read_context", read)
     start_below(operation, operation.make(None, "rabbitmq", "process", "orders"), core.ProcessSpan, headers)
 
 

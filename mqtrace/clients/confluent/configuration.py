@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from mqtrace.messaging import Facts
+from mqtrace.messaging import Endpoint, kafka
 
-__all__ = ["SYSTEM", "TOMBSTONE", "configuration_of", "from_configuration", "group_of"]
-
-#: `messaging.system`.
-SYSTEM: Final = "kafka"
-#: Of a message without a value.
-TOMBSTONE: Final = "messaging.kafka.message.tombstone"
-
-_BROKER: Final = re.compile(r"^(?:[A-Za-z_]+://)?(\[[^\]]+\]|[^:,]+)(?::(\d+))?$")
+__all__ = ["configuration_of", "from_configuration", "group_of"]
 
 
 def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,17 +16,11 @@ def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
     return {**(given if isinstance(given, Mapping) else {}), **kwargs}
 
 
-def from_configuration(configuration: Mapping[str, Any]) -> Facts:
+def from_configuration(configuration: Mapping[str, Any]) -> Endpoint:
     """Client id, group, and the first bootstrap server: the only address that is known without asking a broker."""
-    servers = configuration.get("bootstrap.servers") or configuration.get("metadata.broker.list")
-    address: str | None = None
-    port: int | None = None
-    if isinstance(servers, str):
-        match = _BROKER.match(servers.split(",")[0].strip())
-        if match is not None:
-            address = match[1].strip("[]")
-            port = int(match[2]) if match[2] else 9092
-    return Facts(_text(configuration.get("client.id")), _text(configuration.get("group.id")), address, port)
+    bootstrap = configuration.get("bootstrap.servers") or configuration.get("metadata.broker.list")
+    address, port = kafka.server_of(bootstrap if isinstance(bootstrap, str) else None)
+    return Endpoint(_text(configuration.get("client.id")), _text(configuration.get("group.id")), address, port)
 
 
 def _text(value: object) -> str | None:

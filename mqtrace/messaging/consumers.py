@@ -13,15 +13,16 @@ from typing import Final, Protocol
 from weakref import WeakSet
 
 from mqtrace.core import ForkSafeLock
-from mqtrace.messaging import NOTHING_KNOWN, Facts, forget
 
-__all__ = ["Source", "add", "drop", "facts_of", "is_readable", "is_shared"]
+from .operation import NOTHING_KNOWN, Endpoint, forget
+
+__all__ = ["Source", "add", "drop", "endpoint_of", "is_readable", "is_shared"]
 
 
 class Source(Protocol):
     """A wrapped consumer."""
 
-    facts: Facts
+    endpoint: Endpoint
     #: Literal names, and patterns that start with ^ (librdkafka's rule for a regular expression).
     topics: set[str]
 
@@ -49,7 +50,7 @@ def add(source: Source, topics: Iterable[str]) -> None:
         affected = set(source.topics)
         for topic in names:
             readers = [one for one in _sources if _reads(one, topic)]
-            if len({one.facts for one in readers}) > 1:
+            if len({one.endpoint for one in readers}) > 1:
                 _shared.add(topic)
                 affected.add(topic)
                 for one in readers:
@@ -63,7 +64,7 @@ def drop(source: Source) -> None:
     with _guard.lock:
         _sources.discard(source)
         for topic in list(_shared):
-            if len({one.facts for one in _sources if _reads(one, topic)}) < 2:
+            if len({one.endpoint for one in _sources if _reads(one, topic)}) < 2:
                 _shared.discard(topic)
 
 
@@ -72,15 +73,15 @@ def is_shared(topic: str) -> bool:
     return topic in _shared
 
 
-def facts_of(message: object, topic: str | None) -> Facts:
+def endpoint_of(message: object, topic: str | None) -> Endpoint:
     """What the consumer of a message is: nothing where none is wrapped, or where it cannot be told."""
     with _guard.lock:
         readers = [one for one in _sources if topic is None or _reads(one, topic)]
-    if len({one.facts for one in readers}) == 1:
-        return readers[0].facts
+    if len({one.endpoint for one in readers}) == 1:
+        return readers[0].endpoint
     for reader in readers:
         if reader.came(message):
-            return reader.facts
+            return reader.endpoint
     return NOTHING_KNOWN
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .core import SENT
-from .propagation.tracestate import get_member, remove_member, set_member
+from mqtrace.core import SENT
+from mqtrace.propagation.tracestate import get_member, remove_member, set_member
 
 __all__ = ["UNKNOWN", "stamp", "take"]
 

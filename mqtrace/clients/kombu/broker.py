@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from mqtrace.brokers import LOCAL, endpoint_of, system_of
-from mqtrace.messaging import NOTHING_KNOWN, Facts
+from mqtrace.messaging import NOTHING_KNOWN, Endpoint
+from mqtrace.messaging.brokers import LOCAL, server_of, system_of
 
 from .rejects import note_rejects
 
@@ -21,7 +21,7 @@ class Broker(NamedTuple):
     """A broker as spans say it. ``key`` is one text for the keys of templates, which hashes once."""
 
     system: str
-    facts: Facts
+    endpoint: Endpoint
     key: str
 
 
@@ -35,8 +35,8 @@ def broker_of_connection(connection: Any) -> Broker:
         system = system_of(connection)
         if system in LOCAL:
             return Broker(system, NOTHING_KNOWN, system)
-        address, port = endpoint_of(connection)
-        return Broker(system, Facts(address=address, port=port), f"{system}:{address}:{port}")
+        address, port = server_of(connection)
+        return Broker(system, Endpoint(address=address, port=port), f"{system}:{address}:{port}")
     except Exception:  # noqa: BLE001  # a transport of somebody's own may lack anything
         return UNKNOWN
 

@@ -13,13 +13,15 @@ from weakref import WeakSet
 
 from mqtrace.core import Pipeline, SendSpan, after_fork
 
-__all__ = ["Waiting"]
+from .attributes import ERROR_TYPE
+
+__all__ = ["Pending"]
 
 # How many are held before those that have ended are let go.
 _HELD: Final = 1024
 
 
-class Waiting:
+class Pending:
     """The spans of one producer. ``spans`` is appended to while it is shorter than ``limit``, then swept."""
 
     __slots__ = ("__weakref__", "limit", "spans")
@@ -47,7 +49,7 @@ class Waiting:
         while self.spans:
             span = self.spans.popleft()
             if not span.ended:
-                span.set_attributes({"error.type": "no_delivery_report"})
+                span.set_attributes({ERROR_TYPE: "no_delivery_report"})
                 span.set_status("error", why)
                 span.end()
 
@@ -66,7 +68,7 @@ class Waiting:
                 self.spans.append(span)
 
 
-_all: WeakSet[Waiting] = WeakSet()
+_all: WeakSet[Pending] = WeakSet()
 
 
 def _after_fork() -> None:

@@ -1,0 +1,89 @@
+"""Which type is whose message: what reads it, and which client module to ask about a type that was not seen yet.
+
+A client registers its types when its module is imported, which happens when the first object of its library comes by.
+The list of clients is that of mqtrace.clients, which says so here (:func:`ask`): this room knows none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from mqtrace.core import NoopSpan, Span, keep_recent
+
+from .batch import Batch
+from .operation import Operation
+
+__all__ = ["MessageAdapter", "adapter_in", "adapter_of", "adapters", "ask", "parts", "register", "register_part"]
+
+
+class MessageAdapter(Protocol):
+    """What a client file says of its messages."""
+
+    def begin(self, operation: Operation, message: Any) -> Span | NoopSpan | None:
+        """Start the process span of a message; None for what is no message: an event, a partition's end."""
+
+    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+        """Read the contexts of a batch; None where there is no message in it."""
+
+
+_adapters: dict[type, MessageAdapter] = {}
+
+
+def register(message: type, adapter: MessageAdapter) -> None:
+    """Say that objects of this type are messages. For client files."""
+    _adapters[message] = adapter
+
+
+#: Types of messages that have been registered; read by mqtrace.messaging.handlers once a message.
+adapters: Final[Mapping[type, MessageAdapter]] = _adapters
+
+_parts: dict[type, MessageAdapter] = {}
+
+
+def register_part(part: type, adapter: MessageAdapter) -> None:
+    """Say that a message is a tuple, or a handler's arguments, with an object of this type among them.
+
+    Its adapter is given the whole tuple. For client files.
+    """
+    _parts[part] = adapter
+
+
+#: Types of such parts that have been registered.
+parts: Final[Mapping[type, MessageAdapter]] = _parts
+
+# Types that were looked up and are no messages: the arguments of handlers, so a few, but bounded all the same.
+_no_messages: dict[type, None] = {}
+_REMEMBERED: Final = 1024
+
+#: A client module's answer for a type: its adapter, or None if it is none of its messages.
+Registry = Callable[[type], "MessageAdapter | None"]
+_registries: list[Registry] = []
+
+
+def ask(registry: Registry) -> None:
+    """Ask this about types that nobody has registered yet."""
+    _registries.append(registry)
+
+
+def adapter_of(kind: type) -> MessageAdapter | None:
+    """The adapter of messages of this type; None if it is no message."""
+    known = _adapters.get(kind) or _parts.get(kind)
+    if known is not None or kind in _no_messages:
+        return known
+    for registry in _registries:
+        found = registry(kind)
+        if found is not None:
+            return found
+    keep_recent(_no_messages, kind, None, _REMEMBERED)
+    return None
+
+
+def adapter_in(message: Any) -> MessageAdapter | None:
+    """The adapter of this message: by its type, or by a part of it if it is a tuple; None if it is no message."""
+    found = adapter_of(type(message))
+    if found is None and isinstance(message, tuple):
+        for part in message:
+            if adapter_of(type(part)) is not None and type(part) in _parts:
+                return _parts[type(part)]
+    return found
