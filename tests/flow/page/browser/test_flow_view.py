@@ -207,7 +207,7 @@ def test_a_thousand_services_are_not_drawn_all_at_once(look: Look) -> None:
     expect(page.locator(".legend")).to_contain_text("the busiest 300 of ")
     assert page.locator(".arrow").count() == 300
     assert page.locator(".flow tbody tr").count() == 400
-    expect(page.locator(".flow .foot")).to_have_text("and 500 more: search or filter for them")
+    expect(page.locator(".flow .sheet .foot")).to_have_text("and 500 more: search or filter for them")
 
 
 def test_every_number_says_what_it_counts(look: Look) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from mqtrace.flow import Scope
+from mqtrace.flow import Scope, SourceError
 from mqtrace.flow.fake import Fake
 
 Look = Callable[..., Any]
@@ -117,6 +117,21 @@ def test_a_server_that_is_gone_is_said_and_found_again(look: Look, serve: Callab
     serve(source, port=server.port)
     expect(page.locator(".dot")).to_have_text("live")
     expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_the_map_is_there_where_the_pairs_take_too_long(look: Look) -> None:
+    class Slow(Fake):
+        def map(self, scope: Scope) -> Any:
+            return Fake().map(scope)
+
+        def flow(self, scope: Scope) -> Any:
+            raise SourceError("the question took longer than 10 s")
+
+    looking = look(Slow(), quietly=False)
+    page = looking.page
+    page.goto(looking.address)
+    expect(page.locator(".node.service")).to_have_count(8)
+    expect(page.locator(".flow .foot").first).to_contain_text("were not counted: look at a shorter window")
 
 
 def test_an_address_that_cannot_be_asked_says_so(look: Look) -> None:

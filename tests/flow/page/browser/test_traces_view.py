@@ -67,9 +67,9 @@ def test_filters_in_the_address_hold_and_can_be_taken_away(look: Look) -> None:
 def test_more_of_them_are_shown_on_request(look: Look) -> None:
     page = look(Fake()).go("/traces")
     expect(page.locator("tbody tr")).to_have_count(100)
-    page.locator(".foot a").click()
+    page.locator(".traces > .foot a").click()
     expect(page.locator("tbody tr")).to_have_count(200)
-    expect(page.locator(".foot")).to_have_text("200 traces in the window.")
+    expect(page.locator(".traces > .foot")).to_have_text("200 traces in the window.")
 
 
 def test_a_row_leads_to_its_trace_and_back(look: Look) -> None:

@@ -34,6 +34,7 @@ export class Flow {
     this.group = h("a", { class: "toggle", "data-replace": true });
     this.map.element.querySelector(".tools")?.prepend(this.group);
     this.left = h("span");
+    this.wait = h("p", { class: "foot" });
     this.map.element.querySelector(".legend")?.append(this.left);
     this.panel = new Panel(context);
     /** @type {any[]} */
@@ -84,11 +85,16 @@ export class Flow {
       return;
     }
     if (!this.map.element.isConnected || !this.element.contains(this.map.element)) {
-      show(this.element, this.map.element, h("div", { class: "under" }, this.table.element, this.panel.element));
+      show(this.element, this.map.element, h("div", { class: "under" }, h("div", {}, this.wait, this.table.element), this.panel.element));
     }
     this.drawMap(place);
-    const drawn = await pairs;
+    if (!this.pairs.length) this.wait.textContent = "The pairs of sender and receiver are being counted…";
+    const drawn = await pairs.catch((error) => {
+      if (!signal.aborted && !this.pairs.length) this.wait.textContent = "The pairs of sender and receiver were not counted: look at a shorter window.";
+      throw error;
+    });
     if (signal.aborted) return;
+    this.wait.textContent = "";
     this.pairs = drawn;
     this.drawPairs();
   }

@@ -32,6 +32,9 @@ const KEYS = /** @type {Record<string, import("./address.js").ViewName>} */ ({ f
 /** While spans come the view is asked again this often; else so that the window moves on. */
 const SOONEST_MS = 1_000;
 const LATEST_MS = 10_000;
+const AT_REST_MS = 60_000;
+/** Of the time, at most a fifth is spent on being answered: what takes long is asked less often. */
+const REST = 4;
 
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 let place = read(location);
@@ -41,6 +44,7 @@ let state = null;
 let view = null;
 let shown = "";
 let asked = 0;
+let took = 0;
 let spansAsked = -1;
 /** @type {AbortController | null} */
 let running = null;
@@ -88,6 +92,7 @@ async function load() {
   } finally {
     if (running === mine) {
       running = null;
+      took = performance.now() - asked;
       main.removeAttribute("aria-busy");
     }
   }
@@ -96,7 +101,8 @@ async function load() {
 function again() {
   const since = performance.now() - asked;
   if (running || document.hidden || !view || view.settled?.() || (place.to !== null && place.view !== "trace")) return;
-  if ((state?.spans !== spansAsked && since >= SOONEST_MS) || since >= LATEST_MS) load();
+  const latest = state?.kind === "duckdb" ? AT_REST_MS : LATEST_MS;
+  if (since >= took * (1 + REST) && ((state?.spans !== spansAsked && since >= SOONEST_MS) || since >= latest)) load();
 }
 
 document.addEventListener("click", (event) => {
