@@ -14,12 +14,14 @@ from confluent_kafka.cimpl import Consumer, Message, Producer
 from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
+from mqtrace.clients.instrumented import defined, pass_by, say, stands_for
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
+from .instrumented import leave_ours, original
 from .interrupts import INTERRUPTED, interruptible, interruptible_method
 from .message import ADAPTER
 from .overridden import Overriding, TracedOverridingProducer, has_own_produce
@@ -49,16 +51,21 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
         raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for confluent_kafka write {list(_OPTIONS)}")
     if isinstance(client, type):
         return _wrap_class(client, tracer, options)
+    client = original(client)
+    if is_traced(type(client)):  # ours, and theirs over it
+        return client
     if isinstance(client, Producer):
         return _wrap_producer(client, tracer, options)
     return _wrap_consumer(client, tracer, options) if isinstance(client, Consumer) else None
 
 
 def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
-    produce: Any = getattr(type(client), "produce", None)
+    produce: Any = defined(type(client), "produce") if hasattr(type(client), "produce") else None
     if produce is None or "produce" in getattr(client, "__dict__", ()):
         produce = _detached(client.produce)  # a method of the object's own, or what stands for a client in a test
     kind = client.__class__
+    if say("confluent_kafka", kind.__mro__):
+        stands_for(client)
     sends = _sends(kind, produce, tracer, options, constructor=False)
     sends.configure((), {})
     sends.opened(client)
@@ -69,7 +76,11 @@ def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
 def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     polls = Polls(tracer, options, watches=True)
     polls.configure((), {})
-    made = stand_in(TracedConsumer, client, polls)
+    bound = {}
+    if say("confluent_kafka", type(client).__mro__):
+        stands_for(client)
+        bound = {name: defined(type(client), name).__get__(client) for name in TracedConsumer._mqtrace_bound}
+    made = stand_in(TracedConsumer, client, polls, bound)
     polls.opened(made)
     return made
 
@@ -80,12 +91,13 @@ _classes: dict[type, type] = {}
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
     if is_traced(client):
         return client
+    say("confluent_kafka", client.__mro__)
     plain = tracer is None and not options
     if plain and client in _classes:
         return _classes[client]
     constructor = client.__init__ in _CONSTRUCTORS  # type: ignore[misc]  # of the class, not of an object
     if issubclass(client, Producer):
-        produce = client.produce
+        produce = defined(client, "produce")
         made = traced_class(
             client,
             _traced(client),
@@ -155,3 +167,6 @@ def _detached(method: Any) -> Any:
         parameters=[client, *rest]
     )
     return call
+
+
+pass_by("opentelemetry.instrumentation.confluent_kafka", leave_ours)

@@ -14,6 +14,8 @@ from typing import Any, Final
 from confluent_kafka.cimpl import Producer
 from confluent_kafka.serializing_producer import SerializingProducer
 
+from mqtrace.clients.instrumented import defined
+
 from .producer import TracedProducer
 from .sends import ReportedSend, Sends, refused
 
@@ -24,7 +26,7 @@ _CALLBACKS: Final = ("on_delivery", "callback")
 
 def has_own_produce(kind: type) -> bool:
     """Whether a class of producers overrides ``produce``."""
-    return kind.produce not in (Producer.produce, SerializingProducer.produce)  # type: ignore[attr-defined]  # of producers
+    return defined(kind, "produce") not in (Producer.produce, SerializingProducer.produce)
 
 
 class Overriding(Sends):
