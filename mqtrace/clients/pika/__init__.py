@@ -9,12 +9,14 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships no types
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
+from mqtrace.clients.instrumented import pass_by
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register_part
 from mqtrace.tracer import SpanTracer
 
 from .channel import TracedBlockingChannel, TracedChannel
+from .instrumented import leave_consume, leave_ours
 from .message import ADAPTER
 from .state import ChannelState
 
@@ -66,3 +68,7 @@ def _wrap_class(client: type, tracer: SpanTracer | None) -> type | None:
     if tracer is None:
         _classes[client] = made
     return made
+
+
+pass_by("opentelemetry.instrumentation.pika.utils", leave_consume)
+pass_by("opentelemetry.instrumentation.pika.pika_instrumentor", leave_ours)

@@ -20,6 +20,7 @@ from mqtrace.messaging.opt_in import clock_ns
 
 from .callbacks import Handing
 from .confirms import Confirms
+from .instrumented import taken
 from .properties import UNREAD, ContextProperties, with_properties
 from .state import ChannelState
 
@@ -200,7 +201,7 @@ class TracedBlockingChannel(TracedChannel):
     def consume(self, queue: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """``consume`` of a blocking channel: a generator of (method, properties, body), for ``mqtrace.each``."""
         auto_ack = bool(args[0] if args else kwargs.get("auto_ack"))
-        messages = super().consume(queue, *args, **kwargs)
+        messages = taken(super().consume(queue, *args, **kwargs))
         try:
             for message in messages:
                 if message[0] is not None:

@@ -22,6 +22,7 @@ from mqtrace.tracer import SpanTracer
 from .confirms import Confirms
 from .consuming import TracedCallback
 from .deliveries import Deliveries
+from .instrumented import publish_of
 
 __all__ = ["ChannelState", "endpoint_of"]
 
@@ -49,7 +50,7 @@ class ChannelState(State):
         self.endpoint = endpoint_of(client)
         self.deliveries = Deliveries(self.endpoint)
         own: Any = super(Traced, client) if isinstance(client, Traced) else client
-        self.publish = own.basic_publish
+        self.publish = publish_of(own)
         self.ack = own.basic_ack
 
     def template(self, exchange: Any, routing_key: Any) -> Template:
