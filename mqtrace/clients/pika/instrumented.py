@@ -24,7 +24,7 @@ def publish_of(channel: Any) -> Any:
     """``basic_publish`` of a channel, without theirs over it."""
     publish = channel.basic_publish
     say("pika", (publish,))
-    below = getattr(channel, "_impl", None)  # a blocking channel's asynchronous one, which they wrap as well
+    below: Any = getattr(channel, "_impl", None)  # a blocking channel's asynchronous one, which they wrap as well
     if is_theirs(getattr(below, "basic_publish", None)):
         below.basic_publish = beneath(below.basic_publish)
     return beneath(publish)
