@@ -26,7 +26,6 @@ Links.TraceId AS link_traces, Links.SpanId AS link_spans, arrayMap(a -> toJSONSt
 AS link_attributes"""
 #: A batch is not long after what it took, and never long before.
 _BEFORE_NS: Final = 3600 * 10**9
-_KINDS: Final = {"unspecified": "internal"}
 
 
 def trace_records(ask: Ask, table: str, trace_id: str) -> tuple[list[SpanRecord], list[SpanRecord], int]:
@@ -60,7 +59,7 @@ def _record(row: Mapping[str, Any]) -> SpanRecord:
         row["span_id"],
         row["parent_id"] or None,
         short(row["name"]),
-        _KINDS.get(row["kind"], row["kind"]),
+        "internal" if row["kind"] == "unspecified" else row["kind"],
         start,
         start + int(row["duration_ns"]),
         _attributes(row["attributes"]),
