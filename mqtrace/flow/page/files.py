@@ -31,7 +31,7 @@ class File:
 
 def static_files() -> dict[str, File]:
     """Every file of static/, by its path below it."""
-    return dict(_read(files(__package__) / "static", ""))
+    return dict(_read(files("mqtrace.flow.page") / "static", ""))
 
 
 def _read(folder: Traversable, prefix: str) -> Iterator[tuple[str, File]]:
