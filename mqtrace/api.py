@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Unpack, overload
-from weakref import WeakSet
 
 from . import otel
 from . import tracer as tracers
 from .clients import SUPPORTED, module_of
 from .clients.instead import instead_of
 from .clients.proxy import is_traced, unwrap
-from .config import Options, Settings, names_options, read
+from .config import Options, names_options, read
 from .core import (
     EMPTY,
     NOOP,
-    Clock,
     Context,
-    Counters,
     ForkSafeLock,
     Frame,
     Kind,
@@ -33,11 +29,16 @@ from .core import (
     text,
 )
 from .errors import ConfigurationError
+<<<<<<< ours
 from .export.batch import BatchProcessor
 from .export.discard import DiscardExporter
 from .messaging import handlers
 from .messaging.each import Each
 from .tracer import CURRENT, Current, DisabledProcessor, Processor, SpanTracer
+=======
+from .loop import Each
+from .tracer import CURRENT, Current, SpanTracer
+>>>>>>> theirs
 
 __all__ = [
     "Tracer",
@@ -70,42 +71,16 @@ _guard = ForkSafeLock()
 
 
 class Tracer(SpanTracer):
-    """The tracer of one service: its spans, its sampling, its exporter. Global state is none of it.
+    """The tracer of one service: its spans, its sampling, its exporter. It touches no global state.
 
     Arguments as in :func:`configure`. Raises ConfigurationError for one that cannot work.
     """
 
     @names_options
     def __init__(self, service: str | None = None, sampler: object = None, **options: Unpack[Options]) -> None:
-        self._begin(read(service, sampler, **options))
-
-    def _begin(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
-        clock = clock or Clock()
-        counters = Counters()
-        # not the tracer itself: the worker must not keep it
-        pending_owners: WeakSet[Any] = WeakSet()
-        if processor is None:
-            if settings.disabled:
-                processor = DisabledProcessor()
-            else:
-                processor = BatchProcessor(
-                    settings.exporter or DiscardExporter(),
-                    clock=clock,
-                    counters=counters,
-                    settings=settings.batch,
-                    upkeep=partial(_expire, pending_owners),
-                )
-        super().__init__(settings, processor, clock, counters, pending_owners)
+        settings = read(service, sampler, **options)
+        super().__init__(settings)
         otel.follow(settings.opentelemetry)
-
-    @classmethod
-    def from_settings(
-        cls, settings: Settings, processor: Processor | None = None, clock: Clock | None = None
-    ) -> Tracer:
-        """A tracer of settings that are read already; ``processor`` and ``clock`` are for tests."""
-        made = cls.__new__(cls)
-        made._begin(settings, processor, clock)
-        return made
 
     def wrap(self, client: T, **options: Any) -> T:
         """See :func:`mqtrace.wrap`."""
@@ -163,12 +138,6 @@ class Tracer(SpanTracer):
     def unwrap(self, client: T) -> T:
         """See :func:`mqtrace.unwrap`."""
         return unwrap(client)  # type: ignore[no-any-return]  # the same kind of client
-
-
-def _expire(pending_owners: WeakSet[Any]) -> None:
-    """Called by the worker every few seconds: spans whose report nobody asks for end here."""
-    for owner in list(pending_owners):
-        owner.expire()
 
 
 @names_options

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 from weakref import WeakSet
 
@@ -41,7 +42,8 @@ from .core import (
     text,
 )
 from .export import lifecycle
-from .export.batch import COUNTS, DROP_REASONS
+from .export.batch import COUNTS, DROP_REASONS, BatchProcessor
+from .export.discard import DiscardExporter
 from .propagation.tracecontext import parse_traceparent
 from .sampling import Never, Rule, rules
 from .sampling.decision import SamplerDecider
@@ -100,42 +102,45 @@ class DisabledProcessor:
         return self
 
     def overflow(self, span: Span) -> None:
-        """There is none."""
+        """No span ends here."""
 
     def admit(self, span: Span, weight: int) -> None:
-        """There is none."""
+        """No span ends here."""
 
     def start(self) -> None:
-        """There is nothing to start."""
+        """Nothing to start."""
 
     def flush(self, timeout: float) -> bool:
-        """Nothing is left to wait for."""
+        """Nothing to wait for: True."""
         return True
 
     def shutdown(self, timeout: float) -> bool:
-        """Nothing is left to wait for."""
+        """Nothing to wait for: True."""
         return True
 
     def retire(self, timeout: float) -> None:
-        """There is nothing to stop."""
+        """Nothing to stop."""
 
     def stats(self) -> dict[str, Any]:
-        """Zeros, in the shape of everyone's."""
+        """All counters zero, with the same keys as :meth:`BatchProcessor.stats`."""
         counts: dict[str, Any] = dict.fromkeys(COUNTS, 0)
         return {**counts, "spans_dropped": dict.fromkeys(DROP_REASONS, 0)}
 
 
 class SpanTracer:
-    """Starts spans of one service. Made from :class:`~mqtrace.config.Settings`."""
+    """Starts spans of one service.
 
-    def __init__(
-        self,
-        settings: Settings,
-        processor: Processor,
-        clock: Clock,
-        counters: Counters,
-        pending_owners: WeakSet[Any] | None = None,
-    ) -> None:
+    Made from :class:`~mqtrace.config.Settings`, which say where its spans go; ``processor`` and ``clock``, where they
+    are given, take the place of those: a test's, for one.
+    """
+
+    def __init__(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
+        clock = clock or Clock()
+        counters = Counters()
+        #: Clients that hold spans until a report; :meth:`shutdown` has them end those.
+        self.pending_owners: WeakSet[Any] = WeakSet()
+        if processor is None:
+            processor = _processor_of(settings, clock, counters, self.pending_owners)
         self.settings = settings
         self.propagator = settings.propagator
         self._w3c = settings.propagator.is_w3c
@@ -156,8 +161,6 @@ class SpanTracer:
         self._complaints: set[str] = set()
         #: The operations of `process`, `each` and `batch`, kept by messaging/handlers.py.
         self.operations: dict[Any, Any] = {}
-        #: Clients that hold spans until a report; :meth:`shutdown` has them let go.
-        self.pending_owners: WeakSet[Any] = WeakSet() if pending_owners is None else pending_owners
         lifecycle.waiting.add(self)
 
     @property
@@ -245,10 +248,10 @@ class SpanTracer:
         return None
 
     def _copied(self, attributes: Mapping[str, object]) -> dict[str, object] | None:
-        """Attributes of a mapping that is no dict, so that what it may raise is raised here."""
+        """Attributes of a mapping that is not a dict: what it may raise is raised here. None if it is not a mapping."""
         try:
             return dict(pairs(attributes))  # type: ignore[arg-type]  # None is a TypeError, and keys are looked at later
-        except Exception:  # noqa: BLE001  # no mapping, or keys that have no hash or raise from it
+        except Exception:  # noqa: BLE001  # not a mapping, or keys without a hash
             self.counters.calls_ignored += 1
             return None
 
@@ -266,7 +269,7 @@ class SpanTracer:
             for link in links:
                 pair: Any = link if type(link) is tuple and len(link) == 2 else (link, None)
                 span.add_link(pair[0], pair[1])
-        except Exception:  # noqa: BLE001  # no iterable, or one that raises
+        except Exception:  # noqa: BLE001  # not an iterable, or one that raises
             self.counters.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
@@ -322,7 +325,7 @@ class SpanTracer:
         return self.propagator.extract(carriers.recognise(carrier), EMPTY, self.malformed)
 
     def malformed(self) -> None:
-        """Count a context that was none."""
+        """Count a malformed context."""
         self.counters.contexts_malformed += 1
 
     def complain(self, sentence: str) -> None:
@@ -338,7 +341,7 @@ class SpanTracer:
             log.warning("%s", sentence)
 
     def unknown(self, *message: object) -> None:
-        """Count something, or nothing, that was handed over as a message, and say once of each type that it is none."""
+        """Count what was handed over as a message and is not one, and say so once a type. No argument: nothing was."""
         self.counters.messages_unknown += 1
         if not self.settings.disabled:
             kind = f"{type(message[0]).__module__}.{type(message[0]).__qualname__}" if message else "no argument"
@@ -368,7 +371,7 @@ class SpanTracer:
             owner.release(self)
 
     def _seconds(self, timeout: object) -> float:
-        """A timeout; what is none is counted, and the default holds."""
+        """A timeout; an invalid one is counted and replaced by the default."""
         try:
             if isinstance(timeout, int | float) and not math.isnan(timeout):
                 return float(timeout)
@@ -388,6 +391,26 @@ class SpanTracer:
             "clock_skew": self.counters.clock_skew,
             "messages_unknown": self.counters.messages_unknown,
         }
+
+
+def _processor_of(
+    settings: Settings, clock: Clock, counters: Counters, pending_owners: WeakSet[Any]
+) -> DisabledProcessor | BatchProcessor:
+    if settings.disabled:
+        return DisabledProcessor()
+    return BatchProcessor(
+        settings.exporter or DiscardExporter(),
+        clock=clock,
+        counters=counters,
+        settings=settings.batch,
+        upkeep=partial(_expire, pending_owners),  # not the tracer itself: the worker must not keep it
+    )
+
+
+def _expire(pending_owners: WeakSet[Any]) -> None:
+    """Called by the worker every few seconds: spans whose report nobody asks for end here."""
+    for owner in list(pending_owners):
+        owner.expire()
 
 
 class _Unconfigured(SpanTracer):
@@ -422,12 +445,12 @@ def default() -> SpanTracer:
     """The default tracer; one that only passes contexts on, until there is another."""
     global _default
     if _default is None:
-        _default = _Unconfigured(Settings(sampler=Never(), disabled=True), DisabledProcessor(), Clock(), Counters())
+        _default = _Unconfigured(Settings(sampler=Never(), disabled=True))
     return _default
 
 
 def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
-    """Make this the default tracer, for what is wrapped already too. Gives the one before."""
+    """Make this the default tracer, for what is wrapped already too. Returns the one before."""
     global _default
     before, _default = _default, tracer
     now = default()

@@ -20,6 +20,7 @@ from mqtrace.export.discard import DiscardExporter
 from mqtrace.export.file import FileExporter
 from mqtrace.export.memory import MemoryExporter
 from mqtrace.sampling import Always, Never, ParentBased, Probability, RateLimit, Rule
+from mqtrace.tracer import SpanTracer
 
 NONE = {"MQTRACE_EXPORTER": "none:"}
 
@@ -288,7 +289,7 @@ def test_samplers_of_the_environment(name: str, argument: str | None, rate: floa
         environ["OTEL_TRACES_SAMPLER_ARG"] = argument
     made = settings(environ)
     sampled = f"00-{'a1' * 16}-{'b2' * 8}-01"
-    tracer = mqtrace.Tracer.from_settings(made)
+    tracer = SpanTracer(made)
     roots = sum(tracer.start_span("root", parent=None).is_recording() for _ in range(1000))
     assert abs(roots - 1000 * rate) < 100
     child = tracer.start_span("child", parent=tracer.extract({"traceparent": sampled}))
@@ -321,7 +322,7 @@ def test_a_wrong_variable_is_one_warning_and_the_default(
     assert (record.levelno, record.name) == (logging.WARNING, "mqtrace")
     assert variable in record.getMessage()
     assert "\n" not in record.getMessage()
-    tracer = mqtrace.Tracer.from_settings(made)
+    tracer = SpanTracer(made)
     assert tracer.start_span("root", parent=None).is_recording(), "every trace is recorded by default"
     carrier: dict[str, str] = {}
     tracer.inject(carrier, tracer.start_span("root", parent=None))
@@ -347,7 +348,7 @@ def test_an_argument_wins_over_its_variable(caplog: pytest.LogCaptureFixture) ->
     assert isinstance(made.exporter, MemoryExporter)
     assert "b3" in [one.name for one in made.propagator.formats]
     assert not caplog.records, "what is not used is not complained about"
-    tracer = mqtrace.Tracer.from_settings(made)
+    tracer = SpanTracer(made)
     assert not tracer.start_span("root").is_recording()
 
 

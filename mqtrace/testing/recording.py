@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mqtrace import otel
 from mqtrace import tracer as tracers
 from mqtrace.api import Tracer
-from mqtrace.config import read
+from mqtrace.config import Settings, read
 from mqtrace.core import NO_LIMIT, Clock, Span
 from mqtrace.export.batch import COUNTS, DROP_REASONS
+from mqtrace.tracer import SpanTracer
 
 __all__ = ["Spans", "record"]
 
@@ -66,6 +68,14 @@ class ListProcessor:
         return {**counts, "spans_dropped": dict.fromkeys(DROP_REASONS, 0)}
 
 
+class _RecordingTracer(Tracer):
+    """A Tracer of settings that are read already, whose spans end in a list."""
+
+    def __init__(self, settings: Settings, processor: ListProcessor, clock: Clock | None) -> None:
+        SpanTracer.__init__(self, settings, processor, clock)
+        otel.follow(settings.opentelemetry)
+
+
 @contextmanager
 def record(service: str = "test", *, clock: Clock | None = None, **settings: Any) -> Iterator[Spans]:
     """``with record() as spans:`` a list that finished spans land in, as they end.
@@ -76,7 +86,7 @@ def record(service: str = "test", *, clock: Clock | None = None, **settings: Any
     processor = ListProcessor()
     settings.setdefault("sampler", 1.0)
     settings.setdefault("exporter", "none:")
-    made = Tracer.from_settings(read(service, environ={}, **settings), processor, clock)
+    made = _RecordingTracer(read(service, environ={}, **settings), processor, clock)
     processor.queue.tracer = made
     before = tracers.set_default(made)
     try:
