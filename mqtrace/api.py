@@ -29,16 +29,8 @@ from .core import (
     text,
 )
 from .errors import ConfigurationError
-<<<<<<< ours
-from .export.batch import BatchProcessor
-from .export.discard import DiscardExporter
-from .messaging import handlers
 from .messaging.each import Each
-from .tracer import CURRENT, Current, DisabledProcessor, Processor, SpanTracer
-=======
-from .loop import Each
 from .tracer import CURRENT, Current, SpanTracer
->>>>>>> theirs
 
 __all__ = [
     "Tracer",
