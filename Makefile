@@ -15,12 +15,13 @@ INSTALL = $(BIN)/python .ci/install.py
 # Whose names users may rely on; what is below mqtrace follows its __all__.
 PUBLIC := mqtrace mqtrace.logging mqtrace.otel mqtrace.testing
 
-.PHONY: help test demo bench soak reference w3c upstream lint format clean
+.PHONY: help test core demo bench soak reference w3c upstream lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    run a small shop on an embedded Kafka and draw its traces'
 	@echo 'make test    run the tests'
+	@echo 'make core    run the tests on a second core (MQTRACE_CORE), to see that nobody looks behind mqtrace.core'
 	@echo 'make lint    ruff, mypy, pyright, import rules'
 	@echo 'make format  let ruff format the code'
 	@echo 'make bench   measure the overhead beside the bare client and OpenTelemetry: ten minutes, ARGS=--full for the table'
@@ -32,6 +33,9 @@ help:
 
 test: $(STAMPS)/test
 	$(PYTEST) $(ARGS)
+
+core: $(STAMPS)/test
+	MQTRACE_CORE=second_core PYTHONPATH=$(CURDIR)/tests/core/second $(PYTEST) $(ARGS)
 
 demo: $(STAMPS)/demo
 	$(BIN)/mqtrace demo $(ARGS)

@@ -29,6 +29,7 @@ from .core import (
     text,
 )
 from .errors import ConfigurationError
+from .messaging import handlers
 from .messaging.each import Each
 from .tracer import CURRENT, Current, SpanTracer
 
