@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary, ref
 
-__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "traced_class", "unwrap"]
+__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "traced_class", "traced_kind", "unwrap"]
 
 _set = object.__setattr__
 
@@ -115,6 +115,33 @@ def traced_class(
         namespace["__subclasshook__"] = classmethod(__subclasshook__)
     made: Any = metaclass(client.__name__, (traced, client), namespace)
     return made  # type: ignore[no-any-return]  # a metaclass makes a class
+
+
+_kinds: dict[type, type] = {}
+
+
+def traced_kind(
+    client: type, base: type, traced: type[Traced], state: Callable[[], State], *, shared: bool = True
+) -> type:
+    """The traced class of ``base``, a client's class, or of a subclass of it; itself where it is traced already.
+
+    A subclass that overrides what is traced, with arguments of its own perhaps, is traced beneath that: its ``super()``
+    is the traced class of ``base``. ``shared``: whether every call returns the same class.
+    """
+    if is_traced(client):
+        return client
+    if shared and client in _kinds:
+        return _kinds[client]
+    names = {name for one in traced.__mro__ if issubclass(one, Traced) for name in vars(one)} & vars(base).keys()
+    if any(getattr(client, name) is not getattr(base, name) for name in names - _PYTHON):
+        said = {"__doc__": client.__doc__, "__module__": client.__module__, "__qualname__": client.__qualname__}
+        beneath = traced_class(base, traced, state)
+        made = type(client)(client.__name__, (client, beneath), {**said, "_mqtrace_wraps": client})
+    else:
+        made = traced_class(client, traced, state)
+    if shared:
+        _kinds[client] = made
+    return made
 
 
 def is_traced(kind: type) -> bool:

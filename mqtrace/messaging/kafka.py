@@ -10,7 +10,7 @@ No client library is imported here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mqtrace.carriers import KafkaHeaders
@@ -28,6 +28,7 @@ __all__ = [
     "SYSTEM",
     "Found",
     "batch_of",
+    "endpoint_of",
     "extract",
     "links_of",
     "plain_context",
@@ -57,6 +58,16 @@ def server_of(bootstrap: object) -> Server:
         bootstrap = bootstrap[0] if bootstrap else None
     match = _BROKER.match(bootstrap.split(",")[0].strip()) if isinstance(bootstrap, str) else None
     return NOWHERE if match is None else Server(match[1].strip("[]"), int(match[2]) if match[2] else _PORT)
+
+
+def endpoint_of(given: Mapping[str, Any]) -> Endpoint:
+    """What a client says of itself that was given these, by the names of Kafka's clients in Python."""
+    client_id, group = given.get("client_id"), given.get("group_id")
+    return Endpoint(
+        client_id if isinstance(client_id, str) else None,
+        group if isinstance(group, str) else None,
+        *server_of(given.get("bootstrap_servers")),
+    )
 
 
 def template_of(operation: Operation, message: object, topic: object) -> Template:
@@ -115,7 +126,7 @@ def _beside(span: Span | NoopSpan, headers: Any) -> Any:
         if span.state is None
         else [
             ("traceparent", span.identity),
-            ("tracestate", span.state),
+            ("tracestate", span.state.encode()),
         ]
     )
     if type(headers) is list:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from typing import Final
 from weakref import WeakSet
 
-from mqtrace.core import Pipeline, SendSpan, after_fork
+from mqtrace.core import BatchSpan, SendSpan, after_fork
+from mqtrace.tracer import SpanTracer
 
 from .attributes import ERROR_TYPE
+from .operation import Operation
 
 __all__ = ["Pending"]
 
@@ -24,25 +26,40 @@ _HELD: Final = 1024
 class Pending:
     """The spans of one producer. ``spans`` is appended to while it is shorter than ``limit``, then swept."""
 
-    __slots__ = ("__weakref__", "limit", "spans")
+    __slots__ = ("__weakref__", "_operation", "limit", "spans")
 
-    def __init__(self) -> None:
-        self.spans: deque[SendSpan] = deque()
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self.spans: deque[SendSpan | BatchSpan] = deque()
         self.limit = _HELD
         _all.add(self)
+
+    def attend(self) -> None:
+        """Have the tracer end what waits: by its upkeep what has waited too long, and all of it before it ends."""
+        tracer = self._operation.tracer
+        tracer.pending_owners.add(self)
+        tracer.processor.start()
+
+    def hold(self, span: SendSpan | BatchSpan) -> None:
+        """Hold a span until its report."""
+        self.spans.append(span)
+        if len(self.spans) >= self.limit:
+            self.sweep()
 
     def sweep(self) -> None:
         """Let go of those that have ended."""
         self._each(lambda span: False)
         self.limit = max(_HELD, 2 * len(self.spans))
 
-    def expire(self, oldest: int) -> None:
-        """End those that began before this reading of the clock."""
+    def expire(self) -> None:
+        """End the spans that have waited for their report longer than MQTRACE_REPORT_TIMEOUT."""
+        tracer = self._operation.tracer
+        oldest = tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9)
         self._each(lambda span: span.begun_ns < oldest)
 
-    def release(self, pipeline: Pipeline) -> None:
-        """End those of one tracer."""
-        self._each(lambda span: span.template.pipeline is pipeline)
+    def release(self, tracer: SpanTracer) -> None:
+        """End every span of this tracer that still waits: it is about to be shut down."""
+        self._each(lambda span: span.template.pipeline is tracer.pipeline)
 
     def abandon(self, why: str) -> None:
         """End all of them, as errors: as far as anyone knows they were not delivered."""
@@ -53,7 +70,13 @@ class Pending:
                 span.set_status("error", why)
                 span.end()
 
-    def _each(self, ends: Callable[[SendSpan], bool]) -> None:
+    def __del__(self) -> None:
+        try:
+            self.abandon("discarded before the delivery report")
+        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
+            pass
+
+    def _each(self, ends: Callable[[SendSpan | BatchSpan], bool]) -> None:
         """End those of which ``ends`` says so; keep the others that have not ended."""
         for _ in range(len(self.spans)):
             try:

@@ -50,7 +50,7 @@ class Overriding(Sends):
             super().unreported(span, arguments)
             return
         span.callback = call.callback
-        self.hold(span)
+        self.waiting.hold(span)
         try:
             call.make(span, arguments[-1])
         except BaseException as error:

@@ -60,6 +60,7 @@ class Sends(State):
         "_constructor",
         "_options",
         "all_reported",
+        "aside",
         "callback",
         "endpoint",
         "operation",
@@ -83,7 +84,9 @@ class Sends(State):
         #: Whether every message gets a report that the span may take: otherwise the span ends at the call.
         self.reported = False
         self.endpoint: Endpoint = NOTHING_KNOWN
-        self.waiting = Pending()
+        self.waiting = Pending(self.operation)
+        #: Whether an AIOProducer around this one traces what it sends.
+        self.aside = False
 
     # ------------------------------------------------------------------ what the producer is
 
@@ -108,9 +111,7 @@ class Sends(State):
     def template(self, topic: Any) -> Template:
         """The template of a topic, made."""
         name = topic if isinstance(topic, str) else str(topic)
-        tracer = self.operation.tracer
-        tracer.pending_owners.add(self)
-        tracer.processor.start()  # its upkeep ends spans whose report nobody asks for
+        self.waiting.attend()
         return self.operation.make(name, kafka.SYSTEM, "send", name, self.endpoint)
 
     # ------------------------------------------------------------------ the context in the headers
@@ -144,30 +145,6 @@ class Sends(State):
         except BaseException as error:
             refused(span, error, arguments[-1])
             raise
-
-    # ------------------------------------------------------------------ spans whose report never comes
-
-    def hold(self, span: SendSpan) -> None:
-        """Hold a span until its report."""
-        waiting = self.waiting
-        waiting.spans.append(span)
-        if len(waiting.spans) >= waiting.limit:
-            waiting.sweep()
-
-    def expire(self) -> None:
-        """End the spans that have waited for their report longer than MQTRACE_REPORT_TIMEOUT."""
-        tracer = self.operation.tracer
-        self.waiting.expire(tracer.pipeline.clock.now() - int(tracer.settings.report_timeout * 1e9))
-
-    def release(self, tracer: SpanTracer) -> None:
-        """End every span of this tracer that still waits: it is about to be shut down."""
-        self.waiting.release(tracer.pipeline)
-
-    def __del__(self) -> None:
-        try:
-            self.waiting.abandon("discarded before the delivery report")
-        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
-            pass
 
 
 class LaterHeaders:
