@@ -17,6 +17,7 @@ __all__ = ["SUPPORTED", "module_of"]
 
 #: The top of a library's import path -> the module that knows it. ``cimpl`` is confluent_kafka's extension.
 _MODULES: Final = {
+    "aiokafka": "mqtrace.clients.aiokafka",
     "confluent_kafka": "mqtrace.clients.confluent",
     "cimpl": "mqtrace.clients.confluent",
     "pika": "mqtrace.clients.pika",
@@ -28,6 +29,7 @@ _MODULES: Final = {
 SUPPORTED: Final = (
     "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer "
     "(pip install 'mqtrace[kafka]'), "
+    "aiokafka AIOKafkaProducer and AIOKafkaConsumer (pip install 'mqtrace[aiokafka]'), "
     "pika channels (pip install 'mqtrace[pika]'), "
     "kombu Producer, Consumer and SimpleQueue (pip install 'mqtrace[kombu]'), "
     "aio-pika channels (pip install 'mqtrace[aio-pika]')"

@@ -10,23 +10,9 @@ __all__ = ["instead_of"]
 _CELERY: Final = "write mqtrace.instrument_celery(app), which traces its tasks"
 _PIKA: Final = "wrap its channels, mqtrace.wrap(connection.channel())"
 _KOMBU: Final = "wrap what sends and receives on it, a kombu Producer, Consumer or SimpleQueue"
-_AIO_PRODUCER: Final = (
-    "it is asynchronous and takes no headers, so no context can travel: write mqtrace.wrap(Producer)(configuration), "
-    "whose produce does not block and may be called from an async function"
-)
-_SENDS: Final = (
-    "its sends are asynchronous, which wrap does not take yet: write headers = [] and mqtrace.inject(headers), and "
-    "pass them on in the await of the send"
-)
+_SERIALIZES: Final = "it serializes before it sends: serialize the message yourself, and wrap the AIOProducer for it"
+_DESERIALIZES: Final = "a coroutine makes it: wrap the object, mqtrace.wrap(await AsyncDeserializingConsumer(...))"
 _AIO_PIKA: Final = "wrap its channels, mqtrace.wrap(await connection.channel())"
-_HANDLES: Final = (
-    "what it receives is asynchronous, which wrap does not take yet: decorate the handler of its messages, "
-    "async def handle(message), with @mqtrace.consumer"
-)
-_EXTRACTS: Final = (
-    "what it receives is asynchronous, which wrap does not take yet: write "
-    "with mqtrace.use(mqtrace.extract(message.headers)): around the handling of a message"
-)
 _BLOCKING_SENDS: Final = (
     "it is not known yet: write headers = [] and mqtrace.inject(headers), and pass them to send(headers=headers)"
 )
@@ -44,12 +30,8 @@ _INSTEAD: Final[Mapping[tuple[str, str], str]] = {
     ("kombu", "Queue"): _KOMBU,
     ("kombu", "Exchange"): _KOMBU,
     ("kombu", "ConsumerMixin"): "return [mqtrace.wrap(Consumer(...))] from its get_consumers",
-    ("confluent_kafka", "AIOProducer"): _AIO_PRODUCER,
-    ("confluent_kafka", "AsyncSerializingProducer"): _AIO_PRODUCER,
-    ("confluent_kafka", "AIOConsumer"): _HANDLES,
-    ("confluent_kafka", "AsyncDeserializingConsumer"): _HANDLES,
-    ("aiokafka", "AIOKafkaProducer"): _SENDS,
-    ("aiokafka", "AIOKafkaConsumer"): _EXTRACTS,
+    ("confluent_kafka", "AsyncSerializingProducer"): _SERIALIZES,
+    ("confluent_kafka", "AsyncDeserializingConsumer"): _DESERIALIZES,
     ("kafka", "KafkaProducer"): _BLOCKING_SENDS,
     ("kafka", "KafkaConsumer"): _BLOCKING_RECEIVES,
     ("aio_pika", "Channel"): _AIO_PIKA,

@@ -7,6 +7,7 @@ place for all the code of a process, or OpenTelemetry's.
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -49,6 +50,12 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     unknown = options.keys() - set(_OPTIONS)
     if unknown:
         raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for confluent_kafka write {list(_OPTIONS)}")
+    if "confluent_kafka.aio" in sys.modules:  # imported by whoever has such a client, not by us
+        from . import aio
+
+        made = aio.wrap(client, tracer, options)
+        if made is not None:
+            return made
     if isinstance(client, type):
         return _wrap_class(client, tracer, options)
     client = original(client)

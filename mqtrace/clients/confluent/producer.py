@@ -112,6 +112,8 @@ class TracedProducer(Traced):
         if callback is _UNSET:
             callback = on_delivery
         sends = self._mqtrace
+        if sends.aside:
+            return int(super().produce_batch(topic, messages, partition, callback))
         operation = sends.operation
         client = self if sends.raw is None else sends.raw
         kind = type(self)._mqtrace_wraps if sends.raw is None else type(sends.raw)
