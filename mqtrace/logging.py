@@ -16,8 +16,8 @@ from .core import Span, current_span
 
 __all__ = ["TraceContextFilter", "add_trace_context", "install", "uninstall"]
 
-_FIELDS: Final = ("trace_id", "span_id", "trace_flags", "service_name")
-_NO_TRACE: Final = dict.fromkeys(_FIELDS, "")
+_FIELDS: Final[tuple[str, ...]] = ("trace_id", "span_id", "trace_flags", "service_name")
+_NO_TRACE: Final[dict[str, str]] = dict.fromkeys(_FIELDS, "")
 
 
 def _fields() -> dict[str, str]:

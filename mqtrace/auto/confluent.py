@@ -33,7 +33,7 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose poll loop has a process span from one poll to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopPolls
+    _mqtrace: LoopPolls  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current until the next call."""

@@ -211,5 +211,5 @@ def leave() -> None:
     """Undo :func:`join`: from here on each of the two has its own."""
     runtime: Any = api._RUNTIME_CONTEXT
     if type(runtime) is RuntimeContext:
+        runtime._made = (None, None, None)
         setattr(runtime, "__class__", ContextVarsRuntimeContext)  # noqa: B010  # as above
-        runtime.__dict__.pop("_made", None)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import mqtrace
@@ -218,7 +218,7 @@ class AsyncClientContract(ClientContract):
         inside: list[Any] = []
 
         async def use(messages: list[Any]) -> None:
-            async def stream() -> Any:
+            async def stream() -> AsyncIterator[Any]:
                 for message in messages:
                     yield message
 
