@@ -37,6 +37,8 @@ _RECEIVERS: Final = (
 )
 # Sent for each task that succeeds.
 _EVERY_TASK: Final = (signals.before_task_publish, signals.task_received, signals.task_prerun, signals.task_postrun)
+# Where the instrumentations of others listen as well; they expect a span that they have begun.
+_THEIRS: Final = (signals.after_task_publish, signals.task_failure, signals.task_retry)
 
 
 def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any) -> None:
@@ -63,7 +65,7 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
     lost.hook()
     for signal, receiver in _RECEIVERS:
         dispatch.connect(signal, receiver)
-    for signal in _EVERY_TASK:
+    for signal in (*_EVERY_TASK, *_THEIRS):
         dispatch.keep_receivers(signal)
 
 

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from celery.utils.dispatch import Signal  # type: ignore[import-untyped]  # Celery ships no types
 
+from .instrumented import leaving
+
 __all__ = ["connect", "disconnect", "keep_receivers", "look_for_receivers"]
 
 # Senders are tasks, or their names where they are sent: a program that makes names up must not grow.
@@ -28,6 +30,8 @@ class _Receivers(dict[Any, Any]):
     def __setitem__(self, sender: Any, receivers: Any) -> None:
         if len(self) >= _SENDERS:
             self.clear()
+        if isinstance(receivers, list):
+            receivers[:] = map(leaving, receivers)  # in place: the dispatch that has looked for them uses this list
         super().__setitem__(sender, receivers)
 
 

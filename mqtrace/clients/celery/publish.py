@@ -27,7 +27,7 @@ from mqtrace.messaging import Operation, carry, end, send_time
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
 from .tasks import Tasks, for_app
 
-__all__ = ["before_publish", "delay", "due", "hook", "previous", "unhook"]
+__all__ = ["before_publish", "delay", "due", "hook", "previous", "publishing_app", "unhook"]
 
 
 class _Publish:
@@ -48,6 +48,12 @@ _sending: ContextVar[_Publish | None] = ContextVar("mqtrace_celery_sending", def
 _get_sending = _sending.get
 _set_sending = _sending.set
 _reset_sending = _sending.reset
+
+
+def publishing_app() -> Any:
+    """The app that publishes now; the current one where nobody says which it is."""
+    publish = _get_sending()
+    return current_app._get_current_object() if publish is None else publish.app
 
 
 # ---------------------------------------------------------------------- the hook
