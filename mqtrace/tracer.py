@@ -260,9 +260,8 @@ class SpanTracer:
             self.counters.calls_ignored += 1
             return
         span.begun_ns = self.pipeline.clock.reading(start_time)
-        if span.details is None:
-            span.details = Details()
-        span.details.start_time = start_time
+        details = span.details = span.details if isinstance(span.details, Details) else Details()
+        details.start_time = start_time
 
     def _link(self, span: Span, links: Iterable[Any]) -> None:
         try:

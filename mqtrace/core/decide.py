@@ -12,7 +12,7 @@ from typing import TypeVar
 from . import identity
 from .attributes import Attribute
 from .context import EMPTY, Context, Decision, Frame
-from .details import Details
+from .details import NO_ATTRIBUTES, Details
 from .message_spans import SendSpan
 from .noop import NOOP, NoopSpan
 from .span import Span
@@ -117,9 +117,8 @@ def start_process_below(
         return start(template, parent, make, attributes)
     started = start(template, message, make, attributes)
     if isinstance(started, Span) and outer is not None and outer.identity is not None:
-        if started.details is None:
-            started.details = Details()
-        started.details.add_link(outer, {})
+        details = started.details = started.details if isinstance(started.details, Details) else Details()
+        details.add_link(outer, NO_ATTRIBUTES)
     return started
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 from .attributes import Attribute, weight_of
 from .context import Context, Frame
 
-__all__ = ["STATUS_CODES", "Details", "Event", "Link", "Status"]
+__all__ = ["NO_ATTRIBUTES", "STATUS_CODES", "Details", "Event", "Link", "OuterLink", "Status"]
 
 # Bytes of an event and of a link without their texts and attributes: the tuple, the context, the identity.
 EVENT: Final = 300
 LINK: Final = 300
+
+#: Of a link or an event that has none.
+NO_ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType({})
 
 Status = Literal["unset", "ok", "error"]
 #: StatusCode of opentelemetry/proto/trace/v1/trace.proto.
@@ -79,7 +83,50 @@ class Details:
 
     def add_link(self, frame: Frame, attributes: Mapping[str, Attribute], dropped_attributes: int = 0) -> None:
         """Keep a link to this frame, and its weight. A link has no use for baggage."""
-        to = Context(frame.identity, frame.state, None, "flag", frame.remote)
-        self.links.append(Link(to, attributes, dropped_attributes, frame.remote))
-        state = 0 if frame.state is None else frame.state.__sizeof__()
-        self.weight += LINK + state + (weight_of(attributes) if attributes else 0)
+        state, remote = frame.state, frame.remote  # once: of another tracer's frame they are properties
+        self.links.append(
+            Link(Context(frame.identity, state, None, "flag", remote), attributes, dropped_attributes, remote)
+        )
+        self.weight += LINK
+        if state is not None:
+            self.weight += state.__sizeof__()
+        if attributes:
+            self.weight += weight_of(attributes)
+
+
+class OuterLink:
+    """The details of a process span inside another span, as long as there is nothing to them but the link to that.
+
+    Read like :class:`Details`; what is to be written goes into :meth:`unfolded`. Details with one link are six objects
+    for the garbage collector to look through, which cost more than the span, and this is one.
+    """
+
+    __slots__ = ("identity", "remote", "state")
+
+    attributes: Final[Mapping[str, Attribute]] = NO_ATTRIBUTES
+    events: Final[tuple[Event, ...]] = ()
+    status: Final[Status] = "unset"
+    description: Final = None
+    dropped_attributes: Final = 0
+    dropped_events: Final = 0
+    dropped_links: Final = 0
+    start_time: Final = None
+    end_time: Final = None
+    #: A state of 512 characters at most is not weighed on a span either.
+    weight: Final = LINK
+
+    def __init__(self, identity: bytes, frame: Frame) -> None:
+        self.identity = identity
+        self.state = frame.state
+        self.remote = frame.remote
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The one link."""
+        return (Link(Context(self.identity, self.state, None, "flag", self.remote), NO_ATTRIBUTES, 0, self.remote),)
+
+    def unfolded(self) -> Details:
+        """Details with this link, to be written to."""
+        details = Details()
+        details.add_link(self.links[0].context, NO_ATTRIBUTES)
+        return details

@@ -13,7 +13,7 @@ from typing import Final
 from mqtrace.version import VERSION
 
 from . import encode_message, proto
-from .details import STATUS_CODES, Details, Link
+from .details import STATUS_CODES, Details, Link, OuterLink
 from .encode_message import LOCAL, REMOTE
 from .message_spans import BatchSpan
 from .pipeline import Pipeline
@@ -52,7 +52,7 @@ def _head(span: Span, begun: int, ended: int) -> bytes:
     )
 
 
-def _any(span: Span, details: Details | None) -> bytes:
+def _any(span: Span, details: Details | OuterLink | None) -> bytes:
     """Every other span, field by field."""
     ended = span.end_time
     assert ended is not None, "a finished span"
@@ -74,7 +74,7 @@ def _any(span: Span, details: Details | None) -> bytes:
     return body
 
 
-def _overrides(span: Span, details: Details) -> bool:
+def _overrides(span: Span, details: Details | OuterLink) -> bool:
     """Whether the user's attributes name one that the operation has: a key must not stand twice."""
     own = details.attributes.keys()
     return not (own.isdisjoint(span.template.attributes) and own.isdisjoint(span.own_attributes()))
@@ -117,7 +117,7 @@ def _link(link: Link) -> bytes:
     return proto.delimited(0x6A, body)
 
 
-def _details(details: Details, attributes: bool) -> bytes:
+def _details(details: Details | OuterLink, attributes: bool) -> bytes:
     out = [proto.attribute(0x4A, key, value) for key, value in details.attributes.items()] if attributes else []
     for event in details.events:
         body = struct.pack("<BQ", 0x09, event.timestamp) + proto.text(0x12, event.name)

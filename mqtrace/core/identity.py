@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from struct import Struct
 from typing import Any, Final
@@ -25,17 +25,18 @@ from .forks import after_fork, notice_fork
 
 __all__ = [
     "LENGTH",
+    "Children",
     "Roots",
     "are_canonical",
     "child_of",
+    "children",
     "fresh",
     "is_canonical",
     "is_valid",
     "new_span_id",
-    "refill_span_ids",
+    "pop_child",
     "reset",
     "roots_for",
-    "span_ids",
     "use_randomness",
 ]
 
@@ -50,8 +51,6 @@ _PAUSE: Final = 0.2
 
 _randomness: Callable[[int], bytes] = os.urandom
 
-#: Ids of spans, made ahead: 16 hex characters each. For the hot path, which takes the last one or refills.
-span_ids: Final[list[bytes]] = []
 
 # The form of an identity: x for a digit, the dashes, and 0 for what is neither.
 _FORM: Final = bytes(0x78 if byte in _DIGITS else byte if byte == 0x2D else 0 for byte in range(256))
@@ -194,20 +193,56 @@ def fresh() -> bytes:
     return _always.take()
 
 
+class Children(list[bytes]):
+    """How identities of new child spans end, made ahead: a random span id, and the flags of their trace."""
+
+    __slots__ = ("_pace", "_tail")
+
+    def __init__(self, flags: bytes) -> None:
+        super().__init__()
+        self._tail: Final = b"-" + flags
+        self._pace: Final = _Pace()
+
+    def take(self) -> bytes:
+        """One of them."""
+        try:
+            return self.pop()
+        except IndexError:
+            return self.refill()
+
+    def refill(self) -> bytes:
+        """Make a block of them, and take one."""
+        notice_fork()
+        count = self._pace.next()
+        ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
+        while _NO_SPAN in ids:  # section 3.2.2.4
+            ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
+        made = (ids[1:-1].replace(b"-", self._tail + b" ") + self._tail).split(b" ")
+        if count == 1:  # nobody else may take it in between
+            return made[0]
+        self.extend(made)
+        return self.take()
+
+
+#: By the last character of a trace's flags, which is 0 to 3 in every identity.
+children: Final = {ord(b"%d" % flags): Children(b"0%d" % flags) for flags in range(4)}
+#: For the hot path: ``pop`` of each. IndexError where there is none, and then :func:`child_of` makes some.
+pop_child: Final[Mapping[int, Callable[[], bytes]]] = {flags: each.pop for flags, each in children.items()}
+
+
 def new_span_id() -> bytes:
     """16 lowercase hex characters, random, not all zero."""
-    try:
-        return span_ids.pop()
-    except IndexError:
-        return refill_span_ids()
+    return children[0x31].take()[:16]
 
 
 def child_of(above: bytes) -> bytes:
     """The identity of a new span below this one: of its trace, with its flags."""
     try:
-        return above[:36] + span_ids.pop() + above[52:]
+        return above[:36] + pop_child[above[54]]()
     except IndexError:
-        return above[:36] + refill_span_ids() + above[52:]
+        return above[:36] + children[above[54]].refill()
+    except KeyError:  # flags that level 2 does not define, in a context that was made by hand
+        return above[:36] + children[0x30 | above[54] & 3].take()
 
 
 def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
@@ -222,24 +257,12 @@ def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
     return _unpack("55s", count)(ids)
 
 
-def refill_span_ids() -> bytes:
-    notice_fork()
-    count = _pace.next()
-    ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
-    while _NO_SPAN in ids:
-        ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
-    made = ids[1:-1].split(b"-")
-    if count == 1:
-        return made[0]
-    span_ids.extend(made)
-    return new_span_id()
-
-
 def reset() -> None:
     """Forget the ids made ahead: a forked child would give them out a second time; also where nobody asks for any."""
     for roots in list(_roots.values()):
         roots.clear()
-    span_ids.clear()
+    for each in children.values():
+        each.clear()
 
 
 def use_randomness(source: Callable[[int], bytes] = os.urandom) -> None:
@@ -249,7 +272,6 @@ def use_randomness(source: Callable[[int], bytes] = os.urandom) -> None:
     reset()
 
 
-_pace: Final = _Pace()
 _always: Final = roots_for(_LOWEST)
 
 after_fork(reset)

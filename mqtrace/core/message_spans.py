@@ -215,10 +215,9 @@ class BatchSpan(Span):
     def end(self, end_time: int | None = None) -> None:
         """End the span, which weighs what its links do."""
         if not self.ended and len(self.origins) > _FEW_LINKS:
-            if self.details is None:
-                self.details = Details()
+            details = self.details = self.details if isinstance(self.details, Details) else Details()
             own = [weight_of(extra) for _, _, _, extra in self.origins if extra]
-            self.details.weight += _ORIGIN * len(self.origins) + sum(own)
+            details.weight += _ORIGIN * len(self.origins) + sum(own)
         super().end(end_time)
 
     def own_links(self) -> Iterator[Link]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextvars import Token
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Final
 
-from .attributes import Attribute
 from .context import EMPTY, Decision, Frame
 from .current import LeftElsewhere, NestedToken, current_frame, enter, restore
-from .details import Event, Link, Status
+from .details import NO_ATTRIBUTES, Event, Link, Status
 from .span import Span
 from .template import Kind
 
 __all__ = ["NOOP", "NoopSpan", "current_span"]
-
-_NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 
 
 class NoopSpan:
@@ -38,13 +35,13 @@ class NoopSpan:
     start_time: Final = 0
     end_time: Final = None
     parent_id: Final = None
-    attributes: Final = _NOTHING
+    attributes: Final = NO_ATTRIBUTES
     events: Final[Sequence[Event]] = ()
     links: Final[Sequence[Link]] = ()
     status: Final[Status] = "unset"
     status_description: Final = None
     service: Final = ""
-    resource: Final = _NOTHING
+    resource: Final = NO_ATTRIBUTES
     ended: int = 0
     #: As a frame: of this process, and its flag says that it is not sampled.
     decision: Decision = "flag"

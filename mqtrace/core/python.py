@@ -7,7 +7,7 @@ from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
 from .current import attach, current_frame, detach, innermost_frame, let_go, open_frames, restore, still_open
 from .decide import start, start_process_below
-from .details import STATUS_CODES, Details, Event, Link, Status
+from .details import STATUS_CODES, Details, Event, Link, OuterLink, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
 from .encode_message import LOCAL as SPAN_FLAGS_LOCAL
 from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
@@ -65,6 +65,7 @@ __all__ = [
     "MessageSpan",
     "NoopSpan",
     "Origin",
+    "OuterLink",
     "Pipeline",
     "ProcessSpan",
     "Relation",

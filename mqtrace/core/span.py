@@ -15,13 +15,12 @@ from typing import Final
 from .attributes import ENTRY, Attribute, clean, pairs, text, weight
 from .context import Decision, Frame, is_frame
 from .current import LeftElsewhere, NestedToken, enter, innermost_frame, restore
-from .details import Details, Event, Link, Status
+from .details import NO_ATTRIBUTES, Details, Event, Link, OuterLink, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
 __all__ = ["LIGHT", "SHORT_STATE", "Span", "hand_over", "is_time"]
 
-_NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 # A span heavier than its own slots by this, bytes, is weighed: the queue is bounded in bytes too.
 LIGHT: Final = 1024
 #: Characters of a tracestate that is not weighed: what everybody must be able to pass on (Trace Context, 3.3.1.5).
@@ -58,7 +57,7 @@ class Span:
     #: Readings of the pipeline's clock, ns, see core/clock.py; ended is 0 while the span records.
     begun_ns: int
     ended: int
-    details: Details | None
+    details: Details | OuterLink | None
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
     #: As a frame: a span of this process, sampled or not by its own flag.
@@ -298,7 +297,7 @@ class Span:
 
     def own_attributes(self) -> Mapping[str, Attribute]:
         """What this span's slots say beyond its template: subclasses do."""
-        return _NOTHING
+        return NO_ATTRIBUTES
 
     @property
     def events(self) -> Sequence[Event]:
@@ -350,18 +349,20 @@ class Span:
         if self.ended:
             self._mistake()
             return None
-        if self.details is None:
-            self.details = Details()
-        return self.details
+        details = self.details
+        if type(details) is Details:
+            return details
+        self.details = made = details.unfolded() if isinstance(details, OuterLink) else Details()
+        return made
 
     def _clean(self, attributes: Mapping[str, object] | None, limit: int) -> tuple[Mapping[str, Attribute], int]:
         """The attributes of an event or a link, ``limit`` at most, and how many more there were."""
         if attributes is None:
-            return _NOTHING, 0
+            return NO_ATTRIBUTES, 0
         items = pairs(attributes)
         if items is None:
             self._mistake()
-            return _NOTHING, 0
+            return NO_ATTRIBUTES, 0
         length = self.template.pipeline.limits.value_length
         kept: dict[str, Attribute] = {}
         dropped = 0

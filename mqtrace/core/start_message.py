@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar, overload
 
 from . import decide, identity
-from .context import Context
+from .context import Context, Frame
 from .current import innermost_frame, still_open
+from .details import OuterLink
 from .message_spans import SENT, ProcessSpan, SendSpan
 from .noop import NoopSpan
 from .template import Template
@@ -26,8 +27,7 @@ _LATEST: Final = f"{SENT}{'9' * 13}"
 _SENT_LENGTH: Final = len(_LATEST)
 
 _current = innermost_frame
-_pop_span = identity.span_ids.pop
-_refill_spans = identity.refill_span_ids
+_pop_child = identity.pop_child
 _is_canonical = identity.is_canonical
 child_of = identity.child_of
 
@@ -68,11 +68,12 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
         span.state = template.root_state
         span.baggage = None
     else:
+        flags = above[54]
         try:
-            own = above[:36] + _pop_span() + above[52:]
-        except IndexError:
-            own = above[:36] + _refill_spans() + above[52:]
-        if not own[54] & 1:
+            own = above[:36] + _pop_child[flags]()
+        except LookupError:
+            own = child_of(above)
+        if not flags & 1:
             if parent.decision != "flag":  # it left the decision open
                 return decide.start_send(template, parent, make)
             if parent.state is None and parent.baggage is None:
@@ -107,21 +108,23 @@ def start_process(
     It is not current yet: the caller makes it so. ``make``: its class; the caller fills a subclass's extra slots.
     """
     outer = _current()
-    if origin is not None and outer is None and template.follows_parent_only:
-        if not origin[54] & 1:
-            return NoopSpan(child_of(origin), state, baggage)
+    if origin is not None and template.follows_parent_only and (outer is None or not outer.ended):
+        flags = origin[54]
+        try:
+            own = origin[:36] + _pop_child[flags]()
+        except LookupError:
+            own = child_of(origin)
+        if not flags & 1:
+            return NoopSpan(own, state, baggage)
         span = make()
         span.parent = span.origin = origin
-        try:
-            span.identity = origin[:36] + _pop_span() + origin[52:]
-        except IndexError:
-            span.identity = origin[:36] + _refill_spans() + origin[52:]
+        span.identity = own
         span.template = template
         span.parent_remote = True
         span.state = state
         span.baggage = baggage
         span.ended = 0
-        span.details = None
+        span.details = None if outer is None else _linked_to(outer)
         span.token = None
         span.partition = partition
         span.offset = offset
@@ -131,6 +134,12 @@ def start_process(
     if template.propagate_only and outer is None and origin is not None:
         return NoopSpan(origin, state, baggage)
     return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
+
+
+def _linked_to(outer: Frame) -> OuterLink | None:
+    """The details of a process span inside another span, which it links to."""
+    identity = outer.identity
+    return None if identity is None else OuterLink(identity, outer)
 
 
 def start_process_from(template: Template, headers: Mapping[Any, Any], make: type[P]) -> P | NoopSpan | None:

@@ -140,7 +140,7 @@ def _state(text: str) -> TraceState:
     return TraceState.from_header([text])
 
 
-def _status(details: core.Details) -> Status:
+def _status(details: core.Details | core.OuterLink) -> Status:
     return (
         _OK
         if details.status == "ok"
