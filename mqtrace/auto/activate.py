@@ -21,6 +21,7 @@ log = logging.getLogger("mqtrace")
 _PLACES: Final = {
     "confluent_kafka": ("confluent_kafka", "mqtrace.auto.confluent"),
     "pika": ("pika", "mqtrace.auto.pika"),
+    "aio_pika": ("aio_pika", "mqtrace.auto.aio_pika"),
     "kombu": ("kombu.messaging", "mqtrace.auto.kombu"),
     "celery": ("celery", "mqtrace.auto.celery"),
 }
