@@ -10,6 +10,7 @@ from typing import Final
 
 import mqtrace
 from mqtrace import tracer as tracers
+from mqtrace.clients.outside import named
 from mqtrace.environment import Environment
 from mqtrace.imports import when_imported
 
@@ -38,7 +39,7 @@ def activate() -> None:
     if not tracers.is_configured():
         mqtrace.configure()
     for name in _wanted(environment):
-        module, ours = _PLACES[name]
+        module, ours = _PLACES.get(name, (name, "mqtrace.auto.outside"))
         when_imported(module, _Placing(ours))
 
 
@@ -55,10 +56,11 @@ class _Placing:
 
 def _wanted(environment: Environment) -> list[str]:
     text = environment.text("MQTRACE_CLIENTS")
+    known = [*_PLACES, *(name for name in named() if name not in _PLACES)]
     if text is None:
-        return list(_PLACES)
+        return known
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in _PLACES]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        environment.warn(f"MQTRACE_CLIENTS: {unknown} are not known: there are {', '.join(_PLACES)}")
-    return [name for name in names if name in _PLACES]
+        environment.warn(f"MQTRACE_CLIENTS: {unknown} are not known: there are {', '.join(known)}")
+    return [name for name in names if name in known]

@@ -9,9 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from types import ModuleType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mqtrace.messaging.adapters import MessageAdapter, ask
+
+if TYPE_CHECKING:
+    from .outside import Outside
 
 __all__ = ["SUPPORTED", "module_of"]
 
@@ -36,13 +39,18 @@ SUPPORTED: Final = (
 )
 
 
-def module_of(kind: type) -> ModuleType | None:
-    """The client module of a type, by where the type or one of its bases is defined; None where there is none."""
+def module_of(kind: type) -> ModuleType | Outside | None:
+    """The client module of a type, by where the type or one of its bases is defined; None where there is none.
+
+    What is not of a library that we know may be of a client from outside.
+    """
     for base in kind.__mro__:
         name = _MODULES.get(str(base.__module__).partition(".")[0])
         if name is not None and importlib.util.find_spec(name) is not None:
             return importlib.import_module(name)
-    return None
+    from .outside import outside_of  # only then: it reads what is installed
+
+    return outside_of(kind)
 
 
 def _adapter_of(kind: type) -> MessageAdapter | None:

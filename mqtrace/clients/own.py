@@ -1,0 +1,116 @@
+"""For clients from outside: what a traced client of one's own is made of. docs/own-client.md builds one.
+
+``traced`` makes it, :class:`Sends` is its state, and a subclass of :class:`Traced` overrides what sends.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from mqtrace import carriers
+from mqtrace.clients.proxy import State, Traced, stand_in, traced_class
+from mqtrace.core import Attribute, NoopSpan, SendSpan, start_send
+from mqtrace.errors import ConfigurationError
+from mqtrace.messaging import Operation, carry, end
+from mqtrace.tracer import SpanTracer
+
+__all__ = ["Sending", "Sends", "Traced", "traced"]
+
+
+class Sends(State):
+    """What a traced client has as its ``_mqtrace``. ``system``: ``messaging.system`` of its spans."""
+
+    __slots__ = ("_operation", "_system")
+
+    def __init__(self, system: str, tracer: SpanTracer | None) -> None:
+        super().__init__()
+        self._system = system
+        self._operation = Operation("send", tracer)
+
+    def send(self, destination: str | None, headers: Any, attributes: Mapping[str, Attribute] | None = None) -> Sending:
+        """``with self._mqtrace.send("orders", headers) as sending:`` the send span of one message.
+
+        Send it with ``sending.headers``: a copy of ``headers`` with the context in it. ``headers``: a carrier or a
+        native object that one recognises; None becomes a dict. An exception in the block is the span's error.
+        """
+        operation = self._operation
+        sending = Sending(headers)
+        try:
+            template = operation.templates.get(destination)
+            if template is None:
+                template = operation.make(destination, self._system, "send", destination)
+            span = start_send(template)
+            if isinstance(span, SendSpan):
+                sending.span = span
+                if attributes:
+                    span.set_attributes(attributes)
+            if span is not None:
+                sending.headers = _with_context(operation.tracer, span, headers)
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            operation.tracer.complain("a message is sent without its context")
+        return sending
+
+
+def _with_context(tracer: SpanTracer, span: SendSpan | NoopSpan | bytes, headers: Any) -> Any:
+    carrier = carriers.recognise({} if headers is None else copy.copy(headers))
+    frame = NoopSpan(span) if isinstance(span, bytes) else span
+    sent_ms = frame.start_time // 1_000_000 if isinstance(frame, SendSpan) else None
+    written = carry(tracer, frame, carrier, sent_ms)
+    if not written:
+        return headers
+    return carrier if isinstance(headers, carriers.Carrier) else getattr(carrier, "native", headers)
+
+
+class Sending:
+    """A message on its way, for ``with``."""
+
+    __slots__ = ("headers", "span")
+
+    #: What to send it with.
+    headers: Any
+    #: Its span; None where it is not recorded.
+    span: SendSpan | None
+
+    def __init__(self, headers: Any) -> None:
+        self.headers = headers
+        self.span = None
+
+    def __enter__(self) -> Sending:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.span is not None:
+            end(self.span, error)
+
+
+_classes: WeakKeyDictionary[type, type] = WeakKeyDictionary()
+
+
+def traced(
+    client: Any,
+    methods: type[Traced],
+    state: Callable[[], State],
+    tracer: SpanTracer | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A client, or its class, traced by ``methods``: it is the client in everything else.
+
+    ``state`` makes the state of one object, a :class:`Sends` for one. ``options``: those that ``wrap`` was given and
+    that nobody has taken: ConfigurationError if there are any.
+    """
+    if options:
+        raise ConfigurationError(f"wrap() does not know {sorted(options)}: this client has no such options")
+    if not isinstance(client, type):
+        return stand_in(methods, client, state())
+    made = _classes.get(client) if tracer is None else None
+    if made is None:
+        made = traced_class(client, methods, state)
+        if tracer is None:
+            _classes[client] = made
+    return made
