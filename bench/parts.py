@@ -22,6 +22,7 @@ PARTS: Final = (
     Part("http", "bench.http.calls", "memory"),
     Part("pika", "bench.pika.no_socket", "rabbitmq"),
     Part("pika", "bench.pika.calls", "rabbitmq"),
+    Part("aio-pika", "bench.aio_pika.no_socket", "rabbitmq"),
     Part("kombu", "bench.kombu.calls", "memory"),
     Part("celery", "bench.celery.calls", "memory"),
     Part("celery", "bench.celery.calls", "redis"),

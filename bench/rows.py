@@ -61,6 +61,14 @@ _PIKA: Final = (
     Row("with the socket: publish, sampled", "pika publish", "mqtrace", "1/8"),
     Row("with the socket: callback + its ack, sampled", "pika consume", "mqtrace", "1/8"),
 )
+_AIO_PIKA: Final = (
+    Row("publish, sampled", "aio-pika publish", "mqtrace", "1/5"),
+    Row("publish, unsampled", "aio-pika publish", "mqtrace unsampled"),
+    Row("publish, not configured", "aio-pika publish", "mqtrace off"),
+    Row("callback + its ack, sampled", "aio-pika consume", "mqtrace", "1/5"),
+    Row("callback + its ack, unsampled", "aio-pika consume", "mqtrace unsampled"),
+    Row("callback + its ack, not configured", "aio-pika consume", "mqtrace off"),
+)
 _KOMBU: Final = (
     Row("publish, sampled", "kombu publish", "mqtrace"),
     Row("publish, unsampled", "kombu publish", "mqtrace unsampled"),
@@ -84,6 +92,7 @@ SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, confluent-kafka": _KAFKA,
     "Export over HTTP": _HTTP,
     "RabbitMQ, pika's BlockingConnection": _PIKA,
+    "RabbitMQ, aio-pika, without the socket": _AIO_PIKA,
     "kombu, memory transport": _KOMBU,
     "Celery": _CELERY,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, Final
 
 from aio_pika import Channel, Exchange, IncomingMessage, Message
@@ -17,7 +17,7 @@ from aio_pika.queue import Queue
 from aio_pika.tools import ensure_awaitable
 from aiormq.abc import DeliveredMessage
 
-from mqtrace.clients.deliveries import Broker, Source, begin_unless_handled, collect, settled_by, source_of, within_span
+from mqtrace.clients.deliveries import Broker, Source, adopting, begin_unless_handled, collect, source_of, within_span
 from mqtrace.clients.proxy import State, Traced, stand_in
 from mqtrace.core import NoopSpan, SendSpan, start_send
 from mqtrace.errors import ConfigurationError
@@ -64,21 +64,14 @@ class _Part(State):
     def __init__(self, broker: Broker, no_ack: bool = False) -> None:
         super().__init__()
         self.broker, self.no_ack = broker, no_ack
-        #: The stand-ins that are made once: of a channel's default exchange, of a queue's channel by ``no_ack``.
+        #: What is made once: the stand-in of a channel's default exchange; by ``no_ack`` what adopts messages.
         self.kept: dict[object, Any] = {}
 
-    def adopt(self, queue: Any, message: Any, no_ack: bool) -> Source | None:
-        """Have a message say that it is from this queue."""
-        try:
-            channel = _CHANNEL.__get__(message)
-            known = self.kept.get(no_ack)
-            if known is None or known._mqtrace.raw is not channel:  # the first message, or the first since a reconnect
-                known = self.kept[no_ack] = settled_by(channel, Source(self.broker, queue.name, no_ack, channel))
-            _CHANNEL.__set__(message, known)
-            return known._mqtrace.source  # type: ignore[no-any-return]  # a stand-in has a state of ours
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            self.broker.process.tracer.complain("where a message is from could not be noted")
-            return None
+    def adopt(self, queue: Any, no_ack: bool) -> Callable[[Any], Source | None]:
+        """What has messages say that they are from this queue."""
+        if no_ack not in self.kept:
+            self.kept[no_ack] = adopting(self.broker, queue, no_ack, _CHANNEL)
+        return self.kept[no_ack]  # type: ignore[no-any-return]  # it is one of these
 
 
 class TracedExchange(Traced):
@@ -98,7 +91,7 @@ class TracedExchange(Traced):
                 headers = with_context(operation, span, message.headers)
                 given = message if headers is message.headers else _Outgoing(message, headers)
                 if type(span) is SendSpan and (message.message_id or message.correlation_id):
-                    span.set_attributes(named(None, message.message_id, message.correlation_id))
+                    span.describe(named(None, message.message_id, message.correlation_id))
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message is sent without its context")
         if type(span) is not SendSpan:
@@ -106,10 +99,9 @@ class TracedExchange(Traced):
         try:
             result = await raw.publish(given, routing_key, **options)
             if isinstance(result, DeliveredMessage):  # it came back: there is no queue for it
-                span.set_attributes({"error.type": "aiormq.exceptions.PublishError"})
                 said: Any = result.delivery
-                span.set_status("error", f"{said.reply_code} {said.reply_text}")
-            span.end()  # within: a signal's handler may raise before this has begun
+                span.failed("aiormq.exceptions.PublishError", f"{said.reply_code} {said.reply_text}")
+            span.delivered()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             end(span, error)
             raise
@@ -132,7 +124,7 @@ class TracedIterator(_Entered):
 
     async def __anext__(self) -> Any:
         own, message = self._mqtrace, await super().__anext__()
-        own.adopt(own.raw._amqp_queue, message, own.no_ack)
+        own.adopt(own.raw._amqp_queue, own.no_ack)(message)
         return message
 
 
@@ -149,7 +141,7 @@ class TracedQueue(Traced):
             no_ack = bool(args[0] if args else kwargs.get("no_ack"))
             operation = operation_in(callback) or state.broker.process
             handler: Any = callback if inspect.iscoroutinefunction(callback) else ensure_awaitable(callback)
-            callback = within_span(operation, handler, lambda one: state.adopt(state.raw, one, no_ack))
+            callback = within_span(operation, handler, state.adopt(state.raw, no_ack))
         return await state.raw.consume(callback, *args, **kwargs)
 
     async def get(self, *args: Any, **kwargs: Any) -> Any:
@@ -158,7 +150,7 @@ class TracedQueue(Traced):
         begun = state.broker.receive.tracer.pipeline.clock.now()
         message = await super().get(*args, **kwargs)
         if message is not None:
-            source = state.adopt(state.raw, message, bool(kwargs.get("no_ack")))
+            source = state.adopt(state.raw, bool(kwargs.get("no_ack")))(message)
             if source is not None:
                 source.received(begun, message)
         return message

@@ -1,12 +1,13 @@
 """What becomes of the messages of an AMQP 0-9-1 channel: their process spans, and how they were settled.
 
 For clients whose messages know what the protocol says of them, by its own names: ``exchange``, ``routing_key``,
-``delivery_tag``, ``redelivered``, ``message_id``, ``correlation_id`` and ``headers``. No client library is imported.
+``delivery_tag``, ``redelivered``, ``message_id``, ``correlation_id`` and ``headers``. ``processed`` says that one is
+settled. No client library is imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -22,10 +23,10 @@ __all__ = [
     "Broker",
     "Deliveries",
     "Source",
+    "adopting",
     "begin",
     "begin_unless_handled",
     "collect",
-    "settled_by",
     "source_of",
     "within_span",
 ]
@@ -170,6 +171,16 @@ def _settling(verb: str, *names: str) -> Any:
     return method
 
 
+_ack = _settling("ack", "multiple", "wait")
+
+
+async def _acknowledged(span: DeliverySpan, call: Awaitable[Any]) -> Any:
+    result = await call
+    if not span.ended:
+        span.outcome = "ack"
+    return result
+
+
 class Settling(Traced):
     """The channel of a message, which is settled through it."""
 
@@ -181,18 +192,48 @@ class Settling(Traced):
         """``is_closed`` of the channel, which every acknowledgement asks for."""
         return self._mqtrace.raw.is_closed
 
-    basic_ack = _settling("ack", "multiple", "wait")
+    def basic_ack(self, delivery_tag: Any, multiple: bool = False, *args: Any, **options: Any) -> Any:
+        """``basic_ack`` of the channel, which every message asks for once, in its callback mostly."""
+        own = self._mqtrace
+        span = own.source.deliveries.handling.get(delivery_tag)
+        if multiple or args or span is None or own.source.wants_settle():
+            return _ack(self, delivery_tag, multiple, *args, **options)
+        if type(span) is DeliverySpan:
+            return _acknowledged(span, own.raw.basic_ack(delivery_tag, **options))
+        return own.raw.basic_ack(delivery_tag, **options)  # not recorded: nobody to tell
+
     basic_nack = _settling("nack", "multiple", "requeue", "wait")
     basic_reject = _settling("reject")
 
 
-def settled_by(channel: Any, source: Source) -> Any:
-    """What stands in for the channel of messages of this source."""
-    return stand_in(Settling, channel, _SourceState(source))
+def adopting(broker: Broker, queue: Any, no_ack: bool, slot: Any) -> Callable[[Any], Source | None]:
+    """``adopt(message)`` has a message say that it is from this queue. It runs once a message, so it is flat.
+
+    ``slot``: the descriptor of the slot in which a message keeps its channel; None where it has none.
+    """
+    get, put = getattr(slot, "__get__", None), getattr(slot, "__set__", None)
+    raw: Any = None
+    channel_of_ours: Any = None
+    source: Source | None = None
+
+    def adopt(message: Any) -> Source | None:
+        nonlocal raw, channel_of_ours, source
+        try:
+            channel = get(message)  # type: ignore[misc]  # None where the slot is missing, which is caught
+            if channel is not raw:  # the first message, or the first since a reconnect
+                source = Source(broker, queue.name, no_ack, channel)
+                channel_of_ours, raw = stand_in(Settling, channel, _SourceState(source)), channel
+            put(message, channel_of_ours)  # type: ignore[misc]  # as above
+            return source
+        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+            broker.process.tracer.complain("where a message is from could not be noted")
+            return None
+
+    return adopt
 
 
 def source_of(channel: Any) -> Source | None:
-    """The source that :func:`settled_by` was told of; None for another channel."""
+    """The source of the messages of a channel that :func:`adopting` put there; None for another channel."""
     return channel._mqtrace.source if issubclass(type(channel), Settling) else None
 
 
@@ -252,7 +293,11 @@ def within_span(
             raise
         finally:
             handling.pop(tag, None)
-            if source is not None and source.wants_settle() and not getattr(message, "processed", True):
+            if (
+                operation.tracer.settings.settle_spans
+                and source is not None
+                and not getattr(message, "processed", True)
+            ):
                 source.deliveries.hold(tag, span)
         detach(token)
         if span.baggage is not None:

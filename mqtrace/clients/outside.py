@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Protocol
 
-from mqtrace.messaging import send_time
-from mqtrace.messaging.amqp import Found, batch_of
 from mqtrace.core import Attribute, Context, ForkSafeLock, NoopSpan, ProcessSpan, note_skew, start_process_in
-from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, register
+from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, register, send_time
+from mqtrace.messaging.amqp import Found, batch_of
 from mqtrace.tracer import SpanTracer
 
 __all__ = ["GROUP", "Client", "Outside", "loaded", "named", "outside_of"]

@@ -16,7 +16,7 @@ import pytest
 import mqtrace
 from mqtrace import clients
 from mqtrace.clients import outside
-from mqtrace.messaging import _adapters
+from mqtrace.messaging.adapters import _adapters
 from mqtrace.testing import record
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-client.md"

@@ -1,0 +1,1 @@
+"""aio-pika: a publish, and a callback with its acknowledgement."""
