@@ -20,6 +20,7 @@ PARTS: Final = (
     Part("kafka", "bench.kafka.calls", "kafka"),
     Part("kafka", "bench.kafka.whole", "kafka"),
     Part("http", "bench.http.calls", "memory"),
+    Part("kafka-python", "bench.kafka_python.calls", "kafka"),
     Part("pika", "bench.pika.no_socket", "rabbitmq"),
     Part("pika", "bench.pika.calls", "rabbitmq"),
     Part("aio-pika", "bench.aio_pika.no_socket", "rabbitmq"),

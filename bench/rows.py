@@ -51,6 +51,11 @@ _HTTP: Final = (
     Row("OTLP/HTTP, gzip, batches of 100: CPU of the worker", "http export", "mqtrace", "3.5", added=False),
     Row("a span of mqtrace to a ReadableSpan", "readable span", "mqtrace", "8", added=False),
 )
+_KAFKA_PYTHON: Final = (
+    Row("send, the application's thread, sampled", "kafka-python send", "mqtrace"),
+    Row("send + its report, all threads, sampled", "kafka-python send and report", "mqtrace"),
+    Row("a turn of a loop over a consumer, sampled", "kafka-python next", "mqtrace"),
+)
 _PIKA: Final = (
     Row("publish, sampled", "pika no socket publish", "mqtrace", "1/8", summary=True),
     Row("publish, unsampled", "pika no socket publish", "mqtrace unsampled"),
@@ -91,6 +96,7 @@ _CELERY: Final = (
 SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, confluent-kafka": _KAFKA,
     "Export over HTTP": _HTTP,
+    "Kafka, kafka-python": _KAFKA_PYTHON,
     "RabbitMQ, pika's BlockingConnection": _PIKA,
     "RabbitMQ, aio-pika, without the socket": _AIO_PIKA,
     "kombu, memory transport": _KOMBU,

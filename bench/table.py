@@ -23,12 +23,14 @@ _BETWEEN: Final = re.compile(r"<!-- benchmark -->.*?<!-- /benchmark -->", re.S)
 # Everything with a version of its own that a figure depends on.
 _MEASURED: Final = (
     "confluent-kafka",
+    "kafka-python",
     "pika",
     "kombu",
     "celery",
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-confluent-kafka",
+    "opentelemetry-instrumentation-kafka-python",
     "opentelemetry-instrumentation-pika",
     "opentelemetry-instrumentation-celery",
 )

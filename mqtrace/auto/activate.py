@@ -21,6 +21,7 @@ log = logging.getLogger("mqtrace")
 #: Import name of a client -> the module after whose import something is put in place, and our module that does it.
 _PLACES: Final = {
     "confluent_kafka": ("confluent_kafka", "mqtrace.auto.confluent"),
+    "kafka": ("kafka", "mqtrace.auto.kafka_python"),
     "pika": ("pika", "mqtrace.auto.pika"),
     "aio_pika": ("aio_pika", "mqtrace.auto.aio_pika"),
     "kombu": ("kombu.messaging", "mqtrace.auto.kombu"),

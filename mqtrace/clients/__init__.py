@@ -23,6 +23,7 @@ _MODULES: Final = {
     "aiokafka": "mqtrace.clients.aiokafka",
     "confluent_kafka": "mqtrace.clients.confluent",
     "cimpl": "mqtrace.clients.confluent",
+    "kafka": "mqtrace.clients.kafka_python",
     "pika": "mqtrace.clients.pika",
     "kombu": "mqtrace.clients.kombu",
     "aio_pika": "mqtrace.clients.aio_pika",
@@ -33,6 +34,7 @@ SUPPORTED: Final = (
     "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer "
     "(pip install 'mqtrace[kafka]'), "
     "aiokafka AIOKafkaProducer and AIOKafkaConsumer (pip install 'mqtrace[aiokafka]'), "
+    "kafka-python KafkaProducer and KafkaConsumer (pip install 'mqtrace[kafka-python]'), "
     "pika channels (pip install 'mqtrace[pika]'), "
     "kombu Producer, Consumer and SimpleQueue (pip install 'mqtrace[kombu]'), "
     "aio-pika channels (pip install 'mqtrace[aio-pika]')"

@@ -13,12 +13,6 @@ _KOMBU: Final = "wrap what sends and receives on it, a kombu Producer, Consumer 
 _SERIALIZES: Final = "it serializes before it sends: serialize the message yourself, and wrap the AIOProducer for it"
 _DESERIALIZES: Final = "a coroutine makes it: wrap the object, mqtrace.wrap(await AsyncDeserializingConsumer(...))"
 _AIO_PIKA: Final = "wrap its channels, mqtrace.wrap(await connection.channel())"
-_BLOCKING_SENDS: Final = (
-    "it is not known yet: write headers = [] and mqtrace.inject(headers), and pass them to send(headers=headers)"
-)
-_BLOCKING_RECEIVES: Final = (
-    "it is not known yet: write with mqtrace.use(mqtrace.extract(message.headers)): around the handling of a message"
-)
 
 #: The top of a library's import path and the name of a class -> what to write instead.
 _INSTEAD: Final[Mapping[tuple[str, str], str]] = {
@@ -32,8 +26,6 @@ _INSTEAD: Final[Mapping[tuple[str, str], str]] = {
     ("kombu", "ConsumerMixin"): "return [mqtrace.wrap(Consumer(...))] from its get_consumers",
     ("confluent_kafka", "AsyncSerializingProducer"): _SERIALIZES,
     ("confluent_kafka", "AsyncDeserializingConsumer"): _DESERIALIZES,
-    ("kafka", "KafkaProducer"): _BLOCKING_SENDS,
-    ("kafka", "KafkaConsumer"): _BLOCKING_RECEIVES,
     ("aio_pika", "Channel"): _AIO_PIKA,
     ("aio_pika", "Connection"): _AIO_PIKA,
     ("aio_pika", "Exchange"): _AIO_PIKA,

@@ -37,6 +37,7 @@ __all__ = [
     "template_of",
     "tombstone",
     "with_context",
+    "with_context_in_list",
 ]
 
 #: `messaging.system`.
@@ -112,6 +113,21 @@ def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> A
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("headers that cannot be read are sent as they are")
         return headers
+
+
+def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
+    """The same for a client whose headers are a list of pairs of a text and bytes, or None.
+
+    ``span``: as ``start_send`` returns it. What is no list the client will refuse, so nothing of it is repaired.
+    """
+    if span is None or (headers is not None and not isinstance(headers, list)):
+        return headers
+    if not headers and operation.direct:
+        if isinstance(span, bytes):
+            return [("traceparent", span)]
+        if span.identity is not None and span.state is None and span.baggage is None:
+            return [("traceparent", span.identity)]
+    return with_context(operation, NoopSpan(span) if isinstance(span, bytes) else span, headers)
 
 
 def _beside(span: Span | NoopSpan, headers: Any) -> Any:

@@ -89,6 +89,24 @@ class Reading:
             except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
                 self.receive.tracer.complain("a receive span could not be made")
 
+    # ------------------------------------------------------------------ the same for a client whose calls block
+
+    def watch_call(self, call: Callable[[], Any], several: Callable[[Any], Sequence[Any]] | None = None) -> Any:
+        """Call, and note the messages that it returns. ``several``: the messages in it; None: it is one."""
+        if not self.watched:
+            return call()
+        begun_ns = opt_in.clock_ns(self.receive)
+        result = call()
+        self.took(begun_ns, (result,) if several is None else several(result), batch=several is not None)
+        return result
+
+    def settle_call(self, call: Callable[[], Any]) -> Any:
+        """Commit, in a settle span where those are asked for."""
+        if not (self.opts_in and opt_in.wants_settle(self.settle.tracer)):
+            return call()
+        with opt_in.start_settle(self.settle, kafka.SYSTEM, None, self.endpoint):
+            return call()
+
 
 def by_partition(messages: Mapping[Any, Sequence[Any]]) -> Sequence[Any]:
     """The messages that a ``getmany`` returned."""

@@ -1,0 +1,1 @@
+"""kafka-python: a send, and a record of a consumer's loop."""
