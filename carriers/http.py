@@ -148,7 +148,7 @@ def _spelled(wanted: frozenset[str]) -> dict[str | bytes, str]:
 @functools.lru_cache(maxsize=32)
 def _environ_keys(wanted: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """The keys of the wanted names in a WSGI environ."""
-    return tuple((_Environ._key(name), name) for name in {name.lower() for name in wanted})
+    return tuple((_Environ.key(name), name) for name in {name.lower() for name in wanted})
 
 
 def _quickly(pairs: Any, wanted: frozenset[str], prefix: str | None) -> list[tuple[str, Any]]:
@@ -231,7 +231,7 @@ class _Environ:
 
     def fields(self, wanted: str | None) -> Iterator[tuple[str, Any]]:
         if wanted is not None:
-            value = self.native.get(self._key(wanted), self)
+            value = self.native.get(self.key(wanted), self)
             if value is not self:
                 yield wanted, self._text(value)
             return
@@ -245,7 +245,7 @@ class _Environ:
             if key in native:
                 yield name, self._text(native[key])
         if prefix is not None:
-            start, left = self._key(prefix), PREFIXED
+            start, left = self.key(prefix), PREFIXED
             for key, value in self.native.items():
                 if isinstance(key, str) and key.startswith(start):
                     yield key[5:].lower().replace("_", "-"), self._text(value)
@@ -254,13 +254,13 @@ class _Environ:
                         return
 
     def drop(self, name: str) -> None:
-        self.native.pop(self._key(name), None)
+        self.native.pop(self.key(name), None)
 
     def add(self, name: str, value: str) -> None:
-        self.native[self._key(name)] = _text.write(value).decode("latin-1")
+        self.native[self.key(name)] = _text.write(value).decode("latin-1")
 
     @staticmethod
-    def _key(name: str) -> str:
+    def key(name: str) -> str:
         return "HTTP_" + name.upper().replace("-", "_")
 
     @staticmethod

@@ -1,7 +1,8 @@
-"""The rules of .importlinter fail where one of them is broken: they are tried on a copy of the tree."""
+"""The rules of who may import what, and of private members, fail where one of them is broken."""
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -64,3 +65,44 @@ def test_a_broken_rule_is_seen(tree: Path, file: str, source: str, rule: str) ->
 def test_the_tree_as_it_is_breaks_none(tree: Path) -> None:
     status, said = lint(tree)
     assert status == 0, said
+
+
+def test_a_private_member_of_another_module_is_seen() -> None:
+    source = "from mqtrace import tracer\n\nprint(tracer.default()._names)\n"
+    ruff = Path(sys.executable).with_name("ruff")
+    command = [
+        str(ruff),
+        "check",
+        "--no-cache",
+        "--output-format",
+        "concise",
+        "--stdin-filename",
+        "mqtrace/api.py",
+        "-",
+    ]
+    done = subprocess.run(command, cwd=ROOT, input=source, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "SLF001" in done.stdout
+
+
+def private_imports(source: str) -> list[str]:
+    """The private names that this source imports from modules of ours."""
+    return [
+        alias.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("mqtrace"))
+        for alias in node.names
+        if alias.name.startswith("_") and not alias.name.startswith("__")
+    ]
+
+
+def test_no_module_imports_a_private_name_of_another() -> None:
+    """Of a linter this is a rule in preview (PLC2701), which would bring other rules' previews with it."""
+    assert private_imports("from mqtrace.tracer import _following, follow\nfrom ._ids import _pad") == [
+        "_following",
+        "_pad",
+    ]
+    for path in sorted((ROOT / "mqtrace").rglob("*.py")):
+        names = private_imports(path.read_text())
+        modules = [name for name in names if (path.parent / f"{name}.py").exists()]  # a module without a public name
+        assert names == modules, path

@@ -64,7 +64,10 @@ def _error_of(future: Any) -> BaseException | None:
     """
     if future.cancelled():
         return CancelledError()
-    error: BaseException | None = future._exception if hasattr(future, "_exception") else future.exception()
+    if hasattr(future, "_exception"):
+        error: BaseException | None = future._exception  # noqa: SLF001  # see above
+    else:
+        error = future.exception()
     return error
 
 

@@ -35,38 +35,38 @@ class ExportedSpan(ReadableSpan):
     """A ReadableSpan that knows what was dropped: the SDK's own reads it from lists of a class of its own."""
 
     # Set on the few spans of which something was dropped.
-    _dropped: tuple[int, int, int] = (0, 0, 0)
+    dropped: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def dropped_attributes(self) -> int:
         """Attributes beyond the limit."""
-        return self._dropped[0]
+        return self.dropped[0]
 
     @property
     def dropped_events(self) -> int:
         """Events beyond the limit."""
-        return self._dropped[1]
+        return self.dropped[1]
 
     @property
     def dropped_links(self) -> int:
         """Links beyond the limit."""
-        return self._dropped[2]
+        return self.dropped[2]
 
 
 class _Event(Event):
-    _dropped = 0
+    dropped = 0
 
     @property
     def dropped_attributes(self) -> int:
-        return self._dropped
+        return self.dropped
 
 
 class _Link(Link):
-    _dropped = 0
+    dropped = 0
 
     @property
     def dropped_attributes(self) -> int:
-        return self._dropped
+        return self.dropped
 
 
 class Converter:
@@ -105,7 +105,7 @@ class Converter:
             _SCOPE,
         )
         if details is not None and (details.dropped_attributes or details.dropped_events or details.dropped_links):
-            made._dropped = (details.dropped_attributes, details.dropped_events, details.dropped_links)
+            made.dropped = (details.dropped_attributes, details.dropped_events, details.dropped_links)
         return made
 
     def _resource_of(self, span: core.Span) -> Resource:
@@ -152,7 +152,7 @@ def _event(event: core.Event) -> Event:
     if not event.dropped_attributes:
         return Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
     made = _Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
-    made._dropped = event.dropped_attributes
+    made.dropped = event.dropped_attributes
     return made
 
 
@@ -165,7 +165,7 @@ def _link(link: core.Link) -> Link:
     if not link.dropped_attributes:
         return Link(theirs, _attributes(link.attributes))
     made = _Link(theirs, _attributes(link.attributes))
-    made._dropped = link.dropped_attributes
+    made.dropped = link.dropped_attributes
     return made
 
 

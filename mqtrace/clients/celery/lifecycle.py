@@ -39,7 +39,7 @@ def child_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
 
 
 def _is_child() -> bool:
-    return bool(current_process()._name != "MainProcess")
+    return bool(current_process()._name != "MainProcess")  # noqa: SLF001  # billiard has no other word for it
 
 
 def embedded_beat_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
