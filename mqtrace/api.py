@@ -279,7 +279,7 @@ def uninstrument_celery() -> None:
 
 def _check(tracer: object) -> None:
     if tracer is not None and not isinstance(tracer, SpanTracer):
-        raise ConfigurationError(f"tracer={tracer!r} is no tracer: write tracer=mqtrace.Tracer('order-service')")
+        raise ConfigurationError(f"tracer={tracer!r} is not a tracer: write tracer=mqtrace.Tracer('order-service')")
 
 
 def _celery() -> Any:

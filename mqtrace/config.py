@@ -167,7 +167,8 @@ def _resource(
             kept = clean(value, None) if isinstance(key, str) and key else None
             if kept is None:
                 raise ConfigurationError(
-                    f"resource has {key!r}: {value!r}, which is no attribute: write text, a number, a boolean or a list"
+                    f"resource has {key!r}: {value!r}, which is not an attribute: "
+                    "write text, a number, a boolean or a list"
                 )
             merged[key] = kept
     if service is not None:

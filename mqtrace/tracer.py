@@ -272,10 +272,10 @@ class SpanTracer:
             self.counters.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
-        plain, sort = text(name), text(kind)
-        if plain is None:
+        known, sort = text(name), text(kind)
+        if known is None:
             self.counters.calls_ignored += 1
-            plain = "unnamed"
+            known = "unnamed"
         if sort not in _KINDS:
             given, sort = sort, None if sort is None else sort.lower()
             if sort in _KINDS:
@@ -284,12 +284,12 @@ class SpanTracer:
                 self.counters.calls_ignored += 1
                 sort = "internal"
                 self.say(f"kind={str(given)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
-        kept = self._names.get((plain, sort))
+        kept = self._names.get((known, sort))
         if kept is not None:  # a StrEnum's member was given, whose text is known
             return kept
-        template = self.template(plain, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
-        if len(plain) <= LONG_NAME:
-            keep_recent(self._names, (plain, sort), template, _NAMES)
+        template = self.template(known, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
+        if len(known) <= LONG_NAME:
+            keep_recent(self._names, (known, sort), template, _NAMES)
         return template
 
     # ------------------------------------------------------------------ contexts
@@ -328,13 +328,13 @@ class SpanTracer:
         self.counters.contexts_malformed += 1
 
     def complain(self, sentence: str) -> None:
-        """Say once that something of ours did not work; the application goes on without it. Call it in an except."""
+        """Log once, with the exception at hand, that something of ours failed; the application goes on without it."""
         if sentence not in self._complaints:
             self._complaints.add(sentence)
             log.warning("%s", sentence, exc_info=True)
 
     def say(self, sentence: str) -> None:
-        """Say once what cannot be meant; the application goes on."""
+        """Log once what was probably not meant; the application goes on."""
         if sentence not in self._complaints and len(self._complaints) < _SENTENCES:
             self._complaints.add(sentence)
             log.warning("%s", sentence)

@@ -243,7 +243,7 @@ def test_what_is_no_tracer_is_a_configuration_error() -> None:
         lambda: surface.instrument_celery(tracer="orders"),
     )
     for call in calls:
-        with pytest.raises(mqtrace.ConfigurationError, match="tracer='orders' is no tracer: write"):
+        with pytest.raises(mqtrace.ConfigurationError, match="tracer='orders' is not a tracer: write"):
             call()
 
 

@@ -1,7 +1,7 @@
 """Attributes: which values a span takes, and what they weigh.
 
 OpenTelemetry's common specification: a key is a non-empty string; a value a string, a boolean, an integer of 64 bits,
-a double, bytes, or a list of those. What is none of these is refused, which the caller counts.
+a double, bytes, or a list of those. Any other value is refused, which the caller counts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Limits:
 
 
 def clean(value: object, length: int | None) -> Attribute | None:
-    """The value as it is kept: text and bytes cut to ``length``, a list as a tuple; None where it is none."""
+    """The value as it is kept: text and bytes cut to ``length``, a list as a tuple. None if it cannot be one."""
     kind = type(value)
     if kind is str or kind is bytes:
         return value[:length]  # type: ignore[index,no-any-return]  # str or bytes, told apart by the line above
@@ -78,14 +78,14 @@ def _convert(value: object, length: int | None) -> Attribute | None:
 
 
 def text(value: object) -> str | None:
-    """A name as plain text: of a subclass (a StrEnum's member for one) its text, not its methods. None for no text."""
+    """A name as a plain ``str``, also of a subclass of it (a StrEnum's member). None if it is not text."""
     if type(value) is str:
         return value
     return str.__str__(value) if isinstance(value, str) else None
 
 
 def pairs(attributes: Any) -> list[tuple[object, object]] | None:
-    """The items of a mapping; None for what is none. A user's own mapping may raise anything, and this does not."""
+    """The items of a mapping; None if it is not one. Never raises, whatever a user's own mapping does."""
     try:
         return [(key, value) for key, value in attributes.items()]
     except Exception:  # noqa: BLE001  # see above
@@ -100,5 +100,5 @@ def weight(value: Attribute) -> int:
 
 
 def weight_of(attributes: Mapping[str, Attribute]) -> int:
-    """The same of attributes with their names, in a dict of their own."""
+    """About how many bytes a dict of attributes keeps in memory, names included."""
     return 64 + sum([ENTRY + key.__sizeof__() + weight(value) for key, value in attributes.items()])

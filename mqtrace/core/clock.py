@@ -18,7 +18,7 @@ _STEP_NS: Final = 10_000_000
 
 
 class Clock:
-    """``now()`` gives monotonic nanoseconds; ``epoch(now())`` nanoseconds since 1970 (OTLP's time_unix_nano)."""
+    """``now()`` returns monotonic nanoseconds, ``epoch(now())`` nanoseconds since 1970 (OTLP's time_unix_nano)."""
 
     __slots__ = ("_wall", "now", "offset")
 

@@ -1,4 +1,4 @@
-"""The context of a trace: who the current span is, and what travels with it.
+"""The context of a trace: which span is current, and what travels with it.
 
 A span's identity is its 55-byte ``traceparent`` (W3C Trace Context level 2, section 3.2), kept as bytes from the
 header it came in to the header it leaves in: nothing is parsed that nobody asked for.
@@ -24,7 +24,7 @@ Decision = Literal["flag", "defer", "accept", "deny"]
 
 
 class Frame(Protocol):
-    """What may be current: it says whose child the next span is."""
+    """What may be current: the parent of the next span."""
 
     @property
     def identity(self) -> bytes | None: ...
@@ -36,7 +36,7 @@ class Frame(Protocol):
     def decision(self) -> Decision: ...
     @property
     def ended(self) -> int:
-        """Not 0 for a span that has ended."""
+        """Not 0 once the span has ended."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Frame(Protocol):
 
 
 def is_frame(value: Any) -> bool:
-    """Whether a user may make this current, or a parent: it has a frame's slots, and they hold what can travel."""
+    """Whether this may be made current, or be a parent: it has a frame's attributes, and they are valid."""
     try:
         identity, state, baggage = value.identity, value.state, value.baggage
         _ = (value.decision, value.remote, value.ended)  # whether they can be read
@@ -63,7 +63,7 @@ _NO_BAGGAGE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Context:
-    """An immutable trace context: what :meth:`Tracer.extract` gives and :func:`mqtrace.use` takes.
+    """An immutable trace context: what :meth:`Tracer.extract` returns and :func:`mqtrace.use` takes.
 
     ``identity``: the traceparent as 55 bytes, or None where there is no trace.
     ``state``: the text of ``tracestate``, valid, or None. ``baggage``: name -> value, or None.

@@ -1,4 +1,4 @@
-"""Whether a span is made and below what: every case, in the open. The hot path inlines the common ones of these.
+"""Whether a span is made, and which parent it has: every case. The hot path inlines the common ones (start_message.py).
 
 The order is the design's: the sampler is asked for roots only; a parent's flag is followed, unless the sampler wants to
 be asked for remote parents too; nothing is built before the answer is known.

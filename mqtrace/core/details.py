@@ -1,4 +1,4 @@
-"""What only some spans have: attributes of their own, events, links, an outcome."""
+"""What only some spans have: attributes of their own, events, links, a status."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Event(NamedTuple):
     name: str
     timestamp: int
     attributes: Mapping[str, Attribute]
-    #: How many more it was given than may be kept.
+    #: How many attributes were dropped because of the limit.
     dropped_attributes: int = 0
 
 
 class Link(NamedTuple):
-    """Another span that this one has to do with."""
+    """A link to another span."""
 
     context: Context
     attributes: Mapping[str, Attribute]
-    #: How many more it was given than may be kept.
+    #: How many attributes were dropped because of the limit.
     dropped_attributes: int = 0
     #: Whether the other span is another process's, or may be; False for one that was linked as a span of ours.
     remote: bool = True

@@ -2,8 +2,8 @@
 
 What a template knows is copied; what a message adds is two or three conversions from hex and one Struct. Fields may
 stand in any order, so what is constant stands side by side. A span comes as four pieces, which whoever makes the batch
-joins once for all of them. What has more to say (attributes of its own, events, an error) is no matter of this file.
-The two sorts of spans are alike in places and flat on purpose: a call would be a twentieth of a span.
+joins once for all of them. A span with details (attributes of its own, events, an error) is encoded in encode.py.
+Send and process spans have a flat function each, alike in places: a call would be a twentieth of a span.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def pieces(span: Span) -> Pieces | None:
 
 
 def _long_way(span: Span) -> None:
-    """What no span of a message is."""
+    """None: spans of other classes are encoded in encode.py."""
 
 
 def _way_of(kind: type[Span]) -> Callable[[Any], Pieces | None]:

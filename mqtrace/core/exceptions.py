@@ -1,4 +1,4 @@
-"""What a span says of an exception. None of it raises, whatever the exception's own methods do."""
+"""The attributes of an exception. Nothing here raises, whatever the exception's own methods do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def type_name(error: BaseException) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """The exception's own words; empty where it cannot even say them."""
+    """``str(error)``; empty if that raises."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001  # a user's __str__ may raise anything, and the user's exception must go on

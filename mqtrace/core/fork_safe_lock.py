@@ -17,7 +17,7 @@ __all__ = ["ForkSafeLock"]
 
 
 class ForkSafeLock:
-    """``with its_name.lock:`` one thread at a time."""
+    """``with something.lock:`` one thread at a time; ``something`` is one of these."""
 
     __slots__ = ("__weakref__", "lock")
 

@@ -17,7 +17,7 @@ __all__ = ["NOOP", "NoopSpan", "current_span"]
 
 
 class NoopSpan:
-    """The span of what is not recorded. Everything can be done to it and nothing comes of it.
+    """The span of what is not recorded. Every method does nothing.
 
     It is light, not shared: it carries the context of a trace that is not sampled, which must travel on. Only where
     there is no context either, one object serves all (:data:`NOOP`).
@@ -80,32 +80,32 @@ class NoopSpan:
         return False
 
     def set_attribute(self, key: str, value: object) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def add_event(
         self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
     ) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def record_exception(
         self, error: BaseException, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
     ) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def set_status(self, status: Status, description: str | None = None) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def fail(self, error: BaseException) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def end(self, end_time: int | None = None) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def __enter__(self) -> NoopSpan:
         if self is not NOOP:

@@ -23,8 +23,8 @@ class FinishedSpans(Protocol):
 class Sink(Protocol):
     """Where finished spans go. The hot path appends to ``queue`` while it is shorter than ``limit``.
 
-    A lock around that would cost more than a tenth of a span; a sink that must do something at a length says so with
-    ``limit``, and gets the span through :meth:`overflow` instead.
+    A lock around that would cost more than a tenth of a span. A sink that must act at some length sets ``limit`` to it,
+    and is called at :meth:`overflow` instead.
     """
 
     @property
@@ -33,7 +33,7 @@ class Sink(Protocol):
     def limit(self) -> int: ...
 
     def overflow(self, span: Any) -> None:
-        """Take or drop a span that met the limit."""
+        """Take or drop a span that ended while ``queue`` was as long as ``limit``."""
 
     def admit(self, span: Any, weight: int) -> None:
         """Take or drop a span that keeps ``weight`` bytes of its own, events and long texts for example."""

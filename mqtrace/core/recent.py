@@ -1,4 +1,4 @@
-"""Tables that do not grow: what is kept of something that a user may make up without end, names for one."""
+"""Tables with a bound, for what a user may make up without end: names, for example."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ V = TypeVar("V")
 
 
 def keep_recent(table: dict[K, V], key: K, value: V, most: int) -> None:
-    """Keep ``value``, and no more than ``most``: what was kept first goes first.
+    """Keep ``value``; of more than ``most`` entries the oldest is removed.
 
-    Whoever looks something up pays nothing for that. What is in use and goes is made once more, and is the most recent
-    then: once in ``most`` new ones. Threads may do this at the same time.
+    A look-up costs nothing more. An entry that is removed while it is in use is made again, and is the
+    newest then: once in ``most`` new ones. Thread-safe.
     """
     table[key] = value
     while len(table) > most:

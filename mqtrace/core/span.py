@@ -164,7 +164,7 @@ class Span:
     def set_status(self, status: Status, description: str | None = None) -> None:
         """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description.
 
-        A description that is no text (the exception itself, for one) is left out and counted; the status holds.
+        A description that is not text (the exception itself, for example) is left out and counted; the status is set.
         """
         details = self._details()
         if details is None:
@@ -296,7 +296,7 @@ class Span:
         return MappingProxyType(merged)
 
     def own_attributes(self) -> Mapping[str, Attribute]:
-        """What this span's slots say beyond its template: subclasses do."""
+        """The attributes that are in a subclass's slots; none here."""
         return NO_ATTRIBUTES
 
     @property
@@ -311,7 +311,7 @@ class Span:
         return own if self.details is None else own + tuple(self.details.links)
 
     def own_links(self) -> Iterator[Link]:
-        """Links that are in this span's slots: subclasses have some."""
+        """The links that are in a subclass's slots; none here."""
         return iter(())
 
     @property

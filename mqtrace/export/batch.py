@@ -143,7 +143,7 @@ class BatchProcessor:
         """Send what is queued, and stop. ``timeout`` in seconds; True: all of it arrived in time.
 
         Afterwards nothing is queued and nothing in flight: what did not leave is counted as dropped by the shutdown,
-        and so is every span that ends later. A second call gives the result of the first.
+        and so is every span that ends later. A second call returns the result of the first.
         """
         notice_fork()
         ticket = self._close(timeout)

@@ -38,7 +38,7 @@ ENCODINGS: Final[Mapping[str, Encoding]] = {
 
 
 def named(name: str) -> Encoding:
-    """The encoding of this name. ConfigurationError where there is none."""
+    """The encoding of this name. ConfigurationError for an unknown one."""
     encoding = ENCODINGS.get(name)
     if encoding is None:
         raise ConfigurationError(f"encoding={name[:40]!r} is unknown: write {', '.join(ENCODINGS)}")

@@ -95,7 +95,7 @@ class KafkaExporter:
 
     ``encoding``: one of encodings.py. ``partition_by_trace``: the spans of one trace a message, its key the 32
     lowercase hex characters of the trace id. ``options``: librdkafka's, over our defaults. ConfigurationError for an
-    encoding or an option that cannot be; brokers that cannot be reached are no error here.
+    encoding or an option that cannot be; brokers that cannot be reached are not an error here.
     """
 
     def __init__(

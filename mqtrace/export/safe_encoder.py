@@ -23,7 +23,7 @@ class SafeEncoder(Generic[Encoded]):
         self._log = LimitedLog(logging.getLogger("mqtrace.export"))
 
     def __call__(self, spans: Sequence[Span]) -> tuple[Encoded, Sequence[Span]] | None:
-        """What was encoded, and which spans that was; None where it is none of them."""
+        """What was encoded, and which spans that was; None if none of them can be."""
         try:
             return self._encode(spans), spans
         except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along

@@ -27,8 +27,8 @@ def is_sampled(value: bytes) -> bool:
 
 
 def present(carrier: Carrier, name: str) -> str | None:
-    """The text of a header; None where it is absent. Raises :class:`MalformedContext` where it is no text."""
+    """The text of a header; None where it is absent. Raises :class:`MalformedContext` if it is not text."""
     value = carrier.get(name)
     if value is None and name in carrier.names():
-        raise MalformedContext(f"{name} is no text")
+        raise MalformedContext(f"{name} is not text")
     return value

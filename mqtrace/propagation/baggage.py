@@ -2,7 +2,7 @@
 
 - ``key`` is a token of RFC 9110; it is not percent-encoded. ``value`` is ``*baggage-octet``: printable ASCII without
   space, quote, comma, semicolon and backslash; everything else, and ``%`` itself, is percent-encoded UTF-8. A plus sign
-  is a plus sign. Bytes that are no UTF-8 are read as U+FFFD.
+  is a plus sign. Bytes that are not UTF-8 are read as U+FFFD.
 - Properties (``;name=value`` after a value, section 3.3.1.3) mean nothing to us and are passed on as they came, with
   the value: whoever sets a new one sets it without them.
 - 64 members and 8192 bytes must pass whole (section 3.3.2); of more than our limits, the first ones stay.
@@ -93,7 +93,7 @@ def decode(text: str) -> tuple[dict[str, str], bool]:
 
 
 def encode(members: Mapping[str, str]) -> str:
-    """The header of these members. What cannot be one (a key that is no token) is left out; so is what is too much."""
+    """The header of these members. Invalid ones (a key that is not a token) and too many are left out."""
     parts: list[str] = []
     length = -1
     for key, value in members.items():
@@ -118,7 +118,7 @@ class Baggage:
         text = carrier.get("baggage")
         if text is None:
             if "baggage" in carrier.names():
-                raise MalformedContext("baggage is no text")
+                raise MalformedContext("baggage is not text")
             return context
         members, whole = decode(text)
         found = context

@@ -52,7 +52,7 @@ class _Found:
 
 
 class Composite:
-    """Reads every format, writes every format. The first that finds a trace gives it; baggage merges.
+    """Reads every format, writes every format. The trace is that of the first format that finds one; baggage is merged.
 
     Where a later format names the same span, its tracestate and random flag complete what the first one said.
 

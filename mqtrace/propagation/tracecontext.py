@@ -54,7 +54,7 @@ class TraceContext:
         text = carrier.get("traceparent")
         if text is None:
             if "traceparent" in carrier.names():
-                raise MalformedContext("traceparent is no text")
+                raise MalformedContext("traceparent is not text")
             return context
         parent = parse_traceparent(text)
         if parent is None:

@@ -9,7 +9,7 @@ __all__ = ["ALL", "NONE", "Always", "Never"]
 
 #: Every trace id is at or above this one ...
 ALL: Final = b"0" * 14
-#: ... and below this one, which is no hex digit.
+#: ... and below this one, which is not a hex digit.
 NONE: Final = b"g"
 
 

@@ -21,10 +21,10 @@ def sampler_of(value: object, name: str) -> Sampler:
         return value  # type: ignore[return-value]  # it has the one method that makes a sampler
     if isinstance(value, (int, float)):
         rate = rate_of(value, name)
-        # all or nothing is no matter of probability, and writes nothing into tracestate
+        # all or nothing is not a probability: nothing is written into tracestate
         return Always() if rate == 1 else Never() if rate == 0 else Probability(rate)
     raise ConfigurationError(
-        f"{name}={value!r} is no sampler: write a rate from 0 to 1, or an object of mqtrace.sampling or of your own "
+        f"{name}={value!r} is not a sampler: write a rate from 0 to 1, or an object of mqtrace.sampling or of your own "
         "with sample(trace_id, name, kind, destination, attributes)"
     )
 

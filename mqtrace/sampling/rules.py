@@ -32,7 +32,7 @@ class Rule:
         relation: Literal["parent", "link"] | None = None,
     ) -> None:
         if not isinstance(destination, str) or not destination:
-            raise ConfigurationError(f"destination={destination!r} is no glob: write text such as 'orders.*'")
+            raise ConfigurationError(f"destination={destination!r} is not a glob: write text such as 'orders.*'")
         if relation not in (None, "parent", "link"):
             raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
         if isinstance(rate, ParentBased):
@@ -66,4 +66,4 @@ def from_argument(value: object) -> tuple[Rule, ...]:
         rules = tuple(value)
         if all(isinstance(rule, Rule) for rule in rules):
             return rules
-    raise ConfigurationError(f"rules={value!r} are none: write [Rule('orders.*', rate=0.1)] or {{'orders.*': 0.1}}")
+    raise ConfigurationError(f"rules={value!r} are not: write [Rule('orders.*', rate=0.1)] or {{'orders.*': 0.1}}")
