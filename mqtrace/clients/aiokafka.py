@@ -101,15 +101,7 @@ class Sends(State):
 
     def headers(self, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
         """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
-        if span is None or (headers and not isinstance(headers, list)):
-            return headers
-        if isinstance(span, bytes):
-            if not headers and self.operation.direct:
-                return [("traceparent", span)]
-            span = NoopSpan(span)
-        if not headers and self.operation.direct and span.baggage is None and span.state is None:
-            return [("traceparent", span.identity)] if span.identity is not None else headers
-        return kafka.with_context(self.operation, span, headers or None)
+        return kafka.with_context_in_list(self.operation, span, headers)
 
     def stopped(self) -> None:
         """The client has stopped: what has no result once the loop has called back, has none."""
