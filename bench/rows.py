@@ -47,6 +47,12 @@ _KAFKA: Final = (
     Row("a span, allocated", "span allocated", "mqtrace", added=False),
     Row("a span, from a pool", "span pooled", "mqtrace", added=False),
 )
+_AIOKAFKA: Final = (
+    Row("send, until its future is done, sampled", "aiokafka send", "mqtrace", "6"),
+    Row("send, unsampled", "aiokafka send", "mqtrace unsampled", "3"),
+    Row("getone + decorated handler, sampled", "aiokafka handle", "mqtrace", "6"),
+    Row("getone + decorated handler, unsampled", "aiokafka handle", "mqtrace unsampled", "3"),
+)
 _HTTP: Final = (
     Row("OTLP/HTTP, gzip, batches of 100: CPU of the worker", "http export", "mqtrace", "3.5", added=False),
     Row("a span of mqtrace to a ReadableSpan", "readable span", "mqtrace", "8", added=False),
@@ -95,6 +101,7 @@ _CELERY: Final = (
 )
 SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, confluent-kafka": _KAFKA,
+    "Kafka, aiokafka": _AIOKAFKA,
     "Export over HTTP": _HTTP,
     "Kafka, kafka-python": _KAFKA_PYTHON,
     "RabbitMQ, pika's BlockingConnection": _PIKA,

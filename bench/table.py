@@ -23,6 +23,7 @@ _BETWEEN: Final = re.compile(r"<!-- benchmark -->.*?<!-- /benchmark -->", re.S)
 # Everything with a version of its own that a figure depends on.
 _MEASURED: Final = (
     "confluent-kafka",
+    "aiokafka",
     "kafka-python",
     "pika",
     "kombu",
@@ -30,6 +31,7 @@ _MEASURED: Final = (
     "opentelemetry-sdk",
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-instrumentation-confluent-kafka",
+    "opentelemetry-instrumentation-aiokafka",
     "opentelemetry-instrumentation-kafka-python",
     "opentelemetry-instrumentation-pika",
     "opentelemetry-instrumentation-celery",

@@ -20,6 +20,7 @@ log = logging.getLogger("mqtrace")
 
 #: Import name of a client -> the module after whose import something is put in place, and our module that does it.
 _PLACES: Final = {
+    "aiokafka": ("aiokafka", "mqtrace.auto.aiokafka"),
     "confluent_kafka": ("confluent_kafka", "mqtrace.auto.confluent"),
     "kafka": ("kafka", "mqtrace.auto.kafka_python"),
     "pika": ("pika", "mqtrace.auto.pika"),

@@ -10,7 +10,9 @@ import mqtrace
 from mqtrace.clients import confluent as clients
 from mqtrace.clients.confluent.consumer import TracedConsumer
 from mqtrace.clients.confluent.polls import Polls
+from mqtrace.imports import when_imported
 
+from . import confluent_aio
 from .names import replace_names
 from .polling import PollLoop, is_wanted
 
@@ -67,3 +69,4 @@ def put_in_place(module: ModuleType) -> None:
         if name in space:
             space[name] = replaced[space[name]]
     replace_names(replaced, "confluent_kafka")
+    when_imported("confluent_kafka.aio", confluent_aio.put_in_place)

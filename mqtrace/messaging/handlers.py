@@ -242,8 +242,17 @@ def _function(function: Callable[..., Any], operation: Operation) -> Callable[..
 
 
 def _coroutine(function: Callable[..., Any], operation: Operation) -> Callable[..., Any]:
+    known = adapters.get
+
     async def handler(*arguments: Any, **named: Any) -> Any:
-        span = _find(operation, arguments, named)
+        if arguments and (adapter := known(type(arguments[0]))) is not None:
+            try:
+                span = adapter.begin(operation, arguments[0])
+            except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
+                operation.tracer.complain("a message could not be traced")
+                span = None
+        else:
+            span = _find(operation, arguments, named)
         if span is None:
             return await function(*arguments, **named)
         with span:

@@ -1,0 +1,1 @@
+"""aiokafka, bare, traced by mqtrace and instrumented by OpenTelemetry."""
