@@ -35,4 +35,4 @@ def test_the_program_runs_as_it_stands(
         # the tests' tracer stands for the page's own
         exec(program.replace(CONFIGURED, ""), space)
     assert [span.name.partition(" ")[0] for span in spans] == names
-    assert [span.attributes.get("order") for span in spans if span.kind == "consumer"] == orders
+    assert sorted(span.attributes["order"] for span in spans if span.kind == "consumer") == orders  # of any partition
