@@ -7,7 +7,7 @@ its ``super()`` is the traced class.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -15,16 +15,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-u
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]  # ditto
 from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]  # ditto
 
-from mqtrace.core import Kind, NoopSpan, Origin, Span, Template, current_frame, start, start_send
+from mqtrace.core import NoopSpan, Origin, Span, current_frame, start, start_send
 from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import MessageAdapter, Operation, end, kafka, register
+from mqtrace.messaging import Endpoint, MessageAdapter, end, kafka, register
 from mqtrace.messaging.attributes import BATCH_COUNT
-from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, abandon_soon, until_done
-from mqtrace.messaging.pending import Pending
-from mqtrace.messaging.reading import Reading, by_partition
+from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, until_done
+from mqtrace.messaging.reading import by_partition
 from mqtrace.messaging.records import RECORDS, found_in
 from mqtrace.tracer import SpanTracer
 
+from .awaiting import AsyncReads, AsyncSends, Stopped
 from .proxy import State, Traced, is_traced, stand_in, traced_kind
 
 __all__ = ["adapter_of", "wrap"]
@@ -47,21 +47,18 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     unknown = options.keys() - set(_OPTIONS)
     if unknown:
         raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for aiokafka write {list(_OPTIONS)}")
-    if isinstance(client, type):
-        shared = tracer is None and not options
-        if issubclass(client, AIOKafkaProducer):
-            sends = partial(Sends, tracer, options)
-            return traced_kind(client, AIOKafkaProducer, TracedProducer, sends, shared=shared)
-        if issubclass(client, AIOKafkaConsumer):
-            reads = partial(Reads, tracer, options)
-            return traced_kind(client, AIOKafkaConsumer, TracedConsumer, reads, shared=shared)
-    elif isinstance(client, AIOKafkaProducer):
-        alike = [*inspect.signature(type(client).send).parameters][: len(_SEND)] == _SEND
-        return stand_in(TracedProducer if alike else TracedBatches, client, Sends(tracer, options))
-    elif isinstance(client, AIOKafkaConsumer):
-        state = Reads(tracer, options)
-        state.opened(client)
-        return stand_in(TracedConsumer, client, state)
+    kind = client if isinstance(client, type) else type(client)
+    for base, traced, make in _CLIENTS:
+        if issubclass(kind, base):
+            if kind is client:
+                shared = tracer is None and not options
+                return traced_kind(kind, base, traced, partial(make, tracer, options), shared=shared)
+            state = make(tracer, options)
+            state.configure((), {})
+            state.opened(client)
+            if traced is TracedProducer and [*inspect.signature(type(client).send).parameters][: len(_SEND)] != _SEND:
+                traced = TracedBatches
+            return stand_in(traced, client, state)
     return None
 
 
@@ -78,57 +75,18 @@ class Sending(FutureSpan):
         return (-1, -1) if report is None else (report.partition, report.offset)
 
 
-class Sends(State):
+class Sends(AsyncSends):
     """What is ours of a traced producer."""
-
-    __slots__ = ("_options", "endpoint", "operation", "pending")
-
-    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._options = options
-        self.endpoint = kafka.endpoint_of(options)
-        self.operation = Operation("send", tracer)
-        self.pending = Pending(self.operation)
-
-    def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Note what a client is about to be configured with."""
-        self.endpoint = kafka.endpoint_of({**kwargs, **self._options})
-
-    def template(self, key: Hashable, topic: Any, kind: Kind | None = None) -> Template:
-        """The template of what is sent to a topic, made."""
-        self.pending.attend()
-        return self.operation.make(key, kafka.SYSTEM, "send", str(topic), self.endpoint, kind=kind)
-
-    def headers(self, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
-        """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
-        return kafka.with_context_in_list(self.operation, span, headers)
-
-    def stopped(self) -> None:
-        """The client has stopped: what has no result once the loop has called back, has none."""
-        abandon_soon(self.pending, "stopped before the delivery report")
-
-
-class Stopped(Traced):
-    """What is traced of a client's end, by the ``stopped`` of its state. As a block it is the traced client."""
 
     __slots__ = ()
 
-    async def stop(self) -> Any:
-        """``stop`` of the client."""
-        try:
-            return await super().stop()
-        finally:
-            self._mqtrace.stopped()
+    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
+        """See docs/aiokafka.md."""
+        return kafka.endpoint_of({**kwargs, **self.options})
 
-    async def __aenter__(self) -> Any:
-        await super().__aenter__()
-        return self
-
-    async def __aexit__(self, *exception: Any) -> Any:
-        try:
-            return await super().__aexit__(*exception)
-        finally:
-            self._mqtrace.stopped()
+    def headers(self, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
+        """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
+        return headers if span is None else kafka.with_context_in_list(self.operation, span, headers or None)
 
 
 class TracedBatches(Stopped):
@@ -234,24 +192,15 @@ class TracedBuilder(Traced):
 _CREATE: Final = ("create",)
 
 
-# ---------------------------------------------------------------------- receiving
-
-
-class Reads(State):
+class Reads(AsyncReads):
     """What is ours of a traced consumer."""
 
-    __slots__ = ("_options", "reading", "stopped")
+    __slots__ = ()
+    found = staticmethod(found_in)
 
-    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._options = options
-        self.reading = Reading(tracer, found_in)
-        self.reading.endpoint = kafka.endpoint_of(options)
-        self.stopped = self.reading.closed
-
-    def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        """Note what a client is about to be configured with."""
-        self.reading.endpoint = kafka.endpoint_of({**kwargs, **self._options})
+    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
+        """See docs/aiokafka.md."""
+        return kafka.endpoint_of({**kwargs, **self.options})
 
     def opened(self, client: Any) -> None:
         """Note what the client reads by now: topics may be given to its constructor."""
@@ -292,3 +241,9 @@ class TracedConsumer(Stopped):
         result = super().assign(partitions)
         self._mqtrace.reading.reads(one.topic for one in partitions)
         return result
+
+
+_CLIENTS: Final[tuple[tuple[type, type[Traced], type[Sends | Reads]], ...]] = (
+    (AIOKafkaProducer, TracedProducer, Sends),
+    (AIOKafkaConsumer, TracedConsumer, Reads),
+)
