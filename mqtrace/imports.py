@@ -34,6 +34,9 @@ def when_imported(name: str, callback: Callback) -> None:
         _run(callback, module)
         return
     _waiting.setdefault(name, []).append(callback)
+    if type(spec) is _Spec:  # its code runs, and has imported whoever asks
+        spec.__class__ = _WatchedSpec
+        return
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
 
@@ -60,6 +63,19 @@ def _arrive(name: str) -> None:
             _run(callback, module)
     if not _waiting and _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
+
+
+_Spec: Any = type(sys.__spec__)
+
+
+class _WatchedSpec(_Spec):  # type: ignore[misc]  # the class of every module's spec, which importlib.machinery names
+    """The spec of a module whose code is running: the import system says on it when that has ended."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "_initializing" and not value:
+            self.__class__ = _Spec
+            _arrive(self.name)
 
 
 class _Finder:

@@ -81,3 +81,18 @@ def test_a_module_whose_code_fails_is_waited_for_again(tmp_path: Path, monkeypat
         importlib.import_module("fails_at_first")
     monkeypatch.delenv("FAIL")
     assert seen == [importlib.import_module("fails_at_first")]
+
+
+def test_a_module_that_asks_while_its_importer_is_being_imported_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "outer_module.py").write_text("import inner_module\nvalue = 1\n")
+    (tmp_path / "inner_module.py").write_text(
+        "from mqtrace.imports import when_imported\n"
+        "heard = []\n"
+        "when_imported('outer_module', lambda module: heard.append(module.value))\n"
+    )
+    outer = importlib.import_module("outer_module")
+    assert importlib.import_module("inner_module").heard == [1]
+    assert type(outer.__spec__) is importlib.machinery.ModuleSpec

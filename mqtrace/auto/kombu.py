@@ -85,8 +85,9 @@ def put_in_place(module: ModuleType) -> None:
     # where kombu itself names them; its lazy top module has only what was asked for
     for name in ("kombu", "kombu.messaging", "kombu.simple", "kombu.mixins"):
         _replace(vars(sys.modules.get(name, ModuleType(name))), replaced)
-    if "kombu.pools" in sys.modules:
-        pool: Any = vars(sys.modules["kombu.pools"])["ProducerPool"]
+    # It imports kombu.messaging, and may just be doing so: then it takes from there what stands there now.
+    pool: Any = vars(sys.modules.get("kombu.pools", ModuleType("kombu.pools"))).get("ProducerPool")
+    if pool is not None:
         pool.Producer = replaced.get(pool.Producer, pool.Producer)
     replace_names(replaced, "kombu")
 

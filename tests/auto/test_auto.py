@@ -270,3 +270,20 @@ def test_celerys_tasks_have_their_two_spans_and_its_own_messages_none(traced: An
     spans = traced.spans()
     assert [span["name"] for span in spans] == ["send shop.add", "process shop.add"]
     assert spans[1]["parentSpanId"] == spans[0]["spanId"]
+
+
+def test_a_program_may_import_a_module_of_kombu_that_imports_its_clients(traced: Any) -> None:
+    for name in ("pools", "messaging", "mixins", "connection"):
+        program = (
+            f"import mqtrace.auto, kombu.{name}, kombu.pools; from kombu import Producer\n"
+            "print(kombu.pools.ProducerPool.Producer is Producer, Producer._mqtrace_wraps is not None)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=traced.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("True True\n", ""), name
