@@ -80,6 +80,10 @@ def __getattr__(name: str) -> Any:
         from .kafka_span_exporter import KafkaSpanExporter
 
         return KafkaSpanExporter
+    if name == "MqtraceInstrumentor":
+        from .instrumentor import MqtraceInstrumentor
+
+        return MqtraceInstrumentor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
