@@ -41,7 +41,9 @@ def test_a_module_that_is_there_is_taken_at_once(module: str) -> None:
     assert seen == [made]
 
 
-def test_nothing_is_left_behind_and_the_module_has_its_own_loader(module: str) -> None:
+def test_nothing_is_left_behind_and_the_module_has_its_own_loader(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imports, "_waiting", {})  # others of this process wait for theirs
+    monkeypatch.setattr(sys, "meta_path", [one for one in sys.meta_path if one is not imports._FINDER])
     when_imported(module, lambda made: None)
     made = importlib.import_module(module)
     assert imports._FINDER not in sys.meta_path
