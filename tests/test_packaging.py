@@ -153,6 +153,7 @@ _ROOMS_OF_EXTRAS = (
     "mqtrace.auto.kombu",
     "mqtrace.otel.bridge",
     "mqtrace.otel.exporters",
+    "mqtrace.otel.instrumentor",
     "mqtrace.otel.kafka_span_exporter",
     "mqtrace.otel.readable_span",
     "mqtrace.otel.frame_span",
