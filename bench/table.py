@@ -26,6 +26,7 @@ _MEASURED: Final = (
     "aiokafka",
     "kafka-python",
     "pika",
+    "aio-pika",
     "kombu",
     "celery",
     "opentelemetry-sdk",
@@ -34,6 +35,7 @@ _MEASURED: Final = (
     "opentelemetry-instrumentation-aiokafka",
     "opentelemetry-instrumentation-kafka-python",
     "opentelemetry-instrumentation-pika",
+    "opentelemetry-instrumentation-aio-pika",
     "opentelemetry-instrumentation-celery",
 )
 

@@ -96,7 +96,7 @@ class Deliveries:
 class Source:
     """Where messages come from: a queue, by one channel. ``no_ack``: whether nobody acknowledges them."""
 
-    __slots__ = ("broker", "deliveries", "no_ack", "queue")
+    __slots__ = ("broker", "deliveries", "handling", "no_ack", "queue")
 
     def __init__(self, broker: Broker, queue: str, no_ack: bool, channel: Any) -> None:
         self.broker, self.queue, self.no_ack = broker, queue, no_ack
@@ -104,6 +104,8 @@ class Source:
         if deliveries is None:
             deliveries = broker.deliveries[channel] = Deliveries()
         self.deliveries = deliveries
+        #: Of the deliveries: read twice a message.
+        self.handling = deliveries.handling
 
     def wants_settle(self) -> bool:
         """Whether an acknowledgement has a span of its own."""
@@ -195,8 +197,9 @@ class Settling(Traced):
     def basic_ack(self, delivery_tag: Any, multiple: bool = False, *args: Any, **options: Any) -> Any:
         """``basic_ack`` of the channel, which every message asks for once, in its callback mostly."""
         own = self._mqtrace
-        span = own.source.deliveries.handling.get(delivery_tag)
-        if multiple or args or span is None or own.source.wants_settle():
+        source = own.source
+        span = source.handling.get(delivery_tag)
+        if multiple or args or span is None or source.broker.settle.tracer.settings.settle_spans:
             return _ack(self, delivery_tag, multiple, *args, **options)
         if type(span) is DeliverySpan:
             return _acknowledged(span, own.raw.basic_ack(delivery_tag, **options))
@@ -275,7 +278,7 @@ def within_span(
         try:
             source = source_of(message)
             span = begin(operation, source, message)
-            handling = {} if source is None else source.deliveries.handling
+            handling = {} if source is None else source.handling
             tag = message.delivery_tag
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")

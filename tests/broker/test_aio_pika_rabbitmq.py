@@ -156,6 +156,15 @@ def test_the_message_is_the_callers_and_may_be_sent_again(broker: Broker, spans:
     assert {span.attributes["messaging.message.conversation_id"] for span in spans} == {"7"}
 
 
+async def refusal(exchange: Any, args: Any, kwargs: Any) -> type | None:
+    """The class of what ``publish`` raises; None if it takes these arguments: of bytes that depends on its version."""
+    try:
+        await exchange.publish(*args, **kwargs)
+    except Exception as error:
+        return type(error)
+    return None
+
+
 def test_what_the_client_refuses_is_refused_as_by_the_bare_one(broker: Broker, spans: Spans) -> None:
     async def test(channel: Any) -> None:
         exchange = channel.default_exchange
@@ -167,12 +176,7 @@ def test_what_the_client_refuses_is_refused_as_by_the_bare_one(broker: Broker, s
             ((message, "key"), {"colour": "red"}),
             ((aio_pika.Message(b"", headers={"bytes": b"x"}), "key"), {}),
         ):
-            said = []
-            for one in (raw, exchange):
-                with pytest.raises(Exception) as raised:  # which, the bare one says
-                    await one.publish(*args, **kwargs)
-                said.append(type(raised.value))
-            assert said[0] is said[1]
+            assert await refusal(exchange, args, kwargs) is await refusal(raw, args, kwargs)
 
     broker.run(test)
 
