@@ -9,7 +9,7 @@ import pytest
 from celery import Celery  # type: ignore[import-untyped]  # Celery ships no types
 
 import mqtrace
-from mqtrace.clients.celery.tasks import Tasks
+from mqtrace.clients.celery.templates import Tasks
 from mqtrace.messaging import Operation
 
 

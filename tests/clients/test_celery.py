@@ -23,8 +23,8 @@ from kombu.exceptions import OperationalError
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
-from mqtrace.clients.celery import dispatch, lost
-from mqtrace.clients.celery import run as running
+from mqtrace.clients.celery import attempts as running
+from mqtrace.clients.celery import dispatch, killed_children
 from mqtrace.clients.celery.spans import TaskSend
 from mqtrace.clients.celery.spans import running as attempts
 from mqtrace.core import Span, encode_span
@@ -361,8 +361,8 @@ def test_the_name_of_an_attempt_is_not_shown_to_its_task(
     app: Celery, await_spans: Callable[[int], Spans], monkeypatch: pytest.MonkeyPatch, headers: Any
 ) -> None:
     """It travels from the main process of a prefork pool to a child in what becomes the task's request."""
-    monkeypatch.setattr(running, "in_pool_child", True)
-    dispatch.connect(signals.task_received, lost.received)
+    monkeypatch.setattr(running, "_in_pool_child", True)
+    dispatch.connect(signals.task_received, killed_children.received)
     app.tasks["shop.audits"].apply_async(headers=headers)
     await_spans(2)
     assert "mqtrace-attempt" not in SEEN["request"]

@@ -13,7 +13,7 @@ from celery import Celery  # type: ignore[import-untyped]  # nor does Celery
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
 
 import mqtrace
-from mqtrace.clients.celery import lost
+from mqtrace.clients.celery import killed_children
 from mqtrace.testing import Spans
 
 
@@ -28,10 +28,10 @@ def app(spans: Spans) -> Iterator[Celery]:
 
     app.finalize()
     mqtrace.instrument_celery(app)
-    lost.hook()
+    killed_children.hook()
     yield app
-    lost.tell_of_cancelled()
-    lost.unhook()
+    killed_children.tell_of_cancelled()
+    killed_children.unhook()
     mqtrace.uninstrument_celery()
 
 
@@ -45,7 +45,7 @@ def cancel(app: Celery) -> Iterator[Callable[[Any], Any]]:
     def cancel(result: Any) -> Any:
         app.tasks["shop.add"].delay(1, 2)
         request = Request(queue.get(), app=app, hostname="till@localhost")
-        lost.received(request=request)
+        killed_children.received(request=request)
         request.time_start = time.time()
         request._apply_result = lambda: result
         request.cancel(pool)
@@ -70,8 +70,8 @@ def _runs(spans: Spans) -> list[Any]:
 def test_an_attempt_that_gives_no_result_is_told_of_as_cancelled_at_the_end(spans: Spans, cancel: Any) -> None:
     cancel(Result(lambda: False))
     assert not _runs(spans)
-    lost.tell_of_cancelled()
-    lost.tell_of_cancelled()
+    killed_children.tell_of_cancelled()
+    killed_children.tell_of_cancelled()
     (run,) = _runs(spans)
     assert (run.name, run.status, run.attributes["error.type"]) == ("process shop.add", "error", "cancelled")
     assert run.attributes["celery.state"] == "RETRY"
@@ -82,7 +82,7 @@ def test_an_attempt_that_ended_in_time_is_left_to_the_child_that_told_of_it(span
     cancel(Result(lambda: bool(ended), successful=True))
     ended.append(True)
     cancel(Result(lambda: False))  # the next one, for which the ones before are looked through
-    lost.tell_of_cancelled()
+    killed_children.tell_of_cancelled()
     assert len(_runs(spans)) == 1
 
 
@@ -92,7 +92,7 @@ def test_what_celery_keeps_privately_may_change_and_the_worker_goes_on(spans: Sp
 
     for result in (Result(gone), SimpleNamespace(terminate=lambda signal: None), None):
         cancel(result)
-    lost.tell_of_cancelled()
+    killed_children.tell_of_cancelled()
     assert [run.attributes["error.type"] for run in _runs(spans)] == ["cancelled"] * 3
 
 

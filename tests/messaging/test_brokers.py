@@ -13,7 +13,7 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mqtrace.clients.celery.tasks import Tasks
+from mqtrace.clients.celery.templates import Tasks
 from mqtrace.clients.pika.state import endpoint_of
 from mqtrace.messaging.brokers import NOWHERE, Server, server, server_of, system_of
 

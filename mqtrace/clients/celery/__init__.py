@@ -13,7 +13,7 @@ from celery import Celery, signals  # type: ignore[import-untyped]  # Celery shi
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
-from . import dispatch, lifecycle, lost, outside, publish, run, tasks
+from . import attempts, dispatch, killed_children, lifecycle, publish, task_signals, templates
 from .spans import running
 
 __all__ = ["instrument", "uninstrument"]
@@ -23,12 +23,12 @@ FLUSH_TIMEOUT: Final = 2.0
 
 _RECEIVERS: Final = (
     (signals.before_task_publish, publish.before_publish),
-    (signals.task_prerun, run.prerun),
-    (signals.task_postrun, run.postrun),
-    (signals.task_revoked, outside.revoked),
-    (signals.task_rejected, outside.rejected),
-    (signals.task_unknown, outside.unknown),
-    (signals.task_internal_error, outside.internal_error),
+    (signals.task_prerun, attempts.prerun),
+    (signals.task_postrun, attempts.postrun),
+    (signals.task_revoked, task_signals.revoked),
+    (signals.task_rejected, task_signals.rejected),
+    (signals.task_unknown, task_signals.unknown),
+    (signals.task_internal_error, task_signals.internal_error),
     (signals.celeryd_after_setup, lifecycle.worker_is_set_up),
     (signals.worker_process_init, lifecycle.child_began),
     (signals.worker_process_shutdown, lifecycle.flush),
@@ -60,9 +60,9 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
         app = app if current is None else current()
         if not isinstance(app, Celery):
             raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
-    tasks.use(app, tasks.Tasks(tracer, float(timeout)))
+    templates.use(app, templates.Tasks(tracer, float(timeout)))
     publish.hook()
-    lost.hook()
+    killed_children.hook()
     for signal, receiver in _RECEIVERS:
         dispatch.connect(signal, receiver)
     for signal in (*_EVERY_TASK, *_THEIRS):
@@ -74,12 +74,12 @@ def uninstrument(tracer: SpanTracer | None = None) -> None:
 
     Spans that have begun end as they would have.
     """
-    if not tasks.forget(tracer):
+    if not templates.forget(tracer):
         return
     for signal, _receiver in _RECEIVERS:
         dispatch.disconnect(signal)
     dispatch.disconnect(signals.task_received)
     dispatch.look_for_receivers()
     publish.unhook()
-    lost.unhook()
+    killed_children.unhook()
     running.clear()  # nobody tells of their end any more

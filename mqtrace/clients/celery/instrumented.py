@@ -12,7 +12,7 @@ from typing import Any
 from mqtrace.clients.instrumented import is_theirs, say
 
 from .publish import publishing_app
-from .tasks import for_app, for_task
+from .templates import for_app, for_task
 
 __all__ = ["Leaving", "leaving"]
 

@@ -20,8 +20,8 @@ from celery import signals  # type: ignore[import-untyped]  # Celery ships no ty
 
 from mqtrace.export.lifecycle import processors
 
-from . import dispatch, lost, run
-from .tasks import instrumented
+from . import attempts, dispatch, killed_children
+from .templates import instrumented
 
 __all__ = ["child_began", "embedded_beat_began", "flush", "worker_is_set_up"]
 
@@ -30,12 +30,12 @@ def worker_is_set_up(sender: Any = None, instance: Any = None, signal: Any = Non
     """``celeryd_after_setup``: attempts need a name where children run them."""
     pool = getattr(instance, "pool_cls", None)
     if getattr(pool, "__module__", "") == "celery.concurrency.prefork":
-        dispatch.connect(signals.task_received, lost.received)
+        dispatch.connect(signals.task_received, killed_children.received)
 
 
 def child_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
     """``worker_process_init``: in a child of a pool, and in the main process where the pool is solo."""
-    run.in_pool_child = _is_child()
+    attempts.note_process(in_pool_child=_is_child())
 
 
 def _is_child() -> bool:
@@ -53,7 +53,7 @@ def flush(sender: Any = None, signal: Any = None, **_: Any) -> None:
 
     ``worker_process_shutdown`` in a child, ``worker_shutdown`` in the main process.
     """
-    lost.tell_of_cancelled()
+    killed_children.tell_of_cancelled()
     timeout = max((tasks.flush_timeout for tasks in instrumented()), default=0.0)
     deadline = time.monotonic() + timeout
     thread = threading.Thread(target=_flush, args=(deadline,), name="mqtrace-flush", daemon=True)

@@ -25,7 +25,7 @@ from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_c
 from mqtrace.messaging import Operation, carry, end, send_time
 
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
-from .tasks import Tasks, for_app
+from .templates import Tasks, for_app
 
 __all__ = ["before_publish", "delay", "due", "hook", "previous", "publishing_app", "unhook"]
 

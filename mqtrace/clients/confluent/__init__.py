@@ -23,13 +23,13 @@ from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
 from .instrumented import leave_ours, original
-from .interrupts import INTERRUPTED, interruptible, interruptible_method
 from .message import ADAPTER
-from .overridden import Overriding, TracedOverridingProducer, has_own_produce
 from .polls import Polls
 from .producer import TracedProducer
 from .sends import Sends
 from .serializing import TracedSerializingProducer, key_first, produce_serialized
+from .signal_errors import INTERRUPTED, interruptible, interruptible_method
+from .subclasses import Overriding, TracedOverridingProducer, has_own_produce
 
 __all__ = ["adapter_of", "know", "traced_consumer", "wrap"]
 

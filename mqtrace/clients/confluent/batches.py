@@ -14,7 +14,7 @@ from confluent_kafka.cimpl import KafkaError, KafkaException, Producer
 from mqtrace.core import NoopSpan, Span
 from mqtrace.messaging.attributes import ERROR_TYPE
 
-from .interrupts import interruption
+from .signal_errors import interruption
 
 __all__ = ["can_part", "plain_produce", "produce", "produce_all", "refused"]
 

@@ -15,7 +15,7 @@ from mqtrace.messaging.pending import Pending
 from mqtrace.tracer import SpanTracer
 
 from .configuration import configuration_of, from_configuration
-from .interrupts import interruption
+from .signal_errors import interruption
 
 __all__ = ["Headers", "LaterHeaders", "Produce", "ReportedSend", "Sends", "refused"]
 

@@ -7,9 +7,9 @@ from typing import Any
 from mqtrace.core import NoopSpan
 from mqtrace.messaging.attributes import ERROR_TYPE, REVOKED
 
-from . import run
+from . import attempts
 from .spans import ATTEMPT, TaskRun
-from .tasks import Tasks
+from .templates import Tasks
 
 __all__ = ["finish", "lone"]
 
@@ -23,11 +23,11 @@ def lone(tasks: Tasks, owner: Any, name: object, own: Any, attempt: str | None) 
     try:
         delivery = own.get("delivery_info") or {}
         template = tasks.run_template(owner.app, name, delivery.get("exchange"), delivery.get("routing_key"))
-        span = run.begin_attempt(tasks.runs, template, own, run.headers_of(own), owner)
+        span = attempts.begin_attempt(tasks.runs, template, own, attempts.headers_of(own), owner)
         if isinstance(span, NoopSpan):
             return None
         if attempt is not None:
-            run.name_attempt(span, {ATTEMPT: attempt})
+            attempts.name_attempt(span, {ATTEMPT: attempt})
         span.ambient = None
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
         tasks.runs.tracer.complain("a task that did not run could not be traced")

@@ -26,10 +26,10 @@ from celery.worker.request import Request  # type: ignore[import-untyped]  # as 
 
 from mqtrace.core import attach, new_span_id, restore
 
-from . import run
-from .alone import finish, lone
+from . import attempts
 from .spans import ATTEMPT, TaskRun
-from .tasks import for_app
+from .templates import for_app
+from .unreported_attempts import finish, lone
 
 __all__ = ["attempt_at", "began", "hook", "received", "tell_of_cancelled", "unhook"]
 
@@ -168,7 +168,7 @@ def _asked(of: Any, name: str) -> Any:
 
 def tell_of_cancelled() -> None:
     """The end of the worker: nothing more will be heard of those that were cancelled."""
-    if not run.in_pool_child:  # which may have inherited some
+    if not attempts.is_pool_child():  # which may have inherited some
         for request in list(_cancelled):
             _tell_unless_told(request)
 

@@ -16,10 +16,10 @@ from celery.exceptions import NotRegistered  # type: ignore[import-untyped]  # C
 
 from mqtrace.messaging.attributes import ERROR_TYPE
 
-from . import lost, run
-from .alone import finish, lone
+from . import attempts, killed_children
 from .spans import ATTEMPT
-from .tasks import for_app
+from .templates import for_app
+from .unreported_attempts import finish, lone
 
 __all__ = ["internal_error", "rejected", "revoked", "unknown"]
 
@@ -38,14 +38,14 @@ def revoked(
     if tasks is None:
         return
     own = vars(request)
-    attempt = lost.attempt_at(own.get("id"))
+    attempt = killed_children.attempt_at(own.get("id"))
     if terminated and attempt is None:
         return  # it ran in this process, where its own span has ended with what terminated it
     span = lone(tasks, sender, sender.name, own, attempt)
     if span is None:
         return
     if terminated:
-        lost.began(span, own.get("id"))
+        killed_children.began(span, own.get("id"))
     reason = "expired" if expired else "terminated" if terminated else "revoked"
     finish(span, "REVOKED", reason, None if reason == "revoked" else f"the task was {reason}")
 
@@ -74,11 +74,11 @@ def internal_error(
     tasks = for_app(sender.app)
     if tasks is None:
         return
-    if run.told.get() == id(exception):
-        run.told.set(0)
+    if attempts.told.get() == id(exception):
+        attempts.told.set(0)
         return
     own: Any = request if isinstance(request, dict) else {"id": task_id}
-    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if run.in_pool_child else None)
+    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if attempts.is_pool_child() else None)
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)

@@ -25,9 +25,19 @@ from mqtrace.messaging.attributes import OUTCOME, RETRIES
 
 from .publish import delay, due, previous
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note, running
-from .tasks import Tasks, for_task
+from .templates import Tasks, for_task
 
-__all__ = ["begin_attempt", "conclude", "headers_of", "in_pool_child", "name_attempt", "postrun", "prerun", "told"]
+__all__ = [
+    "begin_attempt",
+    "conclude",
+    "headers_of",
+    "is_pool_child",
+    "name_attempt",
+    "note_process",
+    "postrun",
+    "prerun",
+    "told",
+]
 
 # Flags without the sampled bit that level 2 defines, as the two last characters of a traceparent: its 55th follows.
 _NOT_SAMPLED: Final = ("0", "2")
@@ -38,7 +48,7 @@ _ended = running.pop
 _new = object.__new__
 
 #: Whether this process is a child of a prefork pool, whose attempts the main process has named.
-in_pool_child = False
+_in_pool_child = False
 
 # What billiard's handler of SIGTERM ends a child with (billiard.common._shutdown_cleanup).
 _TERMINATED: Final = -(256 - 15)
@@ -53,6 +63,17 @@ told: ContextVar[int] = ContextVar("mqtrace_celery_told", default=0)
 # because its caller gave up, must not stay for ever.
 _repeated: OrderedDict[object, Context] = OrderedDict()
 _REPEATED: Final = 256
+
+
+def is_pool_child() -> bool:
+    """Whether this process is a child of a prefork pool."""
+    return _in_pool_child
+
+
+def note_process(*, in_pool_child: bool) -> None:
+    """Say whether this process is a child of a prefork pool."""
+    global _in_pool_child
+    _in_pool_child = in_pool_child
 
 
 def prerun(
@@ -100,7 +121,7 @@ def prerun(
             if template is None:
                 template = tasks.attempt_template(task, exchange, routing_key)
             span = begin_attempt(tasks.runs, template, own, own if text is not None else headers_of(own), task)
-            if in_pool_child:
+            if _in_pool_child:
                 if type(span) is TaskRun:
                     name_attempt(span, own)
                 _hide_attempt(own)
@@ -139,7 +160,7 @@ def postrun(
     try:
         error = sys.exception()
         if error is not None and error is not span.ambient:
-            if in_pool_child and _is_told_elsewhere(error):
+            if _in_pool_child and _is_told_elsewhere(error):
                 span = None
                 return
             span.state_name = "FAILURE"
