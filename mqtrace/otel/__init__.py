@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,8 @@ from mqtrace.imports import when_imported
 from mqtrace.urls import Url
 
 __all__ = ["follow"]
+
+log = logging.getLogger("mqtrace")
 
 _CONTEXT = "opentelemetry.context"
 _waits = False
@@ -49,10 +52,19 @@ def leave() -> None:
 
 
 def _join(module: ModuleType) -> None:
-    if _waits:
+    if not _waits:
+        return
+    try:
         from . import bridge
 
         bridge.join()
+    except Exception as error:  # noqa: BLE001  # tracing goes on, each of the two with a context of its own
+        log.warning(
+            "mqtrace is not joined with this OpenTelemetry, in which something it needs is missing (%s: %s): "
+            "opentelemetry-api 1.30 and newer can be",
+            type(error).__name__,
+            error,
+        )
 
 
 def _adapted(exporter: object) -> Any:

@@ -454,6 +454,26 @@ def test_another_runtime_context_is_left_alone_with_one_warning(
     bridge.leave()
 
 
+def test_an_opentelemetry_of_another_version_costs_one_warning_and_tracing_goes_on() -> None:
+    said = program(
+        """
+        import logging, sys
+        logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
+        import opentelemetry.context
+        del opentelemetry.context._RUNTIME_CONTEXT
+        import mqtrace
+        from mqtrace.testing import record
+        with record() as spans, mqtrace.start_span("work"):
+            mqtrace.Tracer("another", exporter="none:")
+        print([span.name for span in spans])
+        """
+    ).splitlines()
+    assert len(said) == 2, said
+    assert said[0].startswith("WARNING mqtrace is not joined with this OpenTelemetry")
+    assert "1.30" in said[0]
+    assert said[1] == "['work']"
+
+
 def program(text: str, **environment: str) -> str:
     """The output of a program in a process of its own."""
     done = subprocess.run(
