@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from mqtrace.clients.proxy import is_traced
 from mqtrace.imports import when_imported
 
-__all__ = ["beneath", "defined", "is_theirs", "pass_by", "say", "stands_for", "traced_by_us"]
+__all__ = ["beneath", "defined", "is_theirs", "leave_class", "pass_by", "say", "stands_for", "traced_by_us"]
 
 log = logging.getLogger("mqtrace")
 
@@ -94,6 +94,26 @@ def stands_for(raw: Any) -> None:
 def traced_by_us(client: Any) -> bool:
     """Whether a client is traced by mqtrace."""
     return is_traced(type(client)) or _stood_for.get(id(client)) is client
+
+
+def leave_class(kind: type) -> None:
+    """Have the methods that ddtrace has wrapped on a class pass by for the objects that mqtrace traces."""
+    for base in kind.__mro__:
+        if _library(base) != "ddtrace.":
+            continue
+        for name, method in list(vars(base).items()):
+            theirs: Any = getattr(method, "_self_wrapper", None)
+            if _library(theirs) == "ddtrace.":
+                setattr(base, name, type(method)(method.__wrapped__, _passing_by(theirs)))
+
+
+def _passing_by(theirs: Callable[..., Any]) -> Callable[..., Any]:
+    def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        if traced_by_us(instance):
+            return wrapped(*args, **kwargs)
+        return theirs(wrapped, instance, args, kwargs)
+
+    return call
 
 
 def pass_by(module: str, put: Callable[[ModuleType], object]) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import Consumer, Message, Producer
 from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.clients.instrumented import defined, pass_by, say, stands_for
+from mqtrace.clients.instrumented import defined, leave_class, pass_by, say, stands_for
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
@@ -73,6 +73,7 @@ def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
     kind = client.__class__
     if say("confluent_kafka", kind.__mro__):
         stands_for(client)
+        leave_class(type(client))
     sends = _sends(kind, produce, tracer, options, constructor=False)
     sends.configure((), {})
     sends.opened(client)
@@ -86,6 +87,7 @@ def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
     bound = {}
     if say("confluent_kafka", type(client).__mro__):
         stands_for(client)
+        leave_class(type(client))
         bound = {name: defined(type(client), name).__get__(client) for name in TracedConsumer._mqtrace_bound}
     made = stand_in(TracedConsumer, client, polls, bound)
     polls.opened(made)
@@ -98,7 +100,8 @@ _classes: dict[type, type] = {}
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
     if is_traced(client):
         return client
-    say("confluent_kafka", client.__mro__)
+    if say("confluent_kafka", client.__mro__):
+        leave_class(client)
     plain = tracer is None and not options
     if plain and client in _classes:
         return _classes[client]
