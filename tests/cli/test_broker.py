@@ -47,4 +47,4 @@ def test_without_its_client_a_sentence_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "mqtrace.cli.demo.broker", None)
     assert main(["broker"]) == 2
-    assert "pip install confluent-kafka" in capsys.readouterr().err
+    assert "pip install 'mqtrace[kafka]'" in capsys.readouterr().err
