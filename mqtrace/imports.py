@@ -34,7 +34,7 @@ def when_imported(name: str, callback: Callback) -> None:
         _run(callback, module)
         return
     _waiting.setdefault(name, []).append(callback)
-    if type(spec) is _Spec:  # its code runs, and has imported whoever asks
+    if spec is not None and type(spec) is _Spec:  # its code runs, and has imported whoever asks
         spec.__class__ = _WatchedSpec
         return
     if _FINDER not in sys.meta_path:

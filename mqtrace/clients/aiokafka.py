@@ -56,7 +56,8 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
             state = make(tracer, options)
             state.configure((), {})
             state.opened(client)
-            if traced is TracedProducer and [*inspect.signature(type(client).send).parameters][: len(_SEND)] != _SEND:
+            sends: Any = type(client)
+            if traced is TracedProducer and [*inspect.signature(sends.send).parameters][: len(_SEND)] != _SEND:
                 traced = TracedBatches
             return stand_in(traced, client, state)
     return None

@@ -83,7 +83,7 @@ class _Block(Traced):
     """An asynchronous client as a block: what it enters is the traced client, and its end is noted."""
 
     __slots__ = ()
-    _mqtrace: AsyncSends | AsyncReads
+    _mqtrace: Any
 
     async def __aenter__(self) -> Any:
         await super().__aenter__()

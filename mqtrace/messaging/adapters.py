@@ -20,10 +20,10 @@ __all__ = ["MessageAdapter", "adapter_in", "adapter_of", "adapters", "ask", "par
 class MessageAdapter(Protocol):
     """What a client file says of its messages."""
 
-    def begin(self, operation: Operation, message: Any) -> Span | NoopSpan | None:
+    def begin(self, operation: Operation, message: Any, /) -> Span | NoopSpan | None:
         """Start the process span of a message; None for what is no message: an event, a partition's end."""
 
-    def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
+    def collect(self, operation: Operation, messages: Iterable[Any], /) -> Batch | None:
         """Read the contexts of a batch; None where there is no message in it."""
 
 
