@@ -8,19 +8,24 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(params=["embedded", "real"])
-def fresh_kafka(request: pytest.FixtureRequest) -> str:
+def fresh_kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     """A broker that nobody else has: the programs have topics, and a group, of fixed names."""
     if request.param == "real":
-        return str(request.getfixturevalue("own_kafka").address)
-    return str(request.getfixturevalue("kafka_embedded"))
+        yield str(request.getfixturevalue("own_kafka").address)
+        return
+    holder = Producer({"bootstrap.servers": "unused", "test.mock.num.brokers": 1, "log_level": 0})
+    yield ",".join(f"{broker.host}:{broker.port}" for broker in holder.list_topics(timeout=10).brokers.values())
+    del holder
 
 
 def test_what_one_sends_the_other_handles_in_its_trace_and_tail_draws_it(fresh_kafka: str, tmp_path: Path) -> None:
