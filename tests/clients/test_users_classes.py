@@ -97,13 +97,27 @@ def test_the_same_of_kombu(kind: str, form: str, call: Callable[[Any], Any]) -> 
 
 def test_a_class_of_ours_has_no_names_but_the_clients() -> None:
     """What is written into such a class is in the namespace of the user's."""
-    for module in ("confluent", "pika", "kombu"):
+    for module in ("confluent", "confluent.aio", "confluent.aio_consumer", "pika", "kombu", "aiokafka", "aio_pika"):
         importlib.import_module(f"mqtrace.clients.{module}")
     known = set(dir(object)) | set(dir(Traced))
     clients = [Producer, Consumer, SerializingProducer, kombu.Producer, kombu.Consumer, simple.SimpleQueue]
     clients += [importlib.import_module("pika.channel").Channel]
     clients += [importlib.import_module("pika.adapters.blocking_connection").BlockingChannel]
-    theirs = {name for client in clients for name in dir(client)}
+    aiokafka, aio, aio_pika = (
+        importlib.import_module(name) for name in ("aiokafka", "confluent_kafka.aio", "aio_pika")
+    )
+    clients += [aiokafka.AIOKafkaProducer, aiokafka.AIOKafkaConsumer, aio.AIOProducer, aio.AIOConsumer]
+    clients += [
+        importlib.import_module("aio_pika.queue").QueueIterator,
+        aio_pika.Channel,
+        aio_pika.Exchange,
+        aio_pika.Queue,
+    ]
+    kafka = importlib.import_module("kafka")
+    clients += [kafka.KafkaProducer, kafka.KafkaConsumer]
+    theirs = {name for client in clients for name in dir(client)} | {
+        "default_exchange"
+    }  # of a channel, set when opened
     pending = [Traced]
     while pending:
         kind = pending.pop()
