@@ -113,6 +113,7 @@ def test_a_class_of_ours_has_no_names_but_the_clients() -> None:
         aio_pika.Exchange,
         aio_pika.Queue,
     ]
+    clients += [importlib.import_module("aiokafka.producer.message_accumulator").BatchBuilder]
     kafka = importlib.import_module("kafka")
     clients += [kafka.KafkaProducer, kafka.KafkaConsumer]
     theirs = {name for client in clients for name in dir(client)} | {
