@@ -491,10 +491,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def run(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
+    # Python 3.13 is strict: an authority says what its key is for, and a certificate names the key that signed it
     for name in ("ca", "other"):
         run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout",
-            f"{name}.key", "-out", f"{name}.pem")  # fmt: skip
-    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\n")
+            f"{name}.key", "-out", f"{name}.pem", "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
+    (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
     for name in ("host", "client"):
         run(
             "req",
