@@ -926,3 +926,21 @@ def test_threads_do_not_mix_contexts(spans: Spans, await_spans: Callable[[int], 
     above = {span.span_id: span for span in spans}
     for run in spans.named("process threaded.inner"):
         assert above[run.parent_id or ""].parent_id == run.attributes["caller"]
+
+
+def test_a_task_that_runs_while_it_is_uninstrumented_ends_its_span_and_leaves_nothing_current(spans: Spans) -> None:
+    local = Celery("local", broker="memory://", set_as_current=False)
+
+    @local.task(name="shop.stops_tracing")  # type: ignore[untyped-decorator]
+    def stops_tracing() -> None:
+        mqtrace.uninstrument_celery()
+
+    mqtrace.instrument_celery(local)
+    try:
+        stops_tracing.apply()
+        assert not mqtrace.current_span().is_recording()
+        assert mqtrace.current_span().trace_id == "0" * 32
+        assert [span.name for span in spans] == ["process shop.stops_tracing"]
+        mqtrace.instrument_celery(local)
+    finally:
+        mqtrace.uninstrument_celery()

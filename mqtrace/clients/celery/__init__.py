@@ -77,9 +77,10 @@ def uninstrument(tracer: SpanTracer | None = None) -> None:
     if not templates.forget(tracer):
         return
     for signal, _receiver in _RECEIVERS:
+        if signal is signals.task_postrun and running:
+            continue  # it ends the attempts that run now, and makes current again what was before them
         dispatch.disconnect(signal)
     dispatch.disconnect(signals.task_received)
     dispatch.look_for_receivers()
     publish.unhook()
     killed_children.unhook()
-    running.clear()  # nobody tells of their end any more
