@@ -57,6 +57,7 @@ def _soak(kafka: Kafka, seconds: float, rate: int, say: Callable[[str], None]) -
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
         assert load.stdin is not None
         assert load.stdout is not None
+        # what was asserted of stdout does not hold within a lambda, to the type checker
         listener = threading.Thread(target=lambda: said.extend(map(json.loads, load.stdout)))  # type: ignore[arg-type]
         listener.start()
         try:
