@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -55,11 +56,12 @@ def test_every_figure_of_pika_is_measured(rabbitmq_url: str) -> None:
 
 @pytest.fixture(scope="module")
 def celery(redis_url: str) -> tuple[Any, set[bytes]]:
-    """Celery's figures, and the keys that were left in Redis."""
+    """Celery's figures, and the keys that were left in Redis, in a database that other tests' workers do not use."""
     redis: Any = importlib.import_module("redis")
-    client = redis.Redis.from_url(redis_url)
+    database = urlsplit(redis_url)._replace(path="/9").geturl()
+    client = redis.Redis.from_url(database)
     before = set(client.keys("*"))
-    figures = quick("celery", REDIS_URL=redis_url)
+    figures = quick("celery", REDIS_URL=database)
     return figures, {key for key in set(client.keys("*")) - before if b"bench" in key or b"unacked" in key}
 
 
