@@ -9,22 +9,15 @@ from __future__ import annotations
 import argparse
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
 from mqtrace.flow import Scope
 from mqtrace.flow.store.filled import FilledSource
 from mqtrace.otlp.columns_read import ColumnReader
-from mqtrace.otlp.records import SpanRecord
+from tests.flow.encoded import payloads as encoded
 from tests.flow.shop import Shop
-
-_KINDS = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 
 
 class Memory:
@@ -65,57 +58,6 @@ class Memory:
         """Nothing is held."""
 
 
-def _value(value: Any) -> AnyValue:
-    if isinstance(value, bool):
-        return AnyValue(bool_value=value)
-    if isinstance(value, int):
-        return AnyValue(int_value=value)
-    return AnyValue(double_value=value) if isinstance(value, float) else AnyValue(string_value=value)
-
-
-def _pairs(attributes: Mapping[str, Any]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
-
-
-def _payload(spans: Iterable[SpanRecord]) -> bytes:
-    data = TracesData()
-    by_service: dict[str, Any] = {}
-    for span in spans:
-        service = span.service or ""
-        if service not in by_service:
-            resource = data.resource_spans.add()
-            resource.resource.attributes.extend(_pairs({"service.name": service}))
-            by_service[service] = resource.scope_spans.add()
-            by_service[service].scope.name = "mqtrace"
-        made = by_service[service].spans.add(
-            trace_id=bytes.fromhex(span.trace_id),
-            span_id=bytes.fromhex(span.span_id),
-            parent_span_id=bytes.fromhex(span.parent_id or ""),
-            name=span.name,
-            kind=Span.SpanKind.ValueType(_KINDS[span.kind]),
-            start_time_unix_nano=span.start,
-            end_time_unix_nano=span.end,
-            flags=0x101,
-        )
-        made.attributes.extend(_pairs(span.attributes))
-        for link in span.links:
-            made.links.add(
-                trace_id=bytes.fromhex(link.trace_id),
-                span_id=bytes.fromhex(link.span_id),
-                attributes=_pairs(link.attributes),
-                flags=0x301,
-            )
-        if span.status == "error":
-            made.status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR))
-    return bytes(data.SerializeToString())
-
-
-def _payloads(count: int, now_ns: int) -> Iterator[bytes]:
-    spans = Shop(now_ns).spans(count)
-    while batch := list(islice(spans, 100)):
-        yield _payload(batch)
-
-
 def _resident_mb() -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -138,7 +80,7 @@ def main() -> None:
     parser.add_argument("--spans", type=int, default=400_000)
     options = parser.parse_args()
     now_ns = time.time_ns()
-    payloads = list(_payloads(options.spans, now_ns))
+    payloads = list(encoded(Shop(now_ns).spans(options.spans)))
     reader, began = ColumnReader(), time.process_time()
     for payload in payloads:
         reader.read(payload)

@@ -1,34 +1,38 @@
-"""``mqtrace tail``: the traces of a span topic, drawn as they complete."""
+"""``mqtrace tail``: traces, drawn as they complete."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from itertools import chain
 
-from mqtrace.flow.readers.topic import SpanTopic, parse
-from mqtrace.otlp.read import OtlpReader
+from mqtrace.flow.opening import KINDS
 from mqtrace.otlp.trace import Trace, as_json
 
 from . import terminal
-from .assemble import Assembler
+from .feeds import Wanted, feed_of
 
 __all__ = ["add_arguments", "run", "wanted"]
 
-_DESCRIPTION = """\
-Draws the traces of an OTLP span topic as they complete, whichever library wrote the spans.
+_DESCRIPTION = f"""\
+Draws the traces of SOURCE as they complete, whichever library wrote the spans.
 
 A trace is taken for complete when its root has arrived and nothing new came for --settle seconds; one whose root never
 comes is drawn after five times as long. Nothing is committed, and no consumer group is formed.
+
+SOURCE: {KINDS}.
+A running page and ClickHouse are asked each second. A DuckDB file gets no more: its newest 1,000 traces are drawn, the
+oldest of them first.
 """
 _EPILOG = """\
 examples:
   mqtrace tail kafka://localhost:9092/otlp_spans
   mqtrace tail kafka://localhost:9092/otlp_spans --errors --service payments
   mqtrace tail kafka://localhost:9092/otlp_spans --from-beginning --limit 10 --timeout 30 --json
+  mqtrace tail http://127.0.0.1:8765 --slower-than 500
 
 exit status: 0, or 1 when --timeout came before --limit traces, or 2 when there is nothing to read from
 """
@@ -38,12 +42,12 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     """Say what the command takes."""
     parser = commands.add_parser(
         "tail",
-        help="draw the traces of a span topic as they complete",
+        help="draw traces as they complete",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("topic", metavar="kafka://HOST:PORT/TOPIC", help="where the spans are; TOPIC: otlp_spans")
+    parser.add_argument("source", metavar="SOURCE", help="where the spans are")
     filters = parser.add_argument_group("filters: a trace is drawn when it meets all of them")
     filters.add_argument(
         "--service", action="append", metavar="NAME", help="a service that took part; * and ? match; again: any of them"
@@ -54,7 +58,11 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     filters.add_argument("--errors", action="store_true", help="one of its spans failed")
     filters.add_argument("--slower-than", type=terminal.positive, metavar="MS", help="it took longer, in milliseconds")
     when = parser.add_argument_group("from when to when")
-    when.add_argument("--from-beginning", action="store_true", help="also what is in the topic already")
+    when.add_argument(
+        "--from-beginning",
+        action="store_true",
+        help="also what is there already (of a page or ClickHouse, the last hour)",
+    )
     when.add_argument(
         "--settle", type=terminal.positive, default=6.0, metavar="S", help="seconds of quiet that complete a trace (6)"
     )
@@ -70,23 +78,17 @@ def run(options: argparse.Namespace) -> int:
     """The command; its exit status."""
     draw = _writer(options.json)
     keep = wanted(options)
-    target = parse(options.topic)
-    reader, assembler = OtlpReader(), Assembler(options.settle)
     drawn = 0
     ends = None if options.timeout is None else time.monotonic() + options.timeout
-    topic = SpanTopic(target, from_beginning=options.from_beginning)
+    feed = feed_of(
+        options.source, settle=options.settle, from_beginning=options.from_beginning, wanted=_asked_for(options)
+    )
     try:
-        if not topic.exists:
-            terminal.say(f"{target.topic} does not exist yet at {target.bootstrap}: waiting for it")
-        elif sys.stderr.isatty():
-            terminal.say(f"reading {target.topic} at {target.bootstrap}; Ctrl-C ends it")
         over = False
         while not over:
-            for payload in topic.read(0.2 if ends is None else max(0.0, min(0.2, ends - time.monotonic()))):
-                for span in reader.read(payload):
-                    assembler.add(span)
-            over = ends is not None and time.monotonic() >= ends
-            for trace in [*assembler.due(), *(assembler.rest() if over else ())]:
+            ready = feed.due(0.2 if ends is None else max(0.0, min(0.2, ends - time.monotonic())))
+            over = feed.over or (ends is not None and time.monotonic() >= ends)
+            for trace in chain(ready, feed.rest() if over else ()):
                 if keep(trace):
                     draw(trace)
                     drawn += 1
@@ -94,13 +96,13 @@ def run(options: argparse.Namespace) -> int:
                         over = True
                         break
     finally:
-        topic.close()
-        if reader.messages_malformed or reader.spans_malformed:
-            terminal.say(
-                f"{reader.messages_malformed} of {reader.messages} messages held no OTLP, "
-                f"{reader.spans_malformed} spans had no valid ids"
-            )
+        feed.close()
     return 1 if options.limit is not None and drawn < options.limit else 0
+
+
+def _asked_for(options: argparse.Namespace) -> Wanted:
+    """The filters, for a source that can apply them."""
+    return Wanted(tuple(options.service or ()), tuple(options.destination or ()), options.errors, options.slower_than)
 
 
 def _writer(as_lines: bool) -> Callable[[Trace], None]:

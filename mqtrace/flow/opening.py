@@ -26,17 +26,20 @@ def is_filled(address: str) -> bool:
     return _scheme(address) in ("kafka", "file")
 
 
-def reader_of(address: str) -> Reader:
-    """What reads a topic or a file. Raises SourceError where the address is of neither; nothing is opened yet."""
+def reader_of(address: str, *, from_beginning: bool = True) -> Reader:
+    """What reads a topic or a file. Raises SourceError where the address is of neither; nothing is opened yet.
+
+    ``from_beginning``: also what is there already, not only what comes.
+    """
     scheme = _scheme(address)
     if scheme == "kafka":
         from .readers.topic import TopicReader, parse
 
-        return TopicReader(parse(address))
+        return TopicReader(parse(address), from_beginning=from_beginning)
     if scheme == "file":
         from .readers.file import FileReader, path_of
 
-        return FileReader(path_of(address))
+        return FileReader(path_of(address), from_beginning=from_beginning)
     raise SourceError(f"{shown(address)!r} is neither a topic nor a file of spans: write kafka:// or file://")
 
 

@@ -200,8 +200,11 @@ def test_without_from_beginning_only_what_is_new(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("localhost:9092", "is not the address of a topic: write 'kafka://localhost:9092/otlp_spans'"),
-        ("amqp://localhost/x", "is not the address of a topic: write 'kafka://localhost:9092/otlp_spans'"),
+        ("localhost:9092", "is not a source of spans: write kafka://host:9092/topic"),
+        ("amqp://localhost/x", "is not a source of spans: write kafka://host:9092/topic"),
+        ("nothing.duckdb", "there is no file 'nothing.duckdb'"),
+        ("file:///no/such.jsonl", "cannot be read"),
+        ("http://127.0.0.1:1", "no page answers at http://127.0.0.1:1"),
         ("kafka://", "a host is missing: write 'kafka://host:9092/topic'"),
         ("kafka://me:secret@host/x", "holds a user before"),
         ("kafka://127.0.0.1:1/spans", "no Kafka broker answers at 127.0.0.1:1: start one, or correct the address"),

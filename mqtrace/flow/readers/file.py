@@ -38,12 +38,16 @@ def path_of(url: str) -> Path:
 
 
 class FileReader:
-    """A :class:`mqtrace.flow.readers.protocol.Reader` of a file."""
+    """A :class:`mqtrace.flow.readers.protocol.Reader` of a file.
+
+    ``from_beginning``: also what is in it at the start.
+    """
 
     kind = "file"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, from_beginning: bool = True) -> None:
         self._path = path
+        self._from_beginning = from_beginning
         self.shown = f"file://{path.absolute()}"
         self.identity = f"file {path.absolute()}"
         self.trouble: str | None = None
@@ -67,6 +71,16 @@ class FileReader:
         if at <= size:
             self._seek(at)
         self._end = size
+        if not self._from_beginning:
+            # Where a message begins is only known from the one before it.
+            while not self.at_end and self._more_came():
+                pass
+            self._last_line = True
+
+    def _more_came(self) -> bool:
+        before = self._at + len(self._buffer)
+        self._more()
+        return self._at + len(self._buffer) > before
 
     def _open(self) -> None:
         file = self._path.open("rb")

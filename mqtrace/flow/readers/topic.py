@@ -211,12 +211,16 @@ class SpanTopic:
 
 
 class TopicReader:
-    """A :class:`mqtrace.flow.readers.protocol.Reader` of a whole topic."""
+    """A :class:`mqtrace.flow.readers.protocol.Reader` of a topic.
+
+    ``from_beginning``: also what is on it at the start.
+    """
 
     kind = "topic"
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, from_beginning: bool = True) -> None:
         self._target = target
+        self._from_beginning = from_beginning
         self.shown = f"kafka://{target.bootstrap}/{target.topic}"
         self._topic: SpanTopic | None = None
 
@@ -230,12 +234,13 @@ class TopicReader:
         """Assign the partitions."""
         places = {int(place.removeprefix("partition ")): offset for place, offset in read_to.items()}
         if self._topic is None:
-            self._topic = SpanTopic(self._target, from_beginning=True, read_to=places)
+            self._topic = SpanTopic(self._target, from_beginning=self._from_beginning, read_to=places)
         else:
             raise RuntimeError("a reader is started once")
         if not self._topic.exists:
             self._trouble_of_none = f"there is no topic {self._target.topic} at {self._target.bootstrap} yet"
-        self._topic.find_ends()
+        if self._from_beginning:
+            self._topic.find_ends()
 
     _trouble_of_none: str | None = None
 

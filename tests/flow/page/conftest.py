@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
-from starlette.types import ASGIApp
 
 from mqtrace.flow import Source
 from mqtrace.flow.fake import Fake
 from mqtrace.flow.page import application
 
-
-class Server:
-    """An application on a port of this machine, in a thread."""
-
-    def __init__(self, app: ASGIApp, port: int = 0) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
-        self._socket.listen(64)
-        self.port = int(self._socket.getsockname()[1])
-        self.address = f"http://127.0.0.1:{self.port}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve(sockets=[self._socket]))
-
-    def close(self) -> None:
-        """End it, whoever is still listening."""
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+from .served import Server, served
 
 
 @pytest.fixture
@@ -65,7 +38,7 @@ def serve() -> Iterator[Callable[..., Server]]:
     running: list[Server] = []
 
     def start(source: Source, *, port: int = 0, tick_s: float = 0.1) -> Server:
-        server = Server(application(source, tick_s=tick_s), port)
+        server = served(source, port=port, tick_s=tick_s)
         running.append(server)
         return server
 
