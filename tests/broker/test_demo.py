@@ -28,7 +28,7 @@ def demo(*arguments: str) -> list[dict[str, Any]]:
 def test_the_demo_runs_on_a_real_broker_and_cleans_up(kafka_bootstrap: str) -> None:
     summary = demo("--bootstrap", kafka_bootstrap)[-1]["summary"]
     assert summary["traces"] == summary["traces_whole"] > 20
-    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 15 + 15  # one is passed over
+    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 3 * 15  # one is passed over
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     assert not [name for name in admin.list_topics(timeout=10).topics if name.startswith("demo-")]
     groups = admin.list_consumer_groups(request_timeout=10).result().valid
@@ -38,7 +38,7 @@ def test_the_demo_runs_on_a_real_broker_and_cleans_up(kafka_bootstrap: str) -> N
 def test_a_trace_goes_on_through_rabbitmq_and_comes_back_as_a_dead_letter(rabbitmq_url: str) -> None:
     *traces, last = demo("--amqp", rabbitmq_url)
     summary = last["summary"]
-    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 3 * 15  # one is passed over
+    assert summary["messages_sent"] == summary["messages_processed"] == 20 + 4 * 15  # one is passed over
     mailed = [trace for trace in traces if "mail" in trace["services"]]
     assert len(mailed) == 15
     dead = [
@@ -46,7 +46,7 @@ def test_a_trace_goes_on_through_rabbitmq_and_comes_back_as_a_dead_letter(rabbit
     ]
     assert len(dead) == 1
     for trace in dead:
-        assert trace["services"] == ["front", "payments", "receipts", "mail"]
+        assert trace["services"] == ["front", "payments", "notices", "receipts", "mail"]
         first, second = (one for one in trace["spans"] if one["service"] == "mail")
         assert first["parent_id"] == second["parent_id"]
         assert first["attributes"]["mqtrace.outcome"] == "reject"

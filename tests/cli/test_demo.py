@@ -59,6 +59,7 @@ def test_ends_by_itself_with_waterfalls_and_a_summary() -> None:
         "(retry 1)",
         "↪ partition",
         "in queue",
+        "write to the customer",
         "0 spans",
         "us a message",
         "Who sends to whom: the demo's run",
@@ -74,8 +75,8 @@ def test_the_summary_counts_every_message_and_span(as_json: list[dict[str, Any]]
     summary = as_json[-1]["summary"]
     traces = as_json[:-1]
     # 40 orders; of ten, one is withdrawn and one is refused; one is passed over. What was paid is shipped, and has a
-    # receipt
-    assert summary["messages_sent"] == summary["messages_processed"] == 40 + 31 + 31
+    # notice and a receipt
+    assert summary["messages_sent"] == summary["messages_processed"] == 40 + 3 * 31
     assert summary["traces"] == summary["traces_whole"] == len(traces)
     assert summary["spans"] == summary["spans_exported"] == sum(len(trace["spans"]) for trace in traces)
     assert summary["spans_dropped"] == 0
@@ -95,6 +96,9 @@ def test_a_payment_is_in_its_order_s_trace_and_the_batch_links_to_it(as_json: li
             "process orders",
             "charge card",
             "send payments",
+            "send notices",
+            "process notices",
+            "write to the customer",
             "send shop.receipt",
             "process shop.receipt",
             *(["send shop.receipt", "process shop.receipt"] if _is_retried(trace) else []),
@@ -119,6 +123,21 @@ def test_a_receipt_is_sent_by_celery_in_the_same_trace_and_a_retry_is_a_sibling(
         assert first["parent_id"] == second["parent_id"]
         assert first["span_id"] in {link["span_id"] for link in second["links"]}
         assert first["attributes"]["messaging.system"] == "filesystem"
+
+
+def test_a_notice_is_written_in_its_order_s_trace_by_the_asyncio_service(as_json: list[dict[str, Any]]) -> None:
+    written = []
+    for trace in as_json[:-1]:
+        spans = {span["span_id"]: span for span in trace["spans"]}
+        for span in spans.values():
+            if span["name"] == "write to the customer":
+                process = spans[span["parent_id"]]
+                assert (process["name"], process["service"]) == ("process notices", "notices")
+                assert spans[process["parent_id"]]["name"] == "send notices"
+                (entry,) = (one for one in spans.values() if one["parent_id"] is None)
+                assert span["attributes"]["shop.order"] == entry["attributes"]["shop.order"]
+                written.append(span["attributes"]["shop.order"])
+    assert len(written) == len({*written}) == 31
 
 
 def test_refused_and_withdrawn_orders_are_seen(as_json: list[dict[str, Any]]) -> None:
@@ -146,7 +165,7 @@ def test_no_traces_at_all_are_a_failure_too() -> None:
     done = demo("--orders", "10", "--json", OTEL_SDK_DISABLED="true")
     assert done.returncode == 1
     problems = json.loads(done.stdout.splitlines()[-1])["summary"]["problems"]
-    assert problems == ["26 messages were sent, and 0 spans on the span topic say so"]
+    assert problems == ["34 messages were sent, and 0 spans on the span topic say so"]
 
 
 def test_runs_on_a_broker_that_is_there(embedded: Any) -> None:
@@ -172,16 +191,25 @@ def test_a_worker_that_loses_the_context_breaks_the_traces(tmp_path: Path) -> No
     assert any("'send shop.receipt'" in one and "nobody who processed the message" in one for one in problems)
 
 
-def test_without_celery_its_part_is_left_out_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("library", "sentence", "span"),
+    [
+        ("celery", "the receipts are left out, Celery is not installed", "shop.receipt"),
+        ("aiokafka", "the notices are left out, aiokafka is not installed", "write to the customer"),
+    ],
+)
+def test_without_a_library_its_part_is_left_out_and_says_so(
+    tmp_path: Path, library: str, sentence: str, span: str
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util\n"
         "found = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *rest: None if name == 'celery' else found(name, *rest)\n"
+        f"importlib.util.find_spec = lambda name, *rest: None if name == {library!r} else found(name, *rest)\n"
     )
     done = demo("--orders", "10", PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert "the receipts are left out, Celery is not installed: pip install 'mqtrace[demo]'" in done.stdout
-    assert "shop.receipt" not in done.stdout
+    assert f"{sentence}: pip install 'mqtrace[demo]'" in done.stdout
+    assert span not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Runs a small shop as processes: a front that takes orders, a worker that charges them, a consumer that ships in batches,
-and a Celery worker that sends receipts, where Celery is installed. Their traces cross Kafka and Celery, leave on a span
-topic, and are read back, checked and drawn here.
+an asyncio service that writes to the customers, where aiokafka is installed, and a Celery worker that sends receipts,
+where Celery is. Their traces cross Kafka and Celery, leave on a span topic, and are read back, checked and drawn here.
 
 Without --bootstrap it starts a broker of its own, in memory, which is gone afterwards. On a broker of yours it makes
 topics and groups named demo-..., and deletes them at the end. With --amqp the receipts go on through a RabbitMQ of

@@ -41,7 +41,7 @@ class Hop:
 
 #: The first makes the orders.
 SHOP: Final = (Hop("front"), Hop("payments", "front"), Hop("shipping", "payments"))
-_TOPICS: Final = ("orders", "payments", "otlp_spans")
+_TOPICS: Final = ("orders", "payments", "notices", "otlp_spans")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The stages beyond Kafka: Celery where it is installed, RabbitMQ where the demo is given one."""
+"""The further stages: asyncio and Celery where they can be, RabbitMQ where the demo is given one."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from .course import Hop
 
 __all__ = ["Further", "further"]
 
+_NOTICES: Final = Hop("notices", "payments", "mqtrace.cli.demo.notices")
 _RECEIPTS: Final = Hop("receipts", "payments", "mqtrace.cli.demo.receipts")
 _MAIL: Final = Hop("mail", "receipts", "mqtrace.cli.demo.mail")
 _INSTALL: Final = "pip install 'mqtrace[demo]'"
 
 
 class Further(NamedTuple):
-    """``options``: what the stages need to know. ``left_out``: a sentence where something is; else empty."""
+    """``options``: what the stages need to know. ``left_out``: a sentence for each part that is."""
 
     hops: Sequence[Hop]
     options: dict[str, str]
-    left_out: str = ""
+    left_out: Sequence[str]
 
 
 @contextmanager
@@ -34,7 +35,16 @@ def further(amqp: str | None) -> Iterator[Further]:
 
     CommandError where that is no URL, nobody answers there, or what it needs is not installed.
     """
-    missing = [name for name in ("celery", "pika") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("aiokafka", "celery", "pika") if importlib.util.find_spec(name) is None]
+    hops: list[Hop] = []
+    options: dict[str, str] = {}
+    left_out: list[str] = []
+    if "aiokafka" in missing:
+        missing.remove("aiokafka")
+        left_out.append(f"the notices are left out, aiokafka is not installed: {_INSTALL}")
+    else:
+        hops.append(_NOTICES)
+        options["notices"] = "notices"  # the topic
     if amqp is not None:
         if missing:
             raise CommandError(f"--amqp needs {' and '.join(missing)}: {_INSTALL}")
@@ -42,12 +52,13 @@ def further(amqp: str | None) -> Iterator[Further]:
 
         ask(amqp)
     elif "celery" in missing:
-        yield Further((), {}, f"the receipts are left out, Celery is not installed: {_INSTALL}")
+        left_out.append(f"the receipts are left out, Celery is not installed: {_INSTALL}")
+        yield Further(hops, options, left_out)
         return
     with tempfile.TemporaryDirectory(prefix="mqtrace-demo-", ignore_cleanup_errors=True) as folder:
-        options = {"receipts": folder}
-        if amqp is None:
-            yield Further((_RECEIPTS,), options)
-        else:
+        hops.append(_RECEIPTS)
+        options["receipts"] = folder
+        if amqp is not None:
+            hops.append(_MAIL)
             options |= {"amqp": amqp, "queues": f"demo-{uuid.uuid4().hex[:6]}"}
-            yield Further((_RECEIPTS, _MAIL), options)
+        yield Further(hops, options, left_out)

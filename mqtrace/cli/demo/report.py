@@ -60,7 +60,7 @@ def draw(
     outcome: Outcome,
     broken: Mapping[str, Sequence[str]],
     problems: Sequence[str],
-    left_out: str = "",
+    left_out: Sequence[str] = (),
 ) -> None:
     """The selection, the sums, what is wrong, what was left out, and how to go on."""
     waterfall = Waterfall(console)
@@ -95,8 +95,8 @@ def draw(
         console.print(Text(f"broken: {sentence}", "red"))
     if len(sums["problems"]) > len(shown):
         console.print(Text(f"and {len(sums['problems']) - len(shown)} more", "red"))
-    if left_out:
-        console.print(Text(left_out, "yellow"))
+    for sentence in left_out:
+        console.print(Text(sentence, "yellow"))
     if not shown:
         _go_on(console)
 

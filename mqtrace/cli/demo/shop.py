@@ -2,8 +2,8 @@
 
 Three services, each a process of its own. The front takes orders, payments charges them and says so on a second topic,
 shipping packs what was paid, many at a time. Some orders are refused, some are withdrawn, which on Kafka is a message
-without a value (a tombstone). Payments also has a Celery worker send a receipt, see receipts.py. ``stage`` is the
-demo's: addresses, and when to stop.
+without a value (a tombstone). Payments also has an asyncio service write to the customer, see notices.py, and a Celery
+worker send a receipt, see receipts.py. ``stage`` is the demo's: addresses, and when to stop.
 
 One line makes the tracer, one wraps each client, one decorates a handler: the context of a trace then rides in the
 messages' headers from process to process, and the spans of all of them leave on a Kafka topic.
@@ -83,6 +83,9 @@ def payments(stage: Stage) -> None:
                 raise PaymentRefused(f"{order['amount']} is over the card's limit")
         producer.produce(stage.topic("payments"), key=message.key(), value=value)
         stage.sent("shipping")
+        if "notices" in stage.options:
+            producer.produce(stage.topic(stage.options["notices"]), key=message.key(), value=value)
+            stage.sent("notices")
         if receipts is not None:
             receipts.send_task("shop.receipt", [order["order"]])
             stage.sent("receipts")
