@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     )
     from .core import Context, Event, Link, NoopSpan, Span
     from .errors import ConfigurationError
+    from .sampling import Rule
     from .version import VERSION as __version__
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Event",
     "Link",
     "NoopSpan",
+    "Rule",
     "Span",
     "Tracer",
     "__version__",
@@ -76,6 +78,7 @@ __all__ = [
 _ELSEWHERE = {
     **dict.fromkeys(("Context", "Event", "Link", "NoopSpan", "Span"), "core"),
     "ConfigurationError": "errors",
+    "Rule": "sampling",
 }
 
 

@@ -141,9 +141,9 @@ def configure(service: str | None = None, *, sampler: object = None, **options: 
     OTEL_TRACES_SAMPLER. ``exporter``: a URL, ``kafka://host:9092/otlp_spans``, or an object with ``export(spans)``
     and ``shutdown(timeout)``, else MQTRACE_EXPORTER. ``propagators``: OpenTelemetry's names, else OTEL_PROPAGATORS.
     ``resource``: attributes over OTEL_RESOURCE_ATTRIBUTES. ``relation``: of process spans to their message, "parent" or
-    "link". ``rules``: :class:`mqtrace.sampling.Rule` by destination. ``receive_spans``, ``settle_spans``: spans for
-    polls and for commits and acknowledgements too. ``opentelemetry``: whether what is current is one thing with
-    OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
+    "link". ``rules``: :class:`mqtrace.Rule` by destination or by Celery task. ``receive_spans``, ``settle_spans``:
+    spans for polls and for commits and acknowledgements too. ``opentelemetry``: whether what is current is one thing
+    with OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
 
     Called again, it replaces the default tracer. What the old one has leaves meanwhile, within five seconds, and nobody
     waits for it. Raises ConfigurationError.

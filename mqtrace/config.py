@@ -109,16 +109,20 @@ def read(
     attributes = _resource(service, options.get("resource"), environment)
     name = str(attributes["service.name"])
     disabled = environment.flag("OTEL_SDK_DISABLED")
-    # a wrong one is told also where nothing will leave
+    asked = _sampler(sampler, environment)
+    propagator = _propagator(options.get("propagators"), environment)
+    rules = sampling.rules.from_argument(options.get("rules", ()))
+    opentelemetry = _joined(options.get("opentelemetry"), environment)
+    # last, since it may open a client; a wrong one is told also where nothing will leave
     sent_to = _exporter(exporter, environment) if exporter is not None or not disabled else None
     return Settings(
         service=name,
         resource=attributes,
-        sampler=_sampler(sampler, environment),
+        sampler=asked,
         exporter=None if disabled else sent_to,
-        propagator=_propagator(options.get("propagators"), environment),
+        propagator=propagator,
         relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
-        rules=sampling.rules.from_argument(options.get("rules", ())),
+        rules=rules,
         limits=Limits(
             # of spans, or else of everything that has attributes (SDK environment variables, "Attribute Limits")
             attributes=environment.number(
@@ -135,7 +139,7 @@ def read(
         batch=_batch(environment),
         receive_spans=bool(options.get("receive_spans")),
         settle_spans=bool(options.get("settle_spans")),
-        opentelemetry=_joined(options.get("opentelemetry"), environment),
+        opentelemetry=opentelemetry,
         report_timeout=environment.number("MQTRACE_REPORT_TIMEOUT", 60_000) / 1000,
         disabled=disabled,
     )

@@ -177,9 +177,10 @@ class SpanTracer:
         attributes: Mapping[str, Attribute],
         *,
         destination: str | None = None,
+        task: str | None = None,
         relation: Relation | None = None,
     ) -> Template:
-        """What spans of one operation have in common, with the rule of its destination."""
+        """What spans of one operation have in common, with the rule of its destination or task."""
         limit = self.pipeline.limits.value_length
         if limit is not None:
             name = name[:limit]
@@ -187,8 +188,8 @@ class SpanTracer:
                 key: value if (cut := clean(value, limit)) is None else cut for key, value in attributes.items()
             }
         rule: Rule | None = None
-        if destination is not None and self.settings.rules:
-            rule = rules.first(self.settings.rules, destination)
+        if self.settings.rules:
+            rule = rules.first(self.settings.rules, destination, task)
         decider = self._decider
         propagate_only = self.settings.disabled
         if rule is not None:

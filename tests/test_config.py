@@ -7,7 +7,9 @@ environment that cannot is one warning, and the default holds.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,6 +153,22 @@ def test_rules_are_a_sequence_or_a_mapping() -> None:
     mine = Rule("orders", rate=0.1)
     assert settings(rules=[mine]).rules == (mine,)
     assert settings(rules=(one for one in [mine])).rules == (mine,)
+
+
+def test_a_rule_is_for_a_destination_or_for_a_task() -> None:
+    ignored, rare, queue = settings(rules={"task:shop.*": "ignore", "task:mail.send": 0.1, "shop.*": 0.5}).rules
+    assert (ignored.task, ignored.destination, ignored.ignore) == ("shop.*", None, True)
+    assert (rare.task, rare.destination, rare.ignore) == ("mail.send", None, False)
+    assert (queue.task, queue.destination) == (None, "shop.*")
+    assert repr(Rule(task="shop.*", ignore=True)).startswith("Rule(task='shop.*', ")
+
+
+def test_a_wrong_argument_is_told_before_an_exporter_is_opened(tmp_path: Path) -> None:
+    for wrong in ({"sampler": 2}, {"propagators": "pigeon"}, {"rules": [1]}, {"opentelemetry": "yes"}):
+        with pytest.raises(ConfigurationError), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            settings(exporter=f"file://{tmp_path}/spans.jsonl", **wrong)
+        assert not list(tmp_path.iterdir())
 
 
 # ---------------------------------------------------------------------- the service and its resource

@@ -31,7 +31,7 @@ _MODULES: Final = {
 
 #: What ``wrap`` says when it is given something else.
 SUPPORTED: Final = (
-    "confluent_kafka Producer, Consumer, SerializingProducer and DeserializingConsumer "
+    "confluent_kafka Producer, Consumer, SerializingProducer, DeserializingConsumer, AIOProducer and AIOConsumer "
     "(pip install 'mqtrace[kafka]'), "
     "aiokafka AIOKafkaProducer and AIOKafkaConsumer (pip install 'mqtrace[aiokafka]'), "
     "kafka-python KafkaProducer and KafkaConsumer (pip install 'mqtrace[kafka-python]'), "

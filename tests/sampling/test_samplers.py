@@ -238,6 +238,10 @@ def test_what_it_remembers_of_failures_is_bounded() -> None:
         lambda: from_argument("0.1"),
         lambda: from_argument(Always),
         lambda: Rule(""),
+        lambda: Rule(),
+        lambda: Rule("x", task="y"),
+        lambda: Rule(task=""),
+        lambda: rules.from_argument({1: 0.1}),
         lambda: Rule("x", relation="child"),  # type: ignore[arg-type]  # that is the mistake
         lambda: Rule("x", rate=2),
         lambda: rules.from_argument("orders"),
@@ -303,3 +307,12 @@ def test_the_first_rule_that_matches_holds() -> None:
     assert isinstance(rules.first(found, "orders.eu").rate, Probability)  # type: ignore[union-attr]  # found
     assert isinstance(rules.first(found, "Orders.eu").rate, Always)  # type: ignore[union-attr]  # found
     assert rules.first((), "orders") is None
+
+
+def test_a_rule_of_tasks_says_nothing_of_destinations_and_the_other_way_round() -> None:
+    found = rules.from_argument({"task:shop.*": "ignore", "shop.*": 0.5})
+    assert rules.first(found, "celery", "shop.heartbeat") is found[0]
+    assert rules.first(found, None, "shop.heartbeat") is found[0]  # a task that its caller runs
+    assert rules.first(found, "shop.orders") is found[1]
+    assert rules.first(found, "shop.orders", "mail.send") is found[1]
+    assert rules.first(found, "celery", "mail.send") is None

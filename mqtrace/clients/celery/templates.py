@@ -113,11 +113,11 @@ class Tasks:
         if where is not None:
             attributes[names.DESTINATION] = where
         attributes.update(endpoint.attributes())
-        attributes[names.TASK_NAME] = _text(name)
+        task = attributes[names.TASK_NAME] = _text(name)
         if system == RABBITMQ and routing_key:
             attributes[names.ROUTING_KEY] = _text(routing_key)
         templates = operation.templates
-        made = operation.tracer.template(f"{operation.verb} {_text(name)}", kind, attributes, destination=where)
+        made = operation.tracer.template(f"{operation.verb} {task}", kind, attributes, destination=where, task=task)
         # what could not be said of a broker may be known by the next message
         if system is not None or kind == "internal":
             keep_recent(templates, key, made, _KEPT)
