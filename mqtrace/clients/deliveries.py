@@ -262,6 +262,8 @@ def begin(operation: Operation, source: Source | None, message: Any) -> Delivery
         span.redelivered = message.redelivered
         span.message_id = message.message_id
         span.conversation = message.correlation_id
+        if span.message_id is not None or span.conversation is not None:
+            span.weigh_ids()
         if source is not None and source.no_ack:
             span.outcome = "auto"
     return span

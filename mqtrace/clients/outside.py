@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, Protocol
 
-from mqtrace.core import Attribute, Context, ForkSafeLock, NoopSpan, ProcessSpan, note_skew, start_process_in
+from mqtrace.core import Attribute, Context, ForkSafeLock, NoopSpan, ProcessSpan, clean, note_skew, start_process_in
 from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, register, send_time
 from mqtrace.messaging.amqp import Found, batch_of
 from mqtrace.tracer import SpanTracer
@@ -86,7 +86,7 @@ class _Messages:
         system = ""
         for message in messages:
             system, destination, further = self._describe(message)
-            found.append((self._context(operation, message)[0].identity, destination or "", dict(further)))
+            found.append((self._context(operation, message)[0].identity, destination or "", _clean(further)))
         return batch_of(system, found, NOTHING_KNOWN) if found else None
 
     def _context(self, operation: Operation, message: Any) -> tuple[Context, int]:
@@ -94,6 +94,10 @@ class _Messages:
         context = operation.tracer.extract(self._headers(message))
         state, sent = send_time.take(context.state)
         return (context if state == context.state else context.replace(state=state)), sent
+
+
+def _clean(attributes: Mapping[str, Any]) -> dict[str, Attribute]:
+    return {key: good for key, value in attributes.items() if (good := clean(value, None)) is not None}
 
 
 _loaded: dict[str, Outside] | None = None

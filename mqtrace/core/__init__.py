@@ -6,7 +6,7 @@ below it (linted), so that another core can stand in for the modules here withou
 where it is unset. What of a frame, a span and a template is read and written outside, besides their methods:
 ``identity``, ``state``, ``baggage``, ``decision``, ``remote``, ``ended``, ``token``; ``template``, ``parent``,
 ``begun_ns``, ``details``, ``origin``, ``origins``, ``partition``, ``offset``, ``timestamp``; a template's ``pipeline``,
-``relation``, ``roots``, ``follows_parent_only``, ``propagate_only``, ``tombstone``.
+``relation``, ``roots``, ``follows_parent_only``, ``propagate_only``, ``tombstone``, ``name``, ``encoded``, ``weight``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from .attributes import Attribute, weight_of
+from .attributes import Attribute, clean, weight_of
 from .context import Context
 from .details import Details, Link
 from .noop import NoopSpan
@@ -21,6 +21,7 @@ __all__ = [
     "OFFSET",
     "PARTITION",
     "SENT",
+    "SHORT_TEXTS",
     "BatchSpan",
     "DescribedProcess",
     "DescribedSend",
@@ -37,6 +38,9 @@ LATENCY: Final = "messaging.message.receive.latency"
 
 #: What a send time begins with in a tracestate (mqtrace.messaging.send_time): its digits follow, ms since the epoch.
 SENT: Final = "mqtrace=t:"
+
+#: Characters that a span may keep without being weighed, whatever they are: a character takes up to four bytes.
+SHORT_TEXTS: Final = LIGHT // 4
 
 # Bytes that a message of a batch keeps: the tuple, the identity, the offset. A few of them are not weighed.
 _ORIGIN: Final = 224
@@ -72,6 +76,15 @@ class MessageSpan(Span):
         On the classes that have a slot for them the span stays as quick as it was; see :class:`DescribedSend`.
         """
         self.set_attributes(attributes)
+
+    def weigh(self, *kept: object) -> None:
+        """Count what a client keeps in slots of its own, where that is long: a sender's texts are as long as it likes.
+
+        Of texts that have no more than :data:`SHORT_TEXTS` characters together nobody has to say anything.
+        """
+        details = self._details()
+        if details is not None:
+            details.weight += sum([one.__sizeof__() for one in kept])
 
 
 class SendSpan(MessageSpan):
@@ -196,7 +209,7 @@ def _are_short(attributes: Mapping[str, Attribute]) -> bool:
             length += len(value)
         elif type(value) is tuple:
             return False
-    return length * 4 <= LIGHT  # a character takes up to four bytes
+    return length <= SHORT_TEXTS
 
 
 # ---------------------------------------------------------------------- batches
@@ -212,12 +225,19 @@ class BatchSpan(Span):
 
     origins: Sequence[Origin]
 
+    def link_to(self, origins: Sequence[Origin]) -> None:
+        """Link to these messages; what is said of each is cut to the length limit."""
+        length = self.template.pipeline.limits.value_length
+        self.origins = origins if length is None else [_cut(origin, length) for origin in origins]
+
     def end(self, end_time: int | None = None) -> None:
         """End the span, which weighs what its links do."""
-        if not self.ended and len(self.origins) > _FEW_LINKS:
-            details = self.details = self.details if isinstance(self.details, Details) else Details()
-            own = [weight_of(extra) for _, _, _, extra in self.origins if extra]
-            details.weight += _ORIGIN * len(self.origins) + sum(own)
+        if not self.ended:
+            count = len(self.origins)
+            weight = sum([weight_of(extra) for _, _, _, extra in self.origins if extra])
+            if count > _FEW_LINKS or weight > LIGHT * _FEW_LINKS:
+                details = self.details = self.details if isinstance(self.details, Details) else Details()
+                details.weight += _ORIGIN * count + weight
         super().end(end_time)
 
     def own_links(self) -> Iterator[Link]:
@@ -229,6 +249,14 @@ class BatchSpan(Span):
             if offset >= 0:
                 own[OFFSET] = offset
             yield Link(Context(origin), own)
+
+
+def _cut(origin: Origin, length: int) -> Origin:
+    identity, partition, offset, extra = origin
+    if not extra:
+        return origin
+    kept = {key: good for key, value in extra.items() if (good := clean(value, length)) is not None}
+    return identity, partition, offset, kept
 
 
 def note_skew(span: P | NoopSpan, sent: int) -> P | NoopSpan:

@@ -18,6 +18,7 @@ from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_
 from .identity import reset as forget_ids
 from .message_spans import (
     SENT,
+    SHORT_TEXTS,
     BatchSpan,
     DescribedProcess,
     DescribedSend,
@@ -41,6 +42,7 @@ __all__ = [
     "NO_LIMIT",
     "SCOPE_NAME",
     "SENT",
+    "SHORT_TEXTS",
     "SPAN_FLAGS_LOCAL",
     "SPAN_FLAGS_REMOTE",
     "STATUS_CODES",

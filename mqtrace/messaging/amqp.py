@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from mqtrace.carriers import AmqpTable
 from mqtrace.core import (
     EMPTY,
+    SHORT_TEXTS,
     Attribute,
     BatchSpan,
     Context,
@@ -140,7 +141,8 @@ class DeliverySpan(ProcessSpan):
 
     __slots__ = ("conversation", "delivery_tag", "message_id", "outcome", "redelivered")
 
-    #: As the client has them: a number, a boolean and texts, where the sender and the system have such.
+    #: As the client has them: a number, a boolean and texts, where the sender and the system have such. Who sets one
+    #: of the two texts calls :meth:`weigh_ids`.
     delivery_tag: Any
     redelivered: Any
     message_id: Any
@@ -150,23 +152,35 @@ class DeliverySpan(ProcessSpan):
 
     def extra_attributes(self) -> Mapping[str, Attribute]:
         """The delivery, the message's ids and what became of it."""
-        own = named(self.delivery_tag, self.message_id, self.conversation)
+        own = named(self.delivery_tag, self.message_id, self.conversation, self.template.pipeline.limits.value_length)
         if self.redelivered is True:
             own[REDELIVERED] = True
         if self.outcome is not None:
             own[OUTCOME] = self.outcome
         return own
 
+    def weigh_ids(self) -> None:
+        """Weigh the texts that were set, if they are long; what is no text, as Redis may bring it, is let go."""
+        length = 0
+        for slot in ("message_id", "conversation"):
+            value = getattr(self, slot)
+            if isinstance(value, (str, bytes)):
+                length += len(value)
+            else:
+                setattr(self, slot, None)
+        if length > SHORT_TEXTS:
+            self.weigh(self.message_id, self.conversation)
 
-def named(delivery_tag: Any, message_id: Any, conversation: Any) -> dict[str, Attribute]:
-    """What tells a message from others, as its client has it, in attributes."""
+
+def named(delivery_tag: Any, message_id: Any, conversation: Any, length: int | None = None) -> dict[str, Attribute]:
+    """What tells a message from others, as its client has it, in attributes; its texts no longer than ``length``."""
     own: dict[str, Attribute] = {}
     if isinstance(delivery_tag, int):
         own[DELIVERY_TAG] = int(delivery_tag)
     if message_id is not None and (text := _text(message_id)):
-        own[MESSAGE_ID] = text
+        own[MESSAGE_ID] = text[:length]
     if conversation is not None and (text := _text(conversation)):
-        own[CONVERSATION] = text
+        own[CONVERSATION] = text[:length]
     return own
 
 

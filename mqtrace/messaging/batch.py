@@ -34,6 +34,6 @@ def start_batch(operation: Operation, batch: Batch) -> Span | NoopSpan:
         template = operation.make(key, batch.system, "process", batch.destination, batch.endpoint, batch.extra)
     span = start(template, current_frame(), BatchSpan)
     if isinstance(span, BatchSpan):
-        span.origins = batch.origins
+        span.link_to(batch.origins)
         span.set_attributes({BATCH_COUNT: batch.size})
     return span

@@ -54,7 +54,7 @@ def receive(
     span = start(template, current_frame(), BatchSpan)
     if isinstance(span, BatchSpan):
         span.begun_ns = begun_ns
-        span.origins = origins
+        span.link_to(origins)
         if batch_size is not None:
             span.set_attribute(BATCH_COUNT, batch_size)
         span.end()

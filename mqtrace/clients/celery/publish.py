@@ -113,10 +113,7 @@ def _never_made(app: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task
         frame = start_send(tasks.unsent_template(app, args[0] if args else kwargs.get("name")), TaskSend)
         if type(frame) is not TaskSend:
             return None
-        frame.task_id = kwargs.get("task_id")
-        frame.root_id = kwargs.get("root_id") or frame.task_id
-        frame.retries = kwargs.get("retries")
-        frame.delay = None
+        note(frame, {"id": kwargs.get("task_id"), **{key: kwargs.get(key) for key in ("root_id", "retries", "eta")}})
     except Exception:  # noqa: BLE001  # the caller is to get the error of the publish, not ours
         tasks.sends.tracer.complain("a publish that failed could not be traced")
         return None
@@ -170,7 +167,9 @@ def before_publish(
                 return
             span = frame
             if uniform is not None:
-                span.template = tasks.send_template(app, sender, exchange, routing_key)
+                span.template = template = tasks.send_template(app, sender, exchange, routing_key)
+                if template.weight:  # of a name that is too long to be kept
+                    span.weigh(template.name, template.encoded)
             eta = note(span, facts)
             if eta is not None:
                 span.delay = delay(eta, app, _now(span) / 1e3)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Any, Final
 
-from mqtrace.core import Attribute, NoopSpan, ProcessSpan, SendSpan
+from mqtrace.core import SHORT_TEXTS, Attribute, NoopSpan, ProcessSpan, SendSpan
 from mqtrace.messaging.attributes import CONVERSATION, DELAY, MESSAGE_ID, REDELIVERED, RETRIES, RETRY_COUNT, STATE
 
 __all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "running"]
@@ -91,18 +91,39 @@ def note(span: TaskSend | TaskRun, message: Any) -> Any:
     except KeyError:
         get = message.get
         span.task_id, root, span.retries, eta = get("id"), get("root_id"), get("retries"), get("eta")
-    span.root_id = root or span.task_id
+    span.root_id = root = root or span.task_id
     span.delay = None
+    if not (
+        type(root) is str
+        and type(span.task_id) is str
+        and type(span.retries) is int
+        and len(root) + len(span.task_id) <= SHORT_TEXTS
+    ):
+        _weigh(span)
     return eta
+
+
+def _weigh(span: TaskSend | TaskRun) -> None:
+    """Weigh ids that are long, and let go of what nobody will read: whoever wrote the message wrote what it liked."""
+    if type(span.root_id) is not str:
+        span.root_id = None
+    if type(span.retries) is not int:
+        span.retries = None
+    if isinstance(span.task_id, (list, dict)):
+        span.task_id = None
+    texts = [each for each in (span.task_id, span.root_id) if isinstance(each, (str, bytes))]
+    if sum(map(len, texts)) > SHORT_TEXTS:
+        span.weigh(*texts)
 
 
 def _common(span: TaskSend | TaskRun) -> dict[str, Attribute]:
     own: dict[str, Attribute] = {}
+    length = span.template.pipeline.limits.value_length
     # They are the message's, and whoever wrote it may have written anything.
     if type(span.task_id) is str:
-        own[MESSAGE_ID] = span.task_id
+        own[MESSAGE_ID] = span.task_id[:length]
     if type(span.root_id) is str:
-        own[CONVERSATION] = span.root_id
+        own[CONVERSATION] = span.root_id[:length]
     if type(span.retries) is int:
         own[RETRIES] = span.retries
         if span.retries > 0:

@@ -83,7 +83,8 @@ class Tasks:
         """The same, of a task that runs here: kept by the task, which takes a microsecond to say which app's it is."""
         templates = self.runs.templates  # of one tracer, also if another one is configured meanwhile
         template = self.run_template(task.app, task.name, exchange, routing_key)
-        keep_recent(templates, (task, exchange, routing_key), template, _KEPT)
+        if not template.weight:
+            keep_recent(templates, (task, exchange, routing_key), template, _KEPT)
         return template
 
     def eager_template(self, name: object) -> Template:
@@ -119,7 +120,7 @@ class Tasks:
         templates = operation.templates
         made = operation.tracer.template(f"{operation.verb} {task}", kind, attributes, destination=where, task=task)
         # what could not be said of a broker may be known by the next message
-        if system is not None or kind == "internal":
+        if (system is not None or kind == "internal") and not made.weight:
             keep_recent(templates, key, made, _KEPT)
         return made
 

@@ -86,6 +86,8 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool)
         properties = message.properties or {}
         span.message_id = properties.get("message_id")
         span.conversation = properties.get("correlation_id")
+        if span.message_id is not None or span.conversation is not None:
+            span.weigh_ids()
         if no_ack:
             span.outcome = "auto"
             span.message = None

@@ -48,6 +48,8 @@ def begin_delivery(
         span.redelivered = method.redelivered
         span.message_id = properties.message_id
         span.conversation = properties.correlation_id
+        if properties.message_id is not None or properties.correlation_id is not None:
+            span.weigh_ids()
     return span
 
 
@@ -72,6 +74,8 @@ class PikaMessages:
                 span.delivery_tag = span.redelivered = None
                 span.message_id = properties.message_id
                 span.conversation = properties.correlation_id
+                if properties.message_id is not None or properties.correlation_id is not None:
+                    span.weigh_ids()
             return span
         deliveries = deliveries or find(method)
         if deliveries is None:
