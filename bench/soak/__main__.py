@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented, not in __all__
 
-from .account import balance, faults_of_ended, faults_of_stats
+from .account import balance, faults_of_ended, faults_of_names, faults_of_stats
 from .course import ROOT, Course
 from .kafka import Kafka
 from .topic import SpanTopic
@@ -90,12 +90,15 @@ def _judge_load(status: int, said: list[dict[str, Any]], topic: SpanTopic) -> li
         f"load: {end['made']:,} spans made in {end['seconds']:.0f} s ({end['made'] / end['seconds']:,.0f} a second): "
         f"{end['sent']:,} sends, {end['handled']:,} handled ({end['failed']:,} failed), {end['hostile']:,} messages "
         f"with hostile headers; {end['refused']:,} sends refused by a full client\n"
+        f"      {end['hostile_names']:,} messages with a header's name that is not UTF-8, met "
+        f"{end['unreadable']:,} times by the handler\n"
         f"      ended {stats['spans_ended']:,} = exported {stats['spans_exported']:,} + queued {stats['spans_queued']} "
         f"+ in flight {stats['spans_in_flight']} + dropped {dropped or 0}; on the topic {found.spans:,}, "
         f"{found.again:,} of them again; contexts malformed {stats['contexts_malformed']:,}\n"
         f"      looked at {end['looks']:,} times, of which {len(end['unbalanced'])} did not add up"
     )
     faults = faults_of_stats("load", end["made"], stats, found)
+    faults += faults_of_names(end["hostile_names"], end["unreadable"])
     faults += [f"load: meanwhile {balance(each)} spans unaccounted for: {each}" for each in end["unbalanced"]]
     return faults
 

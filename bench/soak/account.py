@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["OnTopic", "balance", "faults_of_ended", "faults_of_stats"]
+__all__ = ["OnTopic", "balance", "faults_of_ended", "faults_of_names", "faults_of_stats"]
 
 Stats = Mapping[str, Any]
 
@@ -43,6 +43,18 @@ def faults_of_stats(who: str, made: int, stats: Stats, found: OnTopic) -> list[s
             f"{given_up} given up"
         )
     return faults
+
+
+def faults_of_names(arrived: int, met: int) -> list[str]:
+    """Of messages with a header's name that is not UTF-8: the handler has to meet the client's error at each.
+
+    More often than that, where the report of one that arrived was lost.
+    """
+    if not arrived:
+        return ["load: no message with a header's name that is not UTF-8 arrived"]
+    if met < arrived:
+        return [f"load: {arrived} messages had a header's name that is not UTF-8, the handler met {met}"]
+    return []
 
 
 def faults_of_ended(who: str, least: int, most: int, found: OnTopic, *, broker_well: bool) -> list[str]:

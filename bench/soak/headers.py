@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["HOSTILE", "Headers"]
+__all__ = ["HOSTILE", "HOSTILE_NAMES", "Headers"]
 
 Headers = Sequence[tuple[str, str | bytes | None]]
 
@@ -27,3 +27,7 @@ HOSTILE: Final[Sequence[Headers]] = (
     [_GOOD] * 500,
     [(f"uberctx-{number}", b"v") for number in range(5_000)],
 )
+
+#: Names of headers that are not UTF-8: of such headers confluent-kafka raises once, and returns a list with a null
+#: pointer in it from then on.
+HOSTILE_NAMES: Final = (b"\xff\xfe", b"traceparent\xff", b"\xed\xa0\x80", b"\xc3(" * 1_000)

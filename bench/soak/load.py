@@ -18,6 +18,7 @@ import mqtrace
 
 from .account import balance
 from .children import Children, say
+from .foreign import ForeignProducer
 from .headers import HOSTILE
 
 __all__ = ["main"]
@@ -28,6 +29,8 @@ _MESSAGES: Final = 0.3
 _TICK: Final = 0.01
 _HOSTILE_EVERY: Final = 0.25
 _CHILD_EVERY: Final = 3.0
+#: Seconds in which the handler has to come to the end of the topic.
+_CATCH_UP: Final = 30.0
 
 
 class Watch:
@@ -56,17 +59,19 @@ class Watch:
 class Shop:
     """Sends and handles. ``made``: the spans that this makes, by its own counting."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, topic: str = _TOPIC) -> None:
+        self._topic = topic
         common = {"bootstrap.servers": bootstrap, "log_level": 0}
         settings = {**common, "message.timeout.ms": 10_000, "linger.ms": 5}
         self._producer = mqtrace.wrap(Producer)(settings)
         self._stranger = Producer(settings)
-        self._consumer = mqtrace.wrap(Consumer)({**common, "group.id": "soak", "auto.offset.reset": "earliest"})
-        self._consumer.subscribe([_TOPIC])
+        self._foreign = ForeignProducer(bootstrap, topic)
+        self._consumer = mqtrace.wrap(Consumer)({**common, "group.id": topic, "auto.offset.reset": "earliest"})
+        self._consumer.subscribe([topic])
         self._handle = mqtrace.consumer(self._handle_one)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
-        self.sent = self.handled = self.hostile = self.refused = self.failed = 0
+        self.sent = self.handled = self.hostile = self.refused = self.failed = self.unreadable = 0
         self._thread.start()
 
     @property
@@ -74,10 +79,15 @@ class Shop:
         """Send and process spans."""
         return self.sent + self.handled
 
+    @property
+    def hostile_names(self) -> int:
+        """Messages that arrived with a header whose name is not UTF-8."""
+        return self._foreign.sent
+
     def send(self) -> None:
         """A message of our own."""
         try:
-            self._producer.produce(_TOPIC, b"one pizza")
+            self._producer.produce(self._topic, b"one pizza")
         except BufferError:
             self.refused += 1
         self.sent += 1
@@ -85,7 +95,7 @@ class Shop:
     def send_hostile(self) -> None:
         """A message of somebody who is not traced, and means no good."""
         try:
-            self._stranger.produce(_TOPIC, b"one pizza", headers=list(HOSTILE[self.hostile % len(HOSTILE)]))
+            self._stranger.produce(self._topic, b"one pizza", headers=list(HOSTILE[self.hostile % len(HOSTILE)]))
             self.hostile += 1
         except BufferError:
             pass  # the broker is away, and its queue is full
@@ -99,12 +109,21 @@ class Shop:
         """Deliver, and stop handling."""
         self._producer.flush(20)
         self._stranger.flush(20)
+        self._foreign.close()
+        until = time.monotonic() + _CATCH_UP
+        while self.unreadable < self.hostile_names and time.monotonic() < until:
+            time.sleep(_TICK)
         self._stop.set()
         self._thread.join()
         self._consumer.close()
 
     def _handle_one(self, message: Any) -> None:
         self.handled += 1
+        try:
+            for _ in message.headers() or ():
+                pass
+        except SystemError:  # the client's own, of a header whose name is not UTF-8
+            self.unreadable += 1
         if self.handled % 100 == 0:
             self.failed += 1
             raise ValueError("one in a hundred")
@@ -156,7 +175,8 @@ def main(bootstrap: str, topic: str, rate: str) -> None:
     children.wait()
     in_time = mqtrace.shutdown(30.0)
     watch.close()
-    counts = {name: getattr(shop, name) for name in ("sent", "handled", "hostile", "refused", "failed")}
+    names = ("sent", "handled", "hostile", "hostile_names", "unreadable", "refused", "failed")
+    counts = {name: getattr(shop, name) for name in names}
     say(
         end=True,
         seconds=seconds,

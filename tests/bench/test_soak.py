@@ -74,3 +74,25 @@ def test_every_hostile_header_leaves_a_message_its_span(monkeypatch: pytest.Monk
     for headers in hostile:
         spans.tracer.start_span("process", parent=spans.tracer.extract(list(headers))).end()
     assert len(spans) == len(hostile)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "met", "fault"),
+    [
+        (10, 10, None),
+        (10, 14, None),
+        (10, 9, "load: 10 messages had a header's name that is not UTF-8, the handler met 9"),
+        (0, 0, "load: no message with a header's name that is not UTF-8 arrived"),
+    ],
+)
+def test_a_handler_meets_the_names_that_are_not_utf_8(account: Any, arrived: int, met: int, fault: str | None) -> None:
+    assert account.faults_of_names(arrived, met) == ([fault] if fault else [])
+
+
+def test_a_hostile_name_is_none_that_can_be_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    name_of = importlib.import_module("bench.soak.foreign").Name
+    for name in importlib.import_module("bench.soak.headers").HOSTILE_NAMES:
+        with pytest.raises(UnicodeDecodeError):
+            name.decode()
+        assert name_of(name).encode("utf-8") == name
