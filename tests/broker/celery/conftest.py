@@ -154,7 +154,7 @@ class Shop:
             env={**self.environment, "SERVICE": "client"},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=200,
             check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]

@@ -179,7 +179,7 @@ def test_a_soft_shutdown_tells_of_each_task_once_whether_it_finished_in_time_or_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_ten_thousand_tasks_lose_no_span_when_a_worker_is_stopped_in_the_middle(shop: Any) -> None:
     first = shop.worker("-c", "2")
     shop.publish("[shop.add.delay(n) for n in range(10_000)]")
