@@ -79,7 +79,13 @@ def test_an_exception_that_ends_the_process_too(run: Run) -> None:
 
 
 def test_control_c_too(run: Run) -> None:
-    program = "end('last', 5); print('ready', file=sys.stderr, flush=True); time.sleep(30)"
+    # a signal between the last look at signals and the sleep is heard of when the sleep is over: sleep often
+    program = """
+    end('last', 5)
+    print('ready', file=sys.stderr, flush=True)
+    for _ in range(300):
+        time.sleep(0.1)
+    """
     assert run(program, ends=-signal.SIGINT, stop=True) == {"last": 5}
 
 
