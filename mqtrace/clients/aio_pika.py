@@ -18,10 +18,10 @@ from aio_pika.tools import ensure_awaitable
 from aiormq.abc import DeliveredMessage
 
 from mqtrace.clients.deliveries import Broker, Source, adopting, begin_unless_handled, collect, source_of, within_span
+from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import State, Traced, stand_in
 from mqtrace.core import NoopSpan, SendSpan, start_send
-from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import Batch, MessageAdapter, Operation, end, register
+from mqtrace.messaging import Batch, Operation, end, registry_of
 from mqtrace.messaging.amqp import DeliverySpan, named, with_context
 from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
@@ -179,12 +179,8 @@ class AioPikaMessages:
 ADAPTER: Final = AioPikaMessages()
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of IncomingMessage and its subclasses."""
-    if not issubclass(kind, IncomingMessage):
-        return None
-    register(kind, ADAPTER)
-    return ADAPTER
+#: The adapter of IncomingMessage and its subclasses.
+adapter_of = registry_of(IncomingMessage, ADAPTER)
 
 
 def _giving(name: str) -> Any:
@@ -230,10 +226,7 @@ def _traced(broker: Broker, raw: Any) -> Any:
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced channel, exchange or queue; None for anything else."""
-    if options:
-        raise ConfigurationError(
-            f"wrap() does not know {sorted(options)}: an aio-pika channel has no options, leave them out"
-        )
+    expect(options, (), "an aio-pika channel has no options, leave them out")
     if isinstance(client, type) or not isinstance(client, (Channel, Exchange, Queue)):
         return None
     channel = client if isinstance(client, Channel) else client.channel

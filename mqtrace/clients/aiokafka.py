@@ -15,9 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer  # type: ignore[import-u
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]  # ditto
 from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]  # ditto
 
-from mqtrace.core import NoopSpan, Origin, Span, current_frame, start, start_send
-from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import Endpoint, MessageAdapter, end, kafka, register
+from mqtrace.core import Origin, Span, current_frame, start
+from mqtrace.messaging import Endpoint, end, kafka, registry_of
 from mqtrace.messaging.attributes import BATCH_COUNT
 from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, until_done
 from mqtrace.messaging.reading import by_partition
@@ -25,7 +24,9 @@ from mqtrace.messaging.records import RECORDS, found_in
 from mqtrace.tracer import SpanTracer
 
 from .awaiting import AsyncReads, AsyncSends, Stopped
-from .proxy import State, Traced, is_traced, stand_in, traced_kind
+from .kafka_clients import Subscribing, wrap_one_of
+from .options import expect
+from .proxy import State, Traced, is_traced, stand_in
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -33,34 +34,28 @@ __all__ = ["adapter_of", "wrap"]
 _OPTIONS: Final = ("client_id", "group_id", "bootstrap_servers")
 _SEND: Final = [*inspect.signature(AIOKafkaProducer.send).parameters]
 
-
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of aiokafka's ConsumerRecord."""
-    if issubclass(kind, ConsumerRecord):
-        register(kind, RECORDS)
-        return RECORDS
-    return None
+#: The adapter of aiokafka's ConsumerRecord.
+adapter_of = registry_of(ConsumerRecord, RECORDS)
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    unknown = options.keys() - set(_OPTIONS)
-    if unknown:
-        raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for aiokafka write {list(_OPTIONS)}")
-    kind = client if isinstance(client, type) else type(client)
-    for base, traced, make in _CLIENTS:
-        if issubclass(kind, base):
-            if kind is client:
-                shared = tracer is None and not options
-                return traced_kind(kind, base, traced, partial(make, tracer, options), shared=shared)
-            state = make(tracer, options)
-            state.configure((), {})
-            state.opened(client)
-            sends: Any = type(client)
-            if traced is TracedProducer and [*inspect.signature(sends.send).parameters][: len(_SEND)] != _SEND:
-                traced = TracedBatches
-            return stand_in(traced, client, state)
-    return None
+    expect(options, _OPTIONS, f"for aiokafka write {list(_OPTIONS)}")
+    clients = (
+        (
+            AIOKafkaProducer,
+            TracedBatches if _sends_otherwise(client) else TracedProducer,
+            partial(Sends, tracer, options),
+        ),
+        (AIOKafkaConsumer, TracedConsumer, partial(Reads, tracer, options)),
+    )
+    return wrap_one_of(clients, client, shared=tracer is None and not options)
+
+
+def _sends_otherwise(client: Any) -> bool:
+    """Whether this is a producer whose ``send`` has arguments of its own, which nobody else knows."""
+    send = getattr(type(client), "send", AIOKafkaProducer.send)
+    return [*inspect.signature(send).parameters][: len(_SEND)] != _SEND
 
 
 # ---------------------------------------------------------------------- sending
@@ -84,10 +79,6 @@ class Sends(AsyncSends):
     def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
         """See docs/aiokafka.md."""
         return kafka.endpoint_of({**kwargs, **self.options})
-
-    def headers(self, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
-        """The user's headers with the context in them, in a copy; what the client will refuse is left to it."""
-        return headers if span is None else kafka.with_context_in_list(self.operation, span, headers or None)
 
 
 class TracedBatches(Stopped):
@@ -138,12 +129,22 @@ class TracedProducer(TracedBatches):
     ) -> Any:
         """``send`` of the client: same arguments, same errors, the client's own future."""
         sends = self._mqtrace
-        template = sends.operation.templates.get(topic) if type(topic) is str else None
-        if template is None:
-            template = sends.template(topic if type(topic) is str else None, topic)
-        span = start_send(template if value is not None else kafka.tombstone(template), Sending)
-        call = super().send(topic, value, key, partition, timestamp_ms, sends.headers(span, headers))
-        return await (until_done(call, span, sends.pending) if type(span) is Sending else call)
+        span = sends.begin(topic, value, Sending)
+        if span is not None:
+            headers = kafka.with_context_in_list(sends.operation, span, headers or None)
+        client: Any = super() if sends.raw is None else sends.raw  # of a proxy, super() takes as long as the span
+        if type(span) is not Sending:
+            return await client.send(topic, value, key, partition, timestamp_ms, headers)
+        pending = sends.pending
+        pending.hold(span)
+        try:
+            future = await client.send(topic, value, key, partition, timestamp_ms, headers)
+        except BaseException as error:
+            end(span, error)
+            raise
+        span.pending = pending
+        future.add_done_callback(span)
+        return future
 
     async def send_and_wait(self, *args: Any, **kwargs: Any) -> Any:
         """``send_and_wait`` of the client, by the traced ``send``."""
@@ -179,7 +180,7 @@ class TracedBuilder(Traced):
         )
         span = start(template, current_frame(), Span)
         try:
-            headers = sends.headers(span, headers)
+            headers = kafka.with_context_in_list(sends.operation, span, headers or None)
             made = super().append(timestamp=timestamp, key=key, value=value, headers=headers)
         except BaseException as error:
             end(span, error)
@@ -208,7 +209,7 @@ class Reads(AsyncReads):
         self.reading.reads([*client.subscription(), *(one.topic for one in client.assignment())])
 
 
-class TracedConsumer(Stopped):
+class TracedConsumer(Stopped, Subscribing):
     """See docs/aiokafka.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
@@ -216,35 +217,22 @@ class TracedConsumer(Stopped):
 
     async def getone(self, *partitions: Any) -> Any:
         """``getone`` of the client."""
-        return await self._mqtrace.reading.watch(super().getone(*partitions))
+        reads = self._mqtrace
+        client: Any = super() if reads.raw is None else reads.raw  # as in send
+        call = client.getone(*partitions)
+        return await (reads.reading.watch(call) if reads.reading.watched else call)
 
     async def getmany(self, *partitions: Any, **kwargs: Any) -> Any:
         """``getmany`` of the client."""
         return await self._mqtrace.reading.watch(super().getmany(*partitions, **kwargs), by_partition)
 
     async def __anext__(self) -> Any:
-        call = super().__anext__()  # which is a getone, of a traced class the traced one
-        return await (call if self._mqtrace.raw is None else self._mqtrace.reading.watch(call))
+        reads = self._mqtrace
+        if reads.raw is None:
+            return await super().__anext__()  # which is a getone, and that is traced
+        call = reads.raw.__anext__()
+        return await (reads.reading.watch(call) if reads.reading.watched else call)
 
     async def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""
         return await self._mqtrace.reading.settled(super().commit(*args, **kwargs))
-
-    def subscribe(self, topics: Any = (), pattern: Any = None, listener: Any = None) -> Any:
-        """``subscribe`` of the client. A pattern is one from the beginning of a topic's name."""
-        result = super().subscribe(topics, pattern, listener)
-        expression = getattr(pattern, "pattern", pattern)
-        self._mqtrace.reading.reads(topics if expression is None else [f"^(?:{expression})"])
-        return result
-
-    def assign(self, partitions: Any) -> Any:
-        """``assign`` of the client."""
-        result = super().assign(partitions)
-        self._mqtrace.reading.reads(one.topic for one in partitions)
-        return result
-
-
-_CLIENTS: Final[tuple[tuple[type, type[Traced], type[Sends | Reads]], ...]] = (
-    (AIOKafkaProducer, TracedProducer, Sends),
-    (AIOKafkaConsumer, TracedConsumer, Reads),
-)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mqtrace.core import Kind, Template
-from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, kafka
+from mqtrace.messaging import Endpoint, Operation, kafka
 from mqtrace.messaging.futures import abandon_soon
-from mqtrace.messaging.pending import Pending
 from mqtrace.messaging.reading import Reading
 from mqtrace.tracer import SpanTracer
 
+from .kafka_clients import SendsToKafka
 from .proxy import State, Traced
 
 __all__ = ["AsyncReads", "AsyncSends", "Closed", "Stopped"]
@@ -20,36 +19,26 @@ __all__ = ["AsyncReads", "AsyncSends", "Closed", "Stopped"]
 class _Configured(State):
     """``options``: what the user told ``wrap``."""
 
-    __slots__ = ("options",)
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        super().__init__()
-        self.options = options
+    __slots__ = ()
+    options: Mapping[str, Any]
 
     def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
         """What a client says of itself that is constructed with these; the options count for more."""
         raise NotImplementedError
 
 
-class AsyncSends(_Configured):
+class AsyncSends(SendsToKafka, _Configured):
     """The state of a traced producer."""
 
-    __slots__ = ("endpoint", "operation", "pending")
+    __slots__ = ("options",)
 
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
-        self.endpoint = NOTHING_KNOWN
-        self.operation = Operation("send", tracer)
-        self.pending = Pending(self.operation)
+        super().__init__(tracer)
+        self.options = options
 
     def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note what a client is about to be configured with."""
         self.endpoint = self.endpoint_of(args, kwargs)
-
-    def template(self, key: Hashable, topic: Any, kind: Kind | None = None) -> Template:
-        """The template of what is sent to a topic, made."""
-        self.pending.attend()
-        return self.operation.make(key, kafka.SYSTEM, "send", str(topic), self.endpoint, kind=kind)
 
     def stopped(self) -> None:
         """A message that has no report by now was not delivered, as far as anyone knows."""
@@ -59,10 +48,11 @@ class AsyncSends(_Configured):
 class AsyncReads(_Configured):
     """The state of a traced consumer."""
 
-    __slots__ = ("reading",)
+    __slots__ = ("options", "reading")
 
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
-        super().__init__(options)
+        super().__init__()
+        self.options = options
         self.reading = Reading(tracer, self.found)
 
     @staticmethod

@@ -52,16 +52,7 @@ class Broker:
 
     def sends(self, exchange: Any, routing_key: Any) -> Template:
         """The send template of an exchange and a routing key, made."""
-        named = isinstance(exchange, str) and isinstance(routing_key, str)
-        exchange, routing_key = str(exchange), str(routing_key)
-        return self.send.make(
-            (exchange, routing_key) if named else None,
-            RABBITMQ,
-            "send",
-            amqp.destination(exchange, routing_key),
-            self.endpoint,
-            {ROUTING_KEY: routing_key} if routing_key else None,
-        )
+        return amqp.send_template(self.send, exchange, routing_key, self.endpoint)
 
 
 class Deliveries:

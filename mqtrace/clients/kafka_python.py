@@ -8,45 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # it ships no types
 from kafka.consumer.fetcher import ConsumerRecord  # type: ignore[import-untyped]  # ditto
 
-from mqtrace.core import SendSpan, Template, start_send
-from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import NOTHING_KNOWN, MessageAdapter, Operation, end, kafka, register
-from mqtrace.messaging.pending import Pending
+from mqtrace.core import SendSpan
+from mqtrace.messaging import end, kafka, registry_of
 from mqtrace.messaging.reading import Reading, by_partition
 from mqtrace.messaging.records import RECORDS, found_in
 from mqtrace.tracer import SpanTracer
 
-from .proxy import State, Traced, stand_in, traced_kind
+from .kafka_clients import SendsToKafka, Subscribing, wrap_one_of
+from .options import expect
+from .proxy import State, Traced
 
 __all__ = ["adapter_of", "wrap"]
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of kafka-python's ConsumerRecord."""
-    if issubclass(kind, ConsumerRecord):
-        register(kind, RECORDS)
-        return RECORDS
-    return None
+#: The adapter of kafka-python's ConsumerRecord.
+adapter_of = registry_of(ConsumerRecord, RECORDS)
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    if options:
-        raise ConfigurationError(f"wrap() does not know {sorted(options)}: a client of kafka-python says all itself")
-    kind = client if isinstance(client, type) else type(client)
-    for base, traced, make in _CLIENTS:
-        if issubclass(kind, base) and kind is client:
-            return traced_kind(kind, base, traced, partial(make, tracer), shared=tracer is None)
-        if issubclass(kind, base):
-            state = make(tracer)
-            state.opened(client)
-            return stand_in(traced, client, state)
-    return None
+    expect(options, (), "a client of kafka-python says all itself")
+    clients = (
+        (KafkaProducer, TracedProducer, partial(Sends, tracer)),
+        (KafkaConsumer, TracedConsumer, partial(Reads, tracer)),
+    )
+    return wrap_one_of(clients, client, shared=tracer is None)
 
 
 class Closing(Traced):
@@ -78,26 +69,14 @@ class Sending(SendSpan):
             self.delivered(report.partition, report.offset)
 
 
-class Sends(State):
+class Sends(SendsToKafka):
     """What is ours of a traced producer."""
 
-    __slots__ = ("endpoint", "operation", "pending")
-
-    def __init__(self, tracer: SpanTracer | None) -> None:
-        super().__init__()
-        self.endpoint = NOTHING_KNOWN
-        self.operation = Operation("send", tracer)
-        self.pending = Pending(self.operation)
+    __slots__ = ()
 
     def opened(self, client: Any) -> None:
         """Note what the client was configured with."""
         self.endpoint = kafka.endpoint_of(client.config)
-
-    def template(self, topic: Any) -> Template:
-        """The template of a topic, made."""
-        self.pending.attend()
-        name = topic if isinstance(topic, str) else None
-        return self.operation.make(name, kafka.SYSTEM, "send", str(topic), self.endpoint)
 
     def closed(self) -> None:
         """The client is closed: what has no report by now has none."""
@@ -121,12 +100,8 @@ class TracedProducer(Closing):
     ) -> Any:
         """``send`` of the client: same arguments in the same order, same errors, the client's own future."""
         sends = self._mqtrace
-        operation = sends.operation
-        template = operation.templates.get(topic) if type(topic) is str else None
-        if template is None:
-            template = sends.template(topic)
-        span = start_send(template if value is not None else kafka.tombstone(template), Sending)
-        headers = kafka.with_context_in_list(operation, span, headers)
+        span = sends.begin(topic, value, Sending)
+        headers = kafka.with_context_in_list(sends.operation, span, headers)
         if type(span) is not Sending:
             return super().send(topic, value, key, headers, partition, timestamp_ms)
         sends.pending.hold(span)
@@ -159,7 +134,7 @@ class Reads(State):
         self.reading.reads([*(client.subscription() or ()), *(one.topic for one in client.assignment())])
 
 
-class TracedConsumer(Closing):
+class TracedConsumer(Closing, Subscribing):
     """See docs/kafka-python.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
@@ -182,18 +157,3 @@ class TracedConsumer(Closing):
     def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""
         return self._mqtrace.reading.settle_call(partial(super().commit, *args, **kwargs))
-
-    def subscribe(self, topics: Any = (), pattern: Any = None, listener: Any = None) -> Any:
-        """``subscribe`` of the client. A pattern is one from the beginning of a topic's name."""
-        result = super().subscribe(topics, pattern, listener)
-        self._mqtrace.reading.reads(topics if pattern is None else [f"^(?:{pattern})"])
-        return result
-
-    def assign(self, partitions: Any) -> Any:
-        """``assign`` of the client."""
-        result = super().assign(partitions)
-        self._mqtrace.reading.reads(one.topic for one in partitions)
-        return result
-
-
-_CLIENTS: Final[Any] = ((KafkaProducer, TracedProducer, Sends), (KafkaConsumer, TracedConsumer, Reads))

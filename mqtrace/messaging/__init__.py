@@ -8,7 +8,7 @@ Names and attributes: OpenTelemetry semantic conventions 1.44, messaging.
 
 from __future__ import annotations
 
-from .adapters import MessageAdapter, register, register_part
+from .adapters import MessageAdapter, register, register_part, registry_of
 from .attributes import DESTINATION
 from .batch import Batch, start_batch
 from .headers import carry
@@ -29,5 +29,6 @@ __all__ = [
     "forget",
     "register",
     "register_part",
+    "registry_of",
     "start_batch",
 ]

@@ -14,7 +14,17 @@ from mqtrace.core import NoopSpan, Span, keep_recent
 from .batch import Batch
 from .operation import Operation
 
-__all__ = ["MessageAdapter", "adapter_in", "adapter_of", "adapters", "ask", "parts", "register", "register_part"]
+__all__ = [
+    "MessageAdapter",
+    "adapter_in",
+    "adapter_of",
+    "adapters",
+    "ask",
+    "parts",
+    "register",
+    "register_part",
+    "registry_of",
+]
 
 
 class MessageAdapter(Protocol):
@@ -64,6 +74,18 @@ _registries: list[Registry] = []
 def ask(registry: Registry) -> None:
     """Ask this about types that nobody has registered yet."""
     _registries.append(registry)
+
+
+def registry_of(message: type, adapter: MessageAdapter) -> Registry:
+    """The registry of a client whose messages are of this type and its subclasses, each registered when it is seen."""
+
+    def adapter_of(kind: type) -> MessageAdapter | None:
+        if not issubclass(kind, message):
+            return None
+        register(kind, adapter)
+        return adapter
+
+    return adapter_of
 
 
 def adapter_of(kind: type) -> MessageAdapter | None:

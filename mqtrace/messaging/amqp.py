@@ -48,8 +48,10 @@ from .attributes import (
     MESSAGE_ID,
     OUTCOME,
     REDELIVERED,
+    ROUTING_KEY,
 )
 from .batch import Batch
+from .brokers import RABBITMQ
 from .headers import carry
 from .operation import Endpoint, Operation
 
@@ -60,6 +62,7 @@ __all__ = [
     "destination",
     "named",
     "read_context",
+    "send_template",
     "start_below",
     "start_delivery",
     "start_settle",
@@ -71,6 +74,20 @@ def destination(exchange: str, routing_key: str, queue: str | None = None) -> st
     """``{exchange}:{routing key}:{queue}``, without what is empty, and without a queue that the routing key names."""
     parts = [exchange, routing_key, "" if queue == routing_key else queue or ""]
     return ":".join([part for part in parts if part]) or "amq.default"
+
+
+def send_template(operation: Operation, exchange: Any, routing_key: Any, endpoint: Endpoint) -> Template:
+    """The send template of an exchange and a routing key on RabbitMQ, made; kept where both are text."""
+    named = isinstance(exchange, str) and isinstance(routing_key, str)
+    exchange, routing_key = str(exchange), str(routing_key)
+    return operation.make(
+        (exchange, routing_key) if named else None,
+        RABBITMQ,
+        "send",
+        destination(exchange, routing_key),
+        endpoint,
+        {ROUTING_KEY: routing_key} if routing_key else None,
+    )
 
 
 # ---------------------------------------------------------------------- the context in the headers

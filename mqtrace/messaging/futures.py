@@ -28,10 +28,11 @@ class FutureSpan(SendSpan):
     def __call__(self, future: Any) -> None:
         """The future is done."""
         self.pending = None
-        error = _error_of(future)
-        if error is not None:
-            end(self, error)
-            return
+        if getattr(future, "_exception", self) is not None or future.cancelled():
+            error = _error_of(future)
+            if error is not None:
+                end(self, error)
+                return
         try:
             partition, offset = self.place(future.result())
         except Exception:  # noqa: BLE001  # a report of another kind: the message is delivered all the same

@@ -24,7 +24,8 @@ class KafkaRecords:
         template = operation.templates.get(topic)
         if template is None:
             template = kafka.template_of(operation, record, topic)
-        if is_tombstone(record):
+        size = record.serialized_value_size
+        if record.value is None if size is None else size < 0:  # is_tombstone, without the call
             template = tombstone(template)
         headers = record.headers
         if not headers:

@@ -17,8 +17,9 @@ from confluent_kafka.aio import AIOConsumer, AIOProducer
 from confluent_kafka.cimpl import KafkaException, Producer
 
 from mqtrace.clients.awaiting import AsyncSends, Closed
-from mqtrace.clients.proxy import is_traced, stand_in, traced_kind
-from mqtrace.core import ForkSafeLock, NoopSpan, start_send
+from mqtrace.clients.kafka_clients import wrap_one_of
+from mqtrace.clients.proxy import is_traced
+from mqtrace.core import ForkSafeLock, NoopSpan
 from mqtrace.messaging import Endpoint, kafka
 from mqtrace.messaging.futures import FutureSpan, end_with, until_done
 from mqtrace.tracer import SpanTracer
@@ -43,22 +44,13 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     if isinstance(client, type):
         if issubclass(client, _AWAITED):
             return None
-        shared = tracer is None and not options
-        if issubclass(client, AIOProducer):
-            return traced_kind(client, AIOProducer, TracedAIOProducer, partial(Sends, tracer, options), shared=shared)
-        if issubclass(client, AIOConsumer):
-            return traced_kind(client, AIOConsumer, TracedAIOConsumer, partial(Reads, tracer, options), shared=shared)
-    elif isinstance(client, AIOProducer) and type(client).produce is AIOProducer.produce:
-        sends = Sends(tracer, options)
-        sends.configure((), {})
-        sends.opened(client)
-        return stand_in(TracedAIOProducer, client, sends)
-    elif isinstance(client, AIOConsumer):
-        reads = Reads(tracer, options)
-        reads.configure((), {})
-        reads.opened(client)
-        return stand_in(TracedAIOConsumer, client, reads)
-    return None
+    elif isinstance(client, AIOProducer) and type(client).produce is not AIOProducer.produce:
+        return None
+    clients = (
+        (AIOProducer, TracedAIOProducer, partial(Sends, tracer, options)),
+        (AIOConsumer, TracedAIOConsumer, partial(Reads, tracer, options)),
+    )
+    return wrap_one_of(clients, client, shared=tracer is None and not options)
 
 
 # ---------------------------------------------------------------------- sending
@@ -169,10 +161,7 @@ class TracedAIOProducer(Closed):
         sends = self._mqtrace
         client = self if sends.raw is None else sends.raw
         operation = sends.operation
-        template = operation.templates.get(topic) if type(topic) is str else None
-        if template is None:
-            template = sends.template(topic if type(topic) is str else None, topic)
-        span: Any = start_send(template if value is not None else kafka.tombstone(template), Sending)
+        span: Any = sends.begin(topic, value, Sending)
         message: dict[str, Any] = {"value": value, "key": key}
         message.update((name, kwargs[name]) for name in _TAKEN if name in kwargs)
         if span is not None and operation.tracer.propagator.fields and _may_part(client, topic, message):

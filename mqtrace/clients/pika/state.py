@@ -12,9 +12,10 @@ from mqtrace.messaging.amqp import (
     DeliverySpan,
     destination,
     read_context,
+    send_template,
     start_settle,
 )
-from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG, ROUTING_KEY
+from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG
 from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
 from mqtrace.messaging.opt_in import receive, wants_receive, wants_settle
 from mqtrace.tracer import SpanTracer
@@ -55,16 +56,7 @@ class ChannelState(State):
 
     def template(self, exchange: Any, routing_key: Any) -> Template:
         """The template of an exchange and a routing key, made."""
-        named = isinstance(exchange, str) and isinstance(routing_key, str)
-        exchange, routing_key = str(exchange), str(routing_key)
-        return self.operation.make(
-            (exchange, routing_key) if named else None,
-            RABBITMQ,
-            "send",
-            destination(exchange, routing_key),
-            self.endpoint,
-            {ROUTING_KEY: routing_key} if routing_key else None,
-        )
+        return send_template(self.operation, exchange, routing_key, self.endpoint)
 
     def traced(self, channel: Any, callback: Any, queue: Any, auto_ack: bool) -> Any:
         """A callback that runs in the process span of its message, and is given the traced channel."""
