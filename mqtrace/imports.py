@@ -23,19 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["when_imported"]
 
 
-def when_imported(name: str, callback: Callback) -> None:
+def when_imported(name: str, callback: Callback, *, whole: bool = False) -> None:
     """Call ``callback(module)`` once the module ``name`` has been imported: now, if it has been.
+
+    ``whole``: not while code of its package runs. A program may import ``kombu.simple`` first, which imports
+    ``kombu.messaging``: when that one is there, the other has no names yet.
 
     What the callback raises is logged and does not reach whoever imports.
     """
+    if whole:
+        callback = _Whole(name, callback)
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     if module is not None and (name in _arrived or not getattr(spec, "_initializing", False)):
         _run(callback, module)
         return
     _waiting.setdefault(name, []).append(callback)
-    if spec is not None and type(spec) is _Spec:  # its code runs, and has imported whoever asks
-        spec.__class__ = _WatchedSpec
+    if _watch(spec):  # its code runs, and has imported whoever asks
         return
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
@@ -56,15 +60,41 @@ def _run(callback: Callback, module: ModuleType) -> None:
 
 
 def _arrive(name: str) -> None:
-    _arrived.add(name)
     module = sys.modules.get(name)  # a module may put another object in its place
+    if module is None:  # its code failed, and may be tried again
+        if name in _waiting and _FINDER not in sys.meta_path:
+            sys.meta_path.insert(0, _FINDER)
+        return
+    _arrived.add(name)
     for callback in _waiting.pop(name, ()):
-        if module is not None:
-            _run(callback, module)
+        _run(callback, module)
     if not _waiting and _FINDER in sys.meta_path:
         sys.meta_path.remove(_FINDER)
 
 
+class _Whole:
+    """Calls back once no code of a module's package runs any more."""
+
+    def __init__(self, name: str, callback: Callback) -> None:
+        self._name = name
+        self._callback = callback
+
+    def __call__(self, module: ModuleType) -> None:
+        top = self._name.partition(".")[0]
+        for name, other in list(sys.modules.items()):
+            if name.partition(".")[0] == top and name not in _arrived:
+                spec = getattr(other, "__spec__", None)
+                if getattr(spec, "_initializing", False) and _watch(spec):
+                    _ending.setdefault(name, []).append(self._again)
+                    return
+        self._callback(module)
+
+    def _again(self) -> None:
+        when_imported(self._name, self)
+
+
+# What waits for the end of a module's code, however that ends.
+_ending: dict[str, list[Callable[[], None]]] = {}
 _Spec: Any = type(sys.__spec__)
 
 
@@ -76,6 +106,14 @@ class _WatchedSpec(_Spec):  # type: ignore[misc]  # the class of every module's 
         if name == "_initializing" and not value:
             self.__class__ = _Spec
             _arrive(self.name)
+            for again in _ending.pop(self.name, ()):
+                again()
+
+
+def _watch(spec: object) -> bool:
+    if type(spec) is _Spec:
+        spec.__class__ = _WatchedSpec
+    return type(spec) is _WatchedSpec
 
 
 class _Finder:

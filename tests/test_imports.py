@@ -98,3 +98,38 @@ def test_a_module_that_asks_while_its_importer_is_being_imported_hears_of_it(
     outer = importlib.import_module("outer_module")
     assert importlib.import_module("inner_module").heard == [1]
     assert type(outer.__spec__) is importlib.machinery.ModuleSpec
+
+
+def test_one_that_wants_the_package_whole_waits_for_what_imported_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "half_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text("")
+    (package / "outer.py").write_text("from . import inner\nvalue = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen: list[bool] = []
+    when_imported(
+        "half_package.inner", lambda _: seen.append(hasattr(sys.modules["half_package.outer"], "value")), whole=True
+    )
+    outer = importlib.import_module("half_package.outer")
+    assert seen == [True]
+    assert type(outer.__spec__) is importlib.machinery.ModuleSpec
+    assert imports._ending == {}
+
+
+def test_one_that_wants_the_package_whole_is_called_when_what_imported_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "failing_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "inner.py").write_text("")
+    (package / "outer.py").write_text("from . import inner\nraise ZeroDivisionError\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seen: list[str] = []
+    when_imported("failing_package.inner", lambda module: seen.append(module.__name__), whole=True)
+    with pytest.raises(ZeroDivisionError):
+        importlib.import_module("failing_package.outer")
+    assert seen == ["failing_package.inner"]

@@ -42,7 +42,7 @@ def activate() -> None:
         mqtrace.configure()
     for name in _wanted(environment):
         module, ours = _PLACES.get(name, (name, "mqtrace.auto.outside"))
-        when_imported(module, _Placing(ours))
+        when_imported(module, _Placing(ours), whole=True)
 
 
 class _Placing:
