@@ -8,7 +8,7 @@ from typing import Any, TypeVar, Unpack, overload
 
 from . import otel
 from . import tracer as tracers
-from .clients import SUPPORTED, module_of
+from .clients import SUPPORTED, instrumented_classes, module_of
 from .clients.instead import instead_of
 from .clients.proxy import is_traced, unwrap
 from .config import Options, names_options, read
@@ -176,6 +176,7 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
         if instead is not None:
             raise TypeError(f"mqtrace.wrap does not take {what}: {instead}")
         raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
+    instrumented_classes.leave(kind)
     return made  # type: ignore[no-any-return]  # the same kind of client
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Final
 
+from mqtrace.clients import instrumented_classes
 from mqtrace.clients import kombu as clients
 from mqtrace.clients.kombu.consumer import Receiving, TracedConsumer
 from mqtrace.clients.kombu.producer import Sending, TracedProducer
@@ -82,6 +83,7 @@ def put_in_place(module: ModuleType) -> None:
     }
     for raw, made in replaced.items():
         clients.know(raw, made)
+        instrumented_classes.leave(raw)
     # where kombu itself names them; its lazy top module has only what was asked for
     for name in ("kombu", "kombu.messaging", "kombu.simple", "kombu.mixins"):
         _replace(vars(sys.modules.get(name, ModuleType(name))), replaced)

@@ -1,21 +1,23 @@
 """Clients that another library's instrumentation has wrapped as well: traced once, by mqtrace, which says so once.
 
 What is theirs is known by the module that a class or a function is defined in. Nothing of theirs is imported here, and
-what they have wrapped stays wrapped for every client that is not traced by mqtrace.
+what they have wrapped stays wrapped for every client that mqtrace makes no spans of: one that it was not given, or all
+of them while it is not configured or turned off.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary
 
-from mqtrace.clients.proxy import is_traced
+from mqtrace.clients.proxy import State, state_of
 from mqtrace.imports import when_imported
+from mqtrace.messaging import Operation
 
-__all__ = ["beneath", "defined", "is_theirs", "leave_class", "pass_by", "say", "stands_for", "traced_by_us"]
+__all__ = ["beneath", "defined", "is_theirs", "leave_class", "makes_spans", "pass_by", "say", "traced_by_us"]
 
 log = logging.getLogger("mqtrace")
 
@@ -24,12 +26,12 @@ _LIBRARIES: Final = {
     "opentelemetry.instrumentation.": ("OpenTelemetry", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={}"),
     "ddtrace.": ("ddtrace", "DD_PATCH_MODULES={}:false"),
 }
+#: What OpenTelemetry calls a client otherwise than the client itself.
+_OPENTELEMETRY_NAMES: Final = {"aio_pika": "aio-pika"}
 #: What ddtrace calls a client otherwise than the client itself.
 _DDTRACE_NAMES: Final = {"confluent_kafka": "kafka"}
 
 _said: set[tuple[str, str]] = set()
-#: Objects of theirs that one of ours stands in for, by id.
-_stood_for: Final[WeakValueDictionary[int, Any]] = WeakValueDictionary()
 
 
 def _library(thing: Any) -> str | None:
@@ -57,7 +59,8 @@ def say(client: str, things: Iterable[Any]) -> bool:
     if (found, client) not in _said:
         _said.add((found, client))
         library, setting = _LIBRARIES[found]
-        name = _DDTRACE_NAMES.get(client, client) if library == "ddtrace" else client
+        names = _DDTRACE_NAMES if library == "ddtrace" else _OPENTELEMETRY_NAMES
+        name = names.get(client, client)
         log.warning(
             "%s's instrumentation and mqtrace both trace %s: mqtrace alone makes spans of what it traces; disable the "
             "other with %s",
@@ -86,30 +89,59 @@ def beneath(method: Any) -> Any:
     return method
 
 
-def stands_for(raw: Any) -> None:
-    """Say that one of ours stands in for this object of a class of theirs, so that its own calls are not traced."""
-    _stood_for[id(raw)] = raw
-
-
 def traced_by_us(client: Any) -> bool:
-    """Whether a client is traced by mqtrace."""
-    return is_traced(type(client)) or _stood_for.get(id(client)) is client
+    """Whether mqtrace makes spans of what a client does."""
+    state = state_of(client)
+    return state is not None and _makes_spans(state)
 
 
-def leave_class(kind: type) -> None:
-    """Have the methods that ddtrace has wrapped on a class pass by for the objects that mqtrace traces."""
+def makes_spans(operation: Operation) -> bool:
+    """Whether spans are made of an operation: mqtrace is configured, and not turned off."""
+    return not operation.tracer.settings.disabled
+
+
+#: One operation of each state that was asked about: they all make spans, or none does.
+_operations: Final[WeakKeyDictionary[State, Operation]] = WeakKeyDictionary()
+
+
+def _makes_spans(state: State) -> bool:
+    operation = _operations.get(state)
+    if operation is None:
+        operation = next(_operations_in(state, 3), None)
+        if operation is None:
+            return True
+        _operations[state] = operation
+    return makes_spans(operation)
+
+
+def _operations_in(part: Any, depth: int) -> Iterator[Operation]:
+    """The operations of a state, which has them in its slots, or in those of what it shares with other states."""
+    if isinstance(part, Operation):
+        yield part
+    elif depth and type(part).__module__.startswith("mqtrace."):
+        names = {name for kind in type(part).__mro__ for name in vars(kind).get("__slots__", ())} - {"raw"}
+        for name in sorted(names):
+            yield from _operations_in(getattr(part, name, None), depth - 1)
+    elif depth and (state := state_of(part)) is not None:  # the twin of a consumer
+        yield from _operations_in(state, depth - 1)
+
+
+def leave_class(kind: type, client: str) -> None:
+    """Have the methods that others have wrapped on a class, or on a base of it, pass by for what mqtrace traces.
+
+    ``client``: its import name, for what is said.
+    """
     for base in kind.__mro__:
-        if _library(base) != "ddtrace.":
-            continue
         for name, method in list(vars(base).items()):
-            theirs: Any = getattr(method, "_self_wrapper", None)
-            if _library(theirs) == "ddtrace.":
-                setattr(base, name, type(method)(method.__wrapped__, _passing_by(theirs)))
+            theirs: Any = getattr(method, "_self_wrapper", None)  # of wrapt, which all of them use
+            if is_theirs(theirs):
+                setattr(base, name, type(method)(method.__wrapped__, _passing_by(theirs, client)))
 
 
-def _passing_by(theirs: Callable[..., Any]) -> Callable[..., Any]:
+def _passing_by(theirs: Callable[..., Any], client: str) -> Callable[..., Any]:
     def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         if traced_by_us(instance):
+            say(client, (theirs,))
             return wrapped(*args, **kwargs)
         return theirs(wrapped, instance, args, kwargs)
 

@@ -103,10 +103,11 @@ class TracedProducer(Closing):
         span = sends.begin(topic, value, Sending)
         headers = kafka.with_context_in_list(sends.operation, span, headers)
         if type(span) is not Sending:
-            return super().send(topic, value, key, headers, partition, timestamp_ms)
+            # headers by name: OpenTelemetry's instrumentation, where it is on, adds them by name if there are none
+            return super().send(topic, value, key, headers=headers, partition=partition, timestamp_ms=timestamp_ms)
         sends.pending.hold(span)
         try:
-            future = super().send(topic, value, key, headers, partition, timestamp_ms)
+            future = super().send(topic, value, key, headers=headers, partition=partition, timestamp_ms=timestamp_ms)
         except BaseException as error:
             end(span, error)
             raise

@@ -16,9 +16,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
-__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "traced_class", "traced_kind", "unwrap"]
+__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "state_of", "traced_class", "traced_kind", "unwrap"]
 
 _set = object.__setattr__
 
@@ -133,7 +133,9 @@ def traced_kind(
     if shared and client in _kinds:
         return _kinds[client]
     names = {name for one in traced.__mro__ if issubclass(one, Traced) for name in vars(one)} & vars(base).keys()
-    if any(getattr(client, name) is not getattr(base, name) for name in names - _PYTHON):
+    # As they stand in the classes: what another library has put over a method is a new object at each look.
+    own = inspect.getattr_static
+    if any(own(client, name) is not own(base, name) for name in names - _PYTHON):
         said = {"__doc__": client.__doc__, "__module__": client.__module__, "__qualname__": client.__qualname__}
         beneath = traced_class(base, traced, state)
         made = type(client)(client.__name__, (client, beneath), {**said, "_mqtrace_wraps": client})
@@ -240,11 +242,24 @@ def stand_in(traced: type[Traced], raw: Any, state: State, bound: Mapping[str, A
         namespace["_mqtrace_kind"] = ref(kind)
         made = kinds[kind] = _ProxyType(traced.__name__, (traced, below), namespace)
     state.raw = raw
+    _standing[id(raw)] = state
     proxy: Any = object.__new__(made)
     _set(proxy, "_mqtrace", state)
     for name in traced._mqtrace_bound:
         _set(proxy, name, bound[name] if name in bound else getattr(raw, name))
     return proxy
+
+
+#: The states of those that stand in for an object, by its id. A state holds its object.
+_standing: Final[WeakValueDictionary[int, State]] = WeakValueDictionary()
+
+
+def state_of(client: Any) -> State | None:
+    """What is ours of a client: one that is traced, or one that something traced stands in for."""
+    if is_traced(type(client)):
+        return client._mqtrace  # type: ignore[no-any-return]  # it is always one
+    state = _standing.get(id(client))
+    return state if state is not None and state.raw is client else None
 
 
 # By what is traced and the type of the object.

@@ -130,11 +130,27 @@ def test_it_is_theirs_again_when_ours_is_taken_away(
     app = make_app("again")
     instrument()
     mqtrace.instrument_celery(app)
-    run(app)
-    assert theirs.get_finished_spans() == ()
-    mqtrace.uninstrument_celery()
-    run(app)
+    with record():
+        run(app)
+        assert theirs.get_finished_spans() == ()
+        mqtrace.uninstrument_celery()
+        run(app)
     assert len(theirs.get_finished_spans()) == 2
+
+
+def test_while_mqtrace_is_not_configured_it_is_theirs(
+    theirs: InMemorySpanExporter, instrument: Callable[[], None]
+) -> None:
+    app = make_app("early")
+    instrument()
+    mqtrace.instrument_celery(app)
+    run(app)
+    assert sorted(span.name for span in theirs.get_finished_spans()) == ["apply_async/early.add", "run/early.add"]
+    theirs.clear()
+    with record() as spans:
+        run(app)
+    assert [span.name for span in spans] == ["send early.add", "process early.add"]
+    assert theirs.get_finished_spans() == ()
 
 
 def test_it_is_said_once_which_instrumentation_to_disable(

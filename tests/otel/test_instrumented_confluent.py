@@ -155,11 +155,12 @@ def test_a_consumer_of_theirs_makes_none_of_their_spans_and_leaves_nothing_curre
         consumer = mqtrace.wrap(instrument(confluent_kafka.cimpl.Consumer(settings), provider))
     consumer.subscribe(["orders"])
     try:
-        got: Any = consumer.poll(15) if call == "poll" else consumer.consume(1, 15)
-        assert got
-        assert trace.get_current_span() is trace.INVALID_SPAN
-        with record() as spans, mqtrace.process(got if call == "poll" else got[0]):
-            pass
+        with record() as spans:
+            got: Any = consumer.poll(15) if call == "poll" else consumer.consume(1, 15)
+            assert got
+            assert trace.get_current_span() is trace.INVALID_SPAN
+            with mqtrace.process(got if call == "poll" else got[0]):
+                pass
         assert [span.name for span in spans] == ["process orders"]
         assert theirs.get_finished_spans() == ()
     finally:

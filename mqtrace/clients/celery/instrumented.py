@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.instrumented import is_theirs, say
+from mqtrace.clients.instrumented import is_theirs, makes_spans, say
 
 from .publish import publishing_app
 from .templates import for_app, for_task
@@ -28,7 +28,7 @@ class Leaving:
     def __call__(self, sender: Any = None, **named: Any) -> Any:
         # a task that runs, or the name of one that is published
         traced = for_task(sender) if hasattr(sender, "app") else for_app(publishing_app())
-        if traced is None:
+        if traced is None or not makes_spans(traced.runs):
             return self.theirs(sender=sender, **named)
         say("celery", (self.theirs,))
         return None

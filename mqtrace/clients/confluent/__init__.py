@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import Consumer, Message, Producer
 from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.clients.instrumented import defined, leave_class, pass_by, say, stands_for
+from mqtrace.clients.instrumented import defined, leave_class, pass_by, say
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
@@ -72,8 +72,7 @@ def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
         produce = _detached(client.produce)  # a method of the object's own, or what stands for a client in a test
     kind = client.__class__
     if say("confluent_kafka", kind.__mro__):
-        stands_for(client)
-        leave_class(type(client))
+        leave_class(type(client), "confluent_kafka")
     sends = _sends(kind, produce, tracer, options, constructor=False)
     sends.configure((), {})
     sends.opened(client)
@@ -86,8 +85,7 @@ def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
     polls.configure((), {})
     bound = {}
     if say("confluent_kafka", type(client).__mro__):
-        stands_for(client)
-        leave_class(type(client))
+        leave_class(type(client), "confluent_kafka")
         bound = {name: defined(type(client), name).__get__(client) for name in TracedConsumer._mqtrace_bound}
     made = stand_in(TracedConsumer, client, polls, bound)
     polls.opened(made)
@@ -101,7 +99,7 @@ def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, A
     if is_traced(client):
         return client
     if say("confluent_kafka", client.__mro__):
-        leave_class(client)
+        leave_class(client, "confluent_kafka")
     plain = tracer is None and not options
     if plain and client in _classes:
         return _classes[client]

@@ -1,0 +1,80 @@
+"""Classes of clients whose methods another library's instrumentation wraps: OpenTelemetry's, ddtrace's.
+
+What they put over a method is left there. It passes by for the clients that mqtrace traces, whichever of the two was
+begun first: what is wrapped already is looked through when mqtrace first wraps a client of that library, and what will
+be right after they have wrapped it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from mqtrace.clients.instrumented import leave_class, pass_by
+
+__all__ = ["leave"]
+
+
+class _Client(NamedTuple):
+    """A client library: the module and the classes in it, and by module what wraps their methods."""
+
+    module: str
+    classes: tuple[str, ...]
+    instrumented_by: dict[str, str]
+
+
+_OPENTELEMETRY: Final = "opentelemetry.instrumentation"
+_DDTRACE: Final = "ddtrace.contrib.internal"
+_CLIENTS: Final = {
+    "aiokafka": _Client(
+        "aiokafka",
+        ("AIOKafkaProducer", "AIOKafkaConsumer"),
+        {f"{_OPENTELEMETRY}.aiokafka": "AIOKafkaInstrumentor._instrument", f"{_DDTRACE}.aiokafka.patch": "patch"},
+    ),
+    "kafka": _Client(
+        "kafka", ("KafkaProducer", "KafkaConsumer"), {f"{_OPENTELEMETRY}.kafka": "KafkaInstrumentor._instrument"}
+    ),
+    "aio_pika": _Client(
+        "aio_pika",
+        ("Exchange", "Queue"),
+        {f"{_OPENTELEMETRY}.aio_pika.aio_pika_instrumentor": "AioPikaInstrumentor._instrument"},
+    ),
+    "kombu": _Client("kombu.messaging", ("Producer", "Consumer"), {f"{_DDTRACE}.kombu.patch": "patch"}),
+}
+_left: Final[set[str]] = set()
+
+
+def leave(kind: type) -> None:
+    """Have what others have wrapped, or will, pass by for the traced clients of this type's library."""
+    for base in kind.__mro__:
+        name = base.__module__.partition(".")[0]
+        if name in _CLIENTS and name not in _left:
+            _left.add(name)
+            for module, function in _CLIENTS[name].instrumented_by.items():
+                pass_by(module, functools.partial(_follow, name, function))
+
+
+def _follow(client: str, function: str, module: ModuleType) -> None:
+    place: Any = module
+    *path, name = function.split(".")
+    for part in path:
+        place = vars(place)[part]
+    instrument = vars(place)[name]
+
+    @functools.wraps(instrument)
+    def followed(*args: Any, **kwargs: Any) -> Any:
+        result = instrument(*args, **kwargs)
+        _leave_classes(client)
+        return result
+
+    setattr(place, name, followed)
+    _leave_classes(client)
+
+
+def _leave_classes(client: str) -> None:
+    of = _CLIENTS[client]
+    space = vars(sys.modules[of.module])
+    for name in of.classes:
+        leave_class(space[name], client)
