@@ -20,8 +20,7 @@ class Kafka:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        cache = os.environ.get("MQTRACE_CACHE_DIR") or str(_COMPOSE.parent / ".brokers" / "cache")
-        self._environment = {**os.environ, "MQTRACE_BROKERS_DIR": str(folder), "MQTRACE_CACHE_DIR": cache}
+        self._environment = {**os.environ, "MQTRACE_BROKERS_DIR": str(folder)}
         self.address = self._up(MQTRACE_KAFKA_PORT="0")
 
     def start(self) -> None:

@@ -53,15 +53,16 @@ def up(arguments: Sequence[str]) -> int:
         prog="compose/up",
         description="Start brokers on this machine without Docker, on 127.0.0.1, and return when they answer. "
         'stdout is for the shell: eval "$(compose/up kafka)".',
-        epilog="Environment: MQTRACE_BROKERS_DIR (data; .brokers), MQTRACE_CACHE_DIR (downloads; .brokers/cache), "
+        epilog="Environment: MQTRACE_BROKERS_DIR (data; .brokers), MQTRACE_CACHE_DIR (downloads; ~/.cache/mqtrace), "
         + ", ".join(f"{service.port_variable} ({service.usual_port})" for service in SERVICES.values())
         + "; port 0 is any free one.",
     )
     parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(SERVICES)}; kafka if left out")
     parser.add_argument("--running", action="store_true", help="start nothing: say where those are that run, or fail")
     parser.add_argument("--no-install", action="store_true", help="install no package, also where this is root")
+    parser.add_argument("--no-build", action="store_true", help="build nothing: start what was built before, or fail")
     asked = parser.parse_args(arguments)
-    software.may_install = not asked.no_install
+    software.may_install, software.may_build = not asked.no_install, not asked.no_build
     try:
         for name in _known(parser, asked.names) or ["kafka"]:
             service = SERVICES[name]

@@ -1,6 +1,7 @@
 """Jaeger 2.13 (module v1.76.0), built from the Go module proxy once (4 to 6 minutes) and kept in the cache.
 
-It reads the topic otlp_spans into memory; ``/api/v3/traces/ID`` gives a trace as OTLP JSON under ``result``.
+It reads the topic otlp_spans, and what is posted to JAEGER_OTLP_URL, into memory; ``/api/v3/traces/ID`` of JAEGER_URL
+gives a trace as OTLP JSON under ``result``.
 ``go install`` refuses its go.mod for a replace directive, so it is built in the folder that the proxy's copy lies in.
 """
 
@@ -9,17 +10,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from brokers.otelcol import go
 from brokers.place import Place, cached
 from brokers.ports import HOST, free_port
 from brokers.process import Process, spawn
+from brokers.software import go, say_building
 from brokers.span_topic import group_of, responds, span_kafka
-from brokers.trouble import say
 
 __all__ = ["Jaeger"]
 
 MODULE = "github.com/jaegertracing/jaeger"
 VERSION = "2.13.0"
+# A file of its folder: only the port that people open is chosen by them.
+_OTLP_PORT = "otlp_port"
 
 _CONFIG = """\
 extensions:
@@ -41,6 +43,9 @@ receivers:
     group_id: {group}
     initial_offset: earliest
     traces: {{topic: otlp_spans, encoding: otlp_proto}}
+  otlp:
+    protocols:
+      http: {{endpoint: "{host}:{otlp}"}}
 exporters:
   jaeger_storage_exporter: {{trace_storage: memory}}
 service:
@@ -48,7 +53,7 @@ service:
   telemetry:
     metrics: {{level: none}}
   pipelines:
-    traces: {{receivers: [kafka], exporters: [jaeger_storage_exporter]}}
+    traces: {{receivers: [kafka, otlp], exporters: [jaeger_storage_exporter]}}
 """
 
 
@@ -58,7 +63,8 @@ class Jaeger:
     usual_port = 16686
 
     def exports(self, port: int, place: Place) -> dict[str, str]:
-        return {"JAEGER_URL": f"http://{HOST}:{port}"}
+        otlp = (place.folder / _OTLP_PORT).read_text(encoding="ascii")
+        return {"JAEGER_URL": f"http://{HOST}:{port}", "JAEGER_OTLP_URL": f"http://{HOST}:{otlp}"}
 
     def prepare(self) -> None:
         self._program()
@@ -70,8 +76,10 @@ class Jaeger:
         config = place.folder / "config.yaml"
         # What it keeps is in memory: after a restart it reads everything again, in a group named by its new port.
         group = f"{group_of(self.name)}-{(grpc := free_port())}"
+        otlp = free_port()
+        (place.folder / _OTLP_PORT).write_text(str(otlp), encoding="ascii")
         text = _CONFIG.format(
-            kafka=span_kafka("otlp_spans"), group=group, host=HOST, port=port, grpc=grpc, health=free_port()
+            kafka=span_kafka("otlp_spans"), group=group, host=HOST, port=port, grpc=grpc, otlp=otlp, health=free_port()
         )
         config.write_text(text, encoding="utf-8")
         return [spawn([self._program(), "--config", str(config)], log=place.log, cwd=place.folder)]
@@ -81,7 +89,7 @@ class Jaeger:
 
 
 def _build(empty: Path) -> None:
-    say("jaeger: building it, 4 to 6 minutes, this once")
+    say_building("jaeger", "4 to 6")
     source = json.loads(go("mod", "download", "-json", f"{MODULE}@v1.76.0", cwd=empty))["Dir"]
     flags = f"-s -w -X {MODULE}/internal/version.latestVersion=v{VERSION}"
     go("build", "-trimpath", "-ldflags", flags, "-o", str(empty / "jaeger"), "./cmd/jaeger", cwd=Path(source))

@@ -13,7 +13,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-from brokers.place import CHECKOUT, Place, cached
+from brokers.place import CHECKOUT, Place, cached, fingerprint
 from brokers.ports import HOST, free_port
 from brokers.process import Process, spawn
 from brokers.software import copy_dependencies, java
@@ -66,7 +66,7 @@ class Kafka:
             say("kafka: fetching the jars")
             copy_dependencies(pom, empty)
 
-        return str(cached(f"kafka-{VERSION}", fetch) / "*")
+        return str(cached(f"kafka-{VERSION}-{fingerprint(pom)}", fetch) / "*")
 
     def start(self, place: Place, port: int) -> list[Process]:
         data = place.folder / "data"

@@ -10,16 +10,17 @@ import os
 import subprocess
 from pathlib import Path
 
-from brokers.place import CHECKOUT, Place, cached
+from brokers.place import CHECKOUT, Place, cached, fingerprint
 from brokers.ports import HOST
 from brokers.process import Process, spawn
-from brokers.software import need
+from brokers.software import go, say_building
 from brokers.span_topic import group_of, responds, span_kafka
-from brokers.trouble import Trouble, say
+from brokers.trouble import Trouble
 
-__all__ = ["Collector", "go"]
+__all__ = ["Collector"]
 
 VERSION = "0.158.0"
+_MANIFEST = CHECKOUT / "compose" / "otelcol" / "builder.yaml"
 
 _CONFIG = """\
 receivers:
@@ -54,7 +55,7 @@ class Collector:
         self._program()
 
     def _program(self) -> str:
-        return str(cached(f"otelcol-{VERSION}", _build) / "otelcol")
+        return str(cached(f"otelcol-{VERSION}-{fingerprint(_MANIFEST)}", _build) / "otelcol")
 
     def start(self, place: Place, port: int) -> list[Process]:
         config = place.folder / "config.yaml"
@@ -68,26 +69,10 @@ class Collector:
         return responds(port, "/v1/traces", b"{}")
 
 
-def go(*arguments: str, cwd: Path, **environment: str) -> str:
-    """Run the Go tool; gives what it wrote to stdout."""
-    done = subprocess.run(
-        [need("go", "golang"), *arguments],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0", **environment},
-        check=False,
-    )
-    if done.returncode:
-        raise Trouble(f"go {arguments[0]} failed:\n{done.stderr.strip()[-1500:]}")
-    return done.stdout
-
-
 def _build(empty: Path) -> None:
-    say("otelcol: building it, 2 to 3 minutes, this once")
+    say_building("otelcol", "2 to 3")
     go("install", f"go.opentelemetry.io/collector/cmd/builder@v{VERSION}", cwd=empty, GOBIN=str(empty))
-    manifest = (CHECKOUT / "compose" / "otelcol" / "builder.yaml").read_text(encoding="utf-8")
+    manifest = _MANIFEST.read_text(encoding="utf-8")
     (empty / "builder.yaml").write_text(
         manifest.replace("dist:\n", "dist:\n  output_path: ./built\n"), encoding="utf-8"
     )

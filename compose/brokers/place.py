@@ -1,13 +1,15 @@
 """Where a broker lives: its folder, its lock, and what is known about its last run.
 
 A run is a folder (``MQTRACE_BROKERS_DIR``, ``.brokers`` of the checkout if left out) with one folder a broker; two
-runs in two folders never meet. What is downloaded lies in ``MQTRACE_CACHE_DIR`` (``.brokers/cache``), fetched once.
+runs in two folders never meet. What is downloaded or built lies in ``MQTRACE_CACHE_DIR``, the user's cache folder if left
+out, where another checkout finds it too: a clean clone does not build for minutes what the one before has built.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from brokers.process import Process
 
-__all__ = ["CHECKOUT", "Place", "cached", "folder_of_run"]
+__all__ = ["CHECKOUT", "Place", "cache_folder", "cached", "fingerprint", "folder_of_run"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -35,9 +37,27 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
+def cache_folder() -> Path:
+    """``MQTRACE_CACHE_DIR``, else the user's cache folder, else, where that cannot be written, one of the checkout."""
+    if given := os.environ.get("MQTRACE_CACHE_DIR"):
+        return Path(given).absolute()
+    wish = os.environ.get("XDG_CACHE_HOME", "")
+    try:  # XDG Base Directory Specification: a path that is not absolute is ignored
+        folder = (Path(wish) if os.path.isabs(wish) else Path.home() / ".cache") / "mqtrace"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home
+        return CHECKOUT / ".brokers" / "cache"
+    return folder if os.access(folder, os.W_OK) else CHECKOUT / ".brokers" / "cache"
+
+
+def fingerprint(*recipes: Path) -> str:
+    """Part of a name in the cache: what was made by another recipe is another thing."""
+    return hashlib.sha256(b"".join(recipe.read_bytes() for recipe in recipes)).hexdigest()[:8]
+
+
 def cached(name: str, fill: Callable[[Path], None]) -> Path:
     """The folder ``name`` of the cache, filled once; a half-filled one is never seen, not even after kill -9."""
-    cache = Path(os.environ.get("MQTRACE_CACHE_DIR") or CHECKOUT / ".brokers" / "cache").absolute()
+    cache = cache_folder()
     folder = cache / name
     with _locked(cache / f"{name}.lock"):
         if not folder.is_dir():

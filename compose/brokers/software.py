@@ -12,10 +12,12 @@ from pathlib import Path
 
 from brokers.trouble import Trouble, say
 
-__all__ = ["copy_artifact", "copy_dependencies", "java", "need"]
+__all__ = ["copy_artifact", "copy_dependencies", "go", "java", "need", "say_building"]
 
 #: Set to False by `compose/up --no-install`: then a missing program is only asked for.
 may_install = True
+#: Set to False by `compose/up --no-build`: then what takes minutes to build is only asked for.
+may_build = True
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
 _DEPENDENCY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
@@ -78,6 +80,29 @@ def java() -> str:
         first = (shown.strip().splitlines() or ["nothing"])[0]
         raise Trouble(f"Java 17 or later is wanted and {path} is {first}: install one, or point JAVA_HOME at it.")
     return path
+
+
+def say_building(name: str, minutes: str) -> None:
+    """Before a build that takes minutes. Trouble where nothing may be built."""
+    if not may_build:
+        raise Trouble(f"{name} is not built yet: `compose/up {name}` does it once, {minutes} minutes.")
+    say(f"{name}: building it, {minutes} minutes, this once")
+
+
+def go(*arguments: str, cwd: Path, **environment: str) -> str:
+    """Run the Go tool; gives what it wrote to stdout."""
+    done = subprocess.run(
+        [need("go", "golang"), *arguments],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0", **environment},
+        check=False,
+    )
+    if done.returncode:
+        raise Trouble(f"go {arguments[0]} failed:\n{done.stderr.strip()[-1500:]}")
+    return done.stdout
 
 
 def _maven(goal: str, *arguments: str, cwd: Path) -> None:

@@ -115,6 +115,12 @@ def jaeger_url() -> str:
 
 
 @pytest.fixture(scope="session")
+def jaeger_otlp_url() -> str:
+    """Where the same Jaeger takes OTLP over HTTP."""
+    return _reader("jaeger", "JAEGER_OTLP_URL")
+
+
+@pytest.fixture(scope="session")
 def zipkin_url() -> str:
     """The URL of a Zipkin that reads the topic zipkin."""
     return _reader("zipkin", "ZIPKIN_URL")
@@ -193,10 +199,7 @@ class OwnKafka:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._environment = {
-            "MQTRACE_BROKERS_DIR": str(folder),
-            "MQTRACE_CACHE_DIR": os.environ.get("MQTRACE_CACHE_DIR") or str(_CHECKOUT / ".brokers" / "cache"),
-        }
+        self._environment = {"MQTRACE_BROKERS_DIR": str(folder)}
         self.address = self.start(MQTRACE_KAFKA_PORT="0")
 
     def start(self, **environment: str) -> str:
@@ -319,11 +322,7 @@ def _by_compose(name: str, variable: str) -> Iterator[str]:
         return
     _end_those_of_killed_sessions()
     # A folder of this session: what people keep in .brokers is theirs, and two sessions do not meet.
-    environment = {
-        "MQTRACE_BROKERS_DIR": str(_RUN),
-        "MQTRACE_CACHE_DIR": os.environ.get("MQTRACE_CACHE_DIR") or str(_CHECKOUT / ".brokers" / "cache"),
-        f"MQTRACE_{name.upper()}_PORT": "0",
-    }
+    environment = {"MQTRACE_BROKERS_DIR": str(_RUN), f"MQTRACE_{name.upper()}_PORT": "0"}
     try:
         yield _address(_compose("up", "--no-install", name, **environment), variable)
     finally:

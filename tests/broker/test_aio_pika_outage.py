@@ -28,11 +28,7 @@ class OwnRabbit:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._environment = {
-            **os.environ,
-            "MQTRACE_BROKERS_DIR": str(folder),
-            "MQTRACE_CACHE_DIR": os.environ.get("MQTRACE_CACHE_DIR") or str(ROOT / ".brokers" / "cache"),
-        }
+        self._environment = {**os.environ, "MQTRACE_BROKERS_DIR": str(folder)}
         self.url = self.start(MQTRACE_RABBITMQ_PORT="0")
 
     def _compose(self, program: str, *arguments: str, **environment: str) -> str:

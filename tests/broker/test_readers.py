@@ -257,8 +257,17 @@ def test_jaeger_reads_otlp_spans(kafka_bootstrap: str, jaeger_url: str, ids: tup
     assert (span["traceId"], span["spanId"], span["name"]) == (*ids, "send orders")
 
 
-def test_jaeger_shows_what_was_sent_and_processed(jaeger_url: str, do: Any) -> None:
-    deed = do("otlp_spans")
+@pytest.mark.parametrize("options", ["", "?partition_by_trace=true"])
+def test_jaeger_shows_what_was_sent_and_processed(jaeger_url: str, do: Any, options: str) -> None:
+    _is_shown(jaeger_url, do(f"otlp_spans{options}"))
+
+
+@pytest.mark.parametrize("options", ["", "?compression=none", "/v1/traces?encoding=otlp_json"])
+def test_jaeger_shows_what_came_over_http(jaeger_url: str, jaeger_otlp_url: str, do: Any, options: str) -> None:
+    _is_shown(jaeger_url, do(f"{jaeger_otlp_url}{options}"))
+
+
+def _is_shown(jaeger_url: str, deed: _Deed) -> None:
 
     def read() -> Any:
         found = _fetch(f"{jaeger_url}/api/v3/traces/{deed.trace_id}")
