@@ -10,6 +10,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from mqtrace.testing import Spans, record
+
+from .certificates import make as make_certificates
 
 # No deadline: a time limit for one example on a machine with noisy neighbours fails for the neighbours' sake.
 settings.register_profile("laptop", deadline=None)
@@ -114,6 +117,12 @@ def message() -> Callable[..., Any]:
 def spans() -> Iterator[Spans]:
     with record("shop") as recorded:
         yield recorded
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of ca.pem, host.pem, client.pem, other.pem and their keys; see certificates.py."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,14 @@ The short session and heartbeat let a broker that was killed register again with
 ready when it says itself in its metadata and names a coordinator for groups and for transactions: only then do the
 first consumer and the first transactional producer work at once. The requests are written by hand (Kafka protocol
 guide: Metadata v1, FindCoordinator v1) because no client library is installed yet.
+
+``MQTRACE_KAFKA_PROPERTIES`` names a file of more lines of its server.properties. The ``listeners`` in it (SASL_SSL and
+others) stand beside the plain one, which these requests and the broker itself use.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import subprocess
@@ -28,9 +32,11 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}{listeners}
+advertised.listeners=PLAINTEXT://{host}:{port}{listeners}
 controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,SSL:SSL,\
+SASL_SSL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=true
@@ -44,7 +50,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-"""
+{more}"""
 
 
 class Kafka:
@@ -71,9 +77,11 @@ class Kafka:
     def start(self, place: Place, port: int) -> list[Process]:
         data = place.folder / "data"
         properties = place.folder / "server.properties"
-        properties.write_text(
-            _PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=data), encoding="utf-8"
+        listeners, more = _more_properties()
+        text = _PROPERTIES.format(
+            host=HOST, port=port, controller=free_port(), data=data, listeners=listeners, more=more
         )
+        properties.write_text(text, encoding="utf-8")
         jvm = [java(), "-XX:+UseSerialGC", "-cp", self._jars()]
         if not (data / "meta.properties").exists():
             storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER]
@@ -108,6 +116,20 @@ class Kafka:
                 return count == 1 and all(_coordinator(connection, kind) for kind in (0, 1))
         except (OSError, struct.error):
             return False
+
+
+def _more_properties() -> tuple[str, str]:
+    """What the file adds that MQTRACE_KAFKA_PROPERTIES names: listeners beside the plain one, and other lines."""
+    path = os.environ.get("MQTRACE_KAFKA_PROPERTIES")
+    if not path:
+        return "", ""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise Trouble(f"MQTRACE_KAFKA_PROPERTIES={path!r} cannot be read: {error.strerror}.") from None
+    listeners = [line.partition("=")[2].strip() for line in lines if line.startswith("listeners=")]
+    more = [f"{line}\n" for line in lines if not line.startswith("listeners=")]
+    return "".join(f",{one}" for one in listeners), "".join(more)
 
 
 def ask_for_topic(address: str, topic: str) -> bool:

@@ -1,8 +1,8 @@
 """Where a broker lives: its folder, its lock, and what is known about its last run.
 
 A run is a folder (``MQTRACE_BROKERS_DIR``, ``.brokers`` of the checkout if left out) with one folder a broker; two
-runs in two folders never meet. What is downloaded or built lies in ``MQTRACE_CACHE_DIR``, the user's cache folder if left
-out, where another checkout finds it too: a clean clone does not build for minutes what the one before has built.
+runs in two folders never meet. What is downloaded or built lies in ``MQTRACE_CACHE_DIR``, the user's cache folder if
+left out, where another checkout finds it too: a clean clone does not build for minutes what the one before has built.
 """
 
 from __future__ import annotations

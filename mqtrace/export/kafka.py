@@ -9,6 +9,8 @@ Facts that the design follows from:
   what a report calls too large is first sent once more in a request of its own, and only then cut into halves.
 - An inherited producer that is destroyed in a forked child waits for threads that are not there. It is kept for ever.
 - The producer is ours and raw: nothing traces it.
+- What is wrong with the brokers is said by librdkafka several times over: the reason, that all brokers are down, and
+  that each message timed out. The reason is what a user wants, once.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import ctypes
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 # Not from confluent_kafka, where an application may have put a traced Producer.
@@ -28,7 +30,7 @@ from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
 from mqtrace.urls import Url, hide
 
-from . import encodings
+from . import encodings, kafka_check, kafka_options
 from .in_flight import BatchInFlight, Held, Payload, PayloadEncoder
 from .kafka_url import KafkaTarget
 from .limited_log import LimitedLog
@@ -41,23 +43,9 @@ log = logging.getLogger("mqtrace.export.kafka")
 _TOO_LARGE: Final = KafkaError.MSG_SIZE_TOO_LARGE
 _PURGED: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 _UNKNOWN_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)
+_CONSEQUENCES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._MSG_TIMED_OUT)
 # Below this librdkafka refuses a message.timeout.ms next to its linger: seconds.
 _LEAST_TIMEOUT: Final = 1.0
-_DEFAULTS: Final = {"client.id": "mqtrace", "linger.ms": "20", "log.connection.close": "false"}
-
-
-class _ToDebug:
-    """Takes librdkafka's log, which else goes to standard error: what matters of it comes as an error or a report.
-
-    With ``debug=conf`` librdkafka logs its whole configuration, so ``secrets`` are taken out.
-    """
-
-    def __init__(self, secrets: Collection[str] = ()) -> None:
-        self._secrets = secrets
-
-    def log(self, level: int, message: str, *arguments: object) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s", hide(message % arguments if arguments else message, self._secrets))
 
 
 def _trace_id(span: Span) -> bytes:
@@ -123,8 +111,11 @@ class KafkaExporter:
         self._closed = False
         self._held = Held()
         self._log = LimitedLog(log)
-        _check(self._options)
-        self._compression = _default_compression()
+        #: Why brokers are down: librdkafka's last words of a connection that failed. It has none for a closed one.
+        self._why_down = "they close connections: do they want another security.protocol?"
+        kafka_check.check(self._options)
+        self._secrets = kafka_options.secrets(self._options)
+        self._compression = kafka_check.default_compression()
 
     # ------------------------------------------------------------------ the worker's calls
 
@@ -216,6 +207,7 @@ class KafkaExporter:
 
     def _reported(self, message: Message, error: Any) -> None:
         if error is None:
+            self._why_down = ""  # whatever it was: a broker that is restarted closes its connections too
             message.arrived()
         elif error.code() == _TOO_LARGE and not message.alone and not self._closed:
             if not self._alone:
@@ -239,7 +231,7 @@ class KafkaExporter:
             message.lost("shutdown")
         else:
             advice = "; create the topic, or let the broker create topics" if code in _UNKNOWN_TOPIC else ""
-            self._log.warning(code, f"spans did not arrive on topic {self.topic}: {self._text_of(error)}{advice}")
+            self._warn(code, f"spans did not arrive on topic {self.topic}: {self._text_of(error)}{advice}")
             message.lost("export_failed")
 
     # ------------------------------------------------------------------ librdkafka
@@ -261,27 +253,39 @@ class KafkaExporter:
         timeout = round(max(_LEAST_TIMEOUT, self.export_timeout) * 1000)
         return Producer(
             {
-                **_DEFAULTS,
+                **kafka_check.DEFAULTS,
                 "compression.type": self._compression,
                 "message.timeout.ms": str(timeout),
                 **self._options,
                 **({"batch.num.messages": "1"} if self._alone else {}),
                 "bootstrap.servers": self.servers,
-                "logger": _ToDebug(self._options.values()),
+                "logger": kafka_check.ToDebug(self._secrets),
                 "error_cb": self._error,
             }
         )
 
     def _error(self, error: Any) -> None:
         """What librdkafka says of the brokers as a whole; it goes on trying."""
-        if error.code() == KafkaError._TRANSPORT:  # one connection, an idle one that the broker closed for example
-            log.debug("%s", self._text_of(error))
+        code, text = error.code(), self._text_of(error)
+        if code == KafkaError._TRANSPORT:  # one connection, an idle one that the broker closed for example
+            self._why_down = text
+            log.debug("%s", text)
+            return
+        if code == KafkaError._ALL_BROKERS_DOWN and self._why_down:
+            text = f"{text}, {self._why_down}"
+        self._warn(code, f"spans wait for the brokers at {self.servers}: {text}")
+
+    def _warn(self, code: int, sentence: str) -> None:
+        """Say it, unless it only follows from what was said in the last minute."""
+        if code in _CONSEQUENCES:
+            self._log.warning(_CONSEQUENCES, sentence)
         else:
-            self._log.warning(error.code(), f"spans wait for the brokers at {self.servers}: {self._text_of(error)}")
+            self._log.warning(code, sentence)
+            self._log.hold(_CONSEQUENCES)
 
     def _text_of(self, error: Any) -> str:
         """librdkafka's own words, without what the options say."""
-        return hide(str(error.str()), self._options.values())
+        return hide(str(error.str()), self._secrets)
 
 
 def from_target(
@@ -297,65 +301,17 @@ def from_target(
     One of the environment that it refuses is a warning, and left out. ``encode`` and ``trace_id_of``: of spans that are
     not mqtrace's.
     """
-    options = dict(target.options)
-    for name, option in target.options.items():
-        refusal = _refusal({name: option.value})
-        if refusal is None:
-            continue
-        if option.origin in environment.environ:
-            environment.warn(f"{option.origin} {_what_is_wrong(refusal)}: it is ignored")
-            del options[name]
-        else:
-            raise url.error(f"{option.origin} {_what_is_wrong(refusal)}: {_ADVICE}")
+    options = kafka_check.accepted(target, url, environment)
     try:
         return KafkaExporter(
             target.servers,
             target.topic,
             encoding=target.encoding,
             partition_by_trace=target.partition_by_trace,
-            options={name: option.value for name, option in options.items()},
+            options=options,
             encode=encode,
             trace_id_of=trace_id_of,
         )
     except ConfigurationError as error:
         sentence = str(error)
     raise url.error(sentence)
-
-
-def _default_compression() -> str:
-    # some builds of librdkafka come without zstd
-    return "lz4" if _refusal({"compression.type": "zstd"}) else "zstd"
-
-
-def _check(options: Mapping[str, str]) -> None:
-    """Have librdkafka read the options, without an address to connect to."""
-    refusal = _refusal(options)
-    if refusal is None:
-        return
-    # Not in an except block: the error must not hold librdkafka's, which quotes the options.
-    for position, (name, value) in enumerate(options.items(), 1):
-        alone = _refusal({name: value})
-        if alone is not None:
-            raise ConfigurationError(f"the exporter's option {position} {_what_is_wrong(alone)}: {_ADVICE}")
-    words = hide(refusal, [*options, *options.values()])
-    raise ConfigurationError(f"librdkafka refuses the exporter's options taken together, {words}: {_ADVICE}")
-
-
-_ADVICE: Final = "write an option of librdkafka's CONFIGURATION.md"
-
-
-def _what_is_wrong(refusal: str) -> str:
-    """What librdkafka says of one option, without its name and its value, which may be parts of a password."""
-    unknown = refusal.startswith("No such configuration property")
-    return "is unknown to librdkafka" if unknown else "has a value that librdkafka does not take"
-
-
-def _refusal(options: Mapping[str, str]) -> str | None:
-    """librdkafka's words, which may quote the options; None where it takes them."""
-    try:
-        Producer({**_DEFAULTS, **options, "logger": _ToDebug(options.values())})
-    except KafkaException as error:
-        return str(error.args[0].str()).rstrip(".")
-    except (TypeError, ValueError) as error:
-        return str(error)
-    return None

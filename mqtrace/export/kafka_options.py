@@ -8,18 +8,22 @@ is what a secret store fills.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from mqtrace.environment import Environment
 from mqtrace.urls import Url, shown
 
-__all__ = ["KafkaOption", "from_environment", "from_file"]
+__all__ = ["KafkaOption", "from_environment", "from_file", "secrets"]
 
 _PREFIX: Final = "MQTRACE_KAFKA_"
 # The URL says them.
 _HOSTS: Final = ("bootstrap.servers", "metadata.broker.list")
 _MOST_BYTES: Final = 1 << 20
+# Words of the protocol, which are also those of librdkafka's errors: hidden, they would make them unreadable. So would
+# paths, whose folders are called 'certificates'.
+_PUBLIC: Final = frozenset(("security.protocol", "sasl.mechanism", "sasl.mechanisms", "compression.type", "acks"))
 
 
 @dataclass(frozen=True)
@@ -76,3 +80,8 @@ def from_file(path: str, url: Url) -> dict[str, KafkaOption]:
         if name not in _HOSTS:
             options[name] = KafkaOption(value, origin)
     return options
+
+
+def secrets(options: Mapping[str, str]) -> list[str]:
+    """The values that are not to be shown: all but a few that are known to be harmless."""
+    return [value for name, value in options.items() if name not in _PUBLIC and not name.endswith(".location")]

@@ -21,10 +21,12 @@ class LimitedLog:
 
     def warning(self, trouble: object, sentence: str, error: BaseException | None = None) -> None:
         """Say ``sentence``, unless ``trouble`` was said in the last minute. ``error``: its traceback follows."""
-        now = time.monotonic()
-        if now < self._again_at.get(trouble, 0.0):
-            return
+        if time.monotonic() >= self._again_at.get(trouble, 0.0):
+            self.hold(trouble)
+            self._log.warning("%s", sentence, exc_info=error)
+
+    def hold(self, trouble: object) -> None:
+        """Have ``trouble`` not said for a minute: a better sentence has said it."""
         if len(self._again_at) >= _MOST_KEPT:
             self._again_at.clear()
-        self._again_at[trouble] = now + _PAUSE_S
-        self._log.warning("%s", sentence, exc_info=error)
+        self._again_at[trouble] = time.monotonic() + _PAUSE_S

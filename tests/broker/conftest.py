@@ -34,6 +34,8 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 
 import mqtrace
 
+from .secure_kafka import SecureKafka
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _RUN = _CHECKOUT / ".brokers" / f"pytest-{os.getpid()}"
 
@@ -197,9 +199,9 @@ def consumer_of(kafka: str, group: str) -> Iterator[Callable[..., Any]]:
 class OwnKafka:
     """A real broker that a test may kill: no other test and no person uses it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self._folder = folder
-        self._environment = {"MQTRACE_BROKERS_DIR": str(folder)}
+        self._environment = {"MQTRACE_BROKERS_DIR": str(folder), **environment}
         self.address = self.start(MQTRACE_KAFKA_PORT="0")
 
     def start(self, **environment: str) -> str:
@@ -219,14 +221,33 @@ class OwnKafka:
 @pytest.fixture
 def own_kafka(tmp_path: Path) -> Iterator[OwnKafka]:
     """A real Kafka of this test's own: ``address``, ``kill()``, ``start()``."""
+    with _own_kafka(tmp_path / "brokers") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def secure_kafka(tmp_path_factory: pytest.TempPathFactory, certificates: Path) -> Iterator[SecureKafka]:
+    """A real Kafka that wants passwords and certificates; see secure_kafka.py."""
+    folder = tmp_path_factory.mktemp("secure")
+    secure = SecureKafka(folder, certificates)
+    with _own_kafka(folder / "brokers", MQTRACE_KAFKA_PROPERTIES=str(secure.properties)) as broker:
+        secure.begin(broker.address)
+        yield secure
+        secure.end()
+
+
+@contextlib.contextmanager
+def _own_kafka(folder: Path, **environment: str) -> Iterator[OwnKafka]:
     try:
-        broker = OwnKafka(tmp_path / "brokers")
+        broker = OwnKafka(folder, **environment)
     except _Absent as absent:
         if os.environ.get("CI"):
             pytest.fail(f"no kafka of its own: {absent}", pytrace=False)
         pytest.skip(f"no kafka of its own: {absent}")
-    yield broker
-    broker.end()
+    try:
+        yield broker
+    finally:
+        broker.end()
 
 
 @pytest.fixture

@@ -363,6 +363,36 @@ def test_librdkafkas_words_are_shown_without_the_options(
     assert SECRET not in caplog.text
 
 
+def test_a_reason_is_said_once_and_what_follows_from_it_is_not(
+    process: Process, maker: Any, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = process(KafkaExporter("h:9092", options={"ssl.ca.location": "/etc/certificates/ca.pem"}))
+    maker(processor).end(1)
+    assert processor.flush(5)
+    broker.answer = lambda producer, payload: KafkaError(KafkaError._MSG_TIMED_OUT)
+    error_cb = broker.configurations[-1]["error_cb"]
+    for _ in range(3):
+        error_cb(KafkaError(KafkaError._SSL, "certificate verify failed"))
+        error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+        maker(processor).end(1)
+        assert not processor.flush(5)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == "spans wait for the brokers at h:9092: certificate verify failed"
+
+
+def test_brokers_that_are_down_are_said_with_the_reason_that_a_connection_gave(
+    process: Process, maker: Any, broker: Broker, exporter: KafkaExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = process(exporter)
+    maker(processor).end(1)
+    assert processor.flush(5)
+    error_cb = broker.configurations[-1]["error_cb"]
+    error_cb(KafkaError(KafkaError._TRANSPORT, "Connection refused"))
+    error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == "spans wait for the brokers at h:9092: 1/1 brokers are down, Connection refused"
+
+
 def test_librdkafkas_dump_of_its_configuration_shows_no_option(
     process: Process, maker: Any, dead: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,49 @@ def test_an_option_of_the_environment_that_is_refused_is_a_warning_and_ignored(
     assert SECRET not in caplog.text
 
 
+_SASL = {
+    "MQTRACE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "MQTRACE_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "MQTRACE_KAFKA_SASL_USERNAME": "shop",
+    "MQTRACE_KAFKA_SASL_PASSWORD": SECRET,
+}
+
+
+def test_options_of_which_none_holds_without_the_others_are_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """librdkafka refuses security.protocol=SASL_SSL alone, and together with all but the password."""
+    file = tmp_path / "client.properties"
+    file.write_text(f"sasl.username=shop\nsasl.password={SECRET}\n")
+    wanted = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "shop",
+        "sasl.password": SECRET,
+    }
+    assert _options("kafka://h/t", **_SASL) == wanted
+    url = f"kafka://h/t?config={file}&security.protocol=SASL_SSL"
+    assert _options(url, MQTRACE_KAFKA_SASL_MECHANISM="SCRAM-SHA-512") == wanted
+    assert caplog.records == []
+
+
+def test_beside_them_one_that_is_refused_is_still_the_only_one_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    options = _options("kafka://h/t", **_SASL, MQTRACE_KAFKA_LINGER_MS="soon")
+    assert options["security.protocol"] == "SASL_SSL"
+    assert "linger.ms" not in options
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "MQTRACE_KAFKA_LINGER_MS" in line
+
+
+def test_what_is_missing_beside_them_is_said_by_its_name() -> None:
+    del (given := dict(_SASL))["MQTRACE_KAFKA_SASL_USERNAME"]
+    with pytest.raises(
+        ConfigurationError, match=r"taken together, sasl\.username and sasl\.password must be set"
+    ) as caught:
+        _options("kafka://h/t", **given | {"MQTRACE_KAFKA_SASL_MECHANISM": "PLAIN"})
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

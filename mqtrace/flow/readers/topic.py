@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
-from mqtrace.export import kafka_url
+from mqtrace.export import kafka_options, kafka_url
 from mqtrace.flow.trouble import SourceError
 from mqtrace.urls import Url, hide
 
@@ -77,6 +77,8 @@ class SpanTopic:
         self.read_to: dict[int, int] = dict(read_to or {})
         #: Where each partition ended when it was first looked at.
         self.ends: dict[int, int] = {}
+        #: librdkafka's words for a password or a certificate that is wrong.
+        self._refused: str | None = None
         #: What is wrong for now.
         self.trouble: str | None = None
         settings: dict[str, Any] = {
@@ -117,7 +119,13 @@ class SpanTopic:
             metadata = self._consumer.list_topics(target.topic, timeout=timeout)
         except self._client.KafkaException as error:
             if first:
+                self._consumer.poll(0)  # which has it say what was wrong, see _error
                 self._consumer.close()
+                if self._refused is not None:
+                    raise SourceError(
+                        f"the Kafka at {target.bootstrap} does not let this program in, {self._refused}: correct the "
+                        "password or the certificates in the URL, its config or MQTRACE_KAFKA_..."
+                    ) from error
                 raise SourceError(
                     f"no Kafka broker answers at {target.bootstrap}: start one, or correct the address"
                 ) from error
@@ -203,6 +211,8 @@ class SpanTopic:
 
     def _error(self, error: Any) -> None:
         """Errors of the connection pass by themselves: librdkafka goes on trying, and so they are only said."""
+        if error.code() in (self._client.KafkaError._AUTHENTICATION, self._client.KafkaError._SSL):
+            self._refused = hide(str(error.str()), kafka_options.secrets(self._target.settings))
         if error.code() == self._client.KafkaError._ALL_BROKERS_DOWN:
             self.trouble = (
                 f"no Kafka broker answers at {self._target.bootstrap}: what was read before is shown, and reading "
