@@ -144,7 +144,8 @@ class HttpExporter:
         except Interrupted:
             return False
         except (OSError, http.client.HTTPException, ConfigurationError, ValueError) as error:
-            self._log.warning(type(error), f"spans wait for {self.target.shown}: {self._words_of(error)}")
+            # one kind of trouble: which error it is may depend on who closes the connection first
+            self._log.warning("no answer", f"spans wait for {self.target.shown}: {self._words_of(error)}")
             self._backoff.failed()
             return False
         return self._answered(payload, answer)
@@ -217,6 +218,13 @@ class HttpExporter:
         if isinstance(error, ssl.SSLCertVerificationError):
             why = printable(error.verify_message)
             return f"its certificate does not hold, {why}: name its authority in OTEL_EXPORTER_OTLP_CERTIFICATE"
+        if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
+            return "it wants a client certificate: name one in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
+        if isinstance(error, ssl.SSLEOFError) and self.target.client_certificate is None:
+            # mostly the same: what it said of it was overtaken by the end of the connection
+            return "it closes the connection: does it want OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE?"
+        if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
+            return "it does not speak TLS: write 'http://' if it is to be reached without"
         if isinstance(error, ConfigurationError):
             return str(error)
         if isinstance(error, OSError):

@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -314,6 +315,10 @@ _BROKEN: dict[str, dict[str, Any]] = {
     "gRPC": {"answer": lambda request: b"\0\0\x18\x04\0\0\0\0\0" + b"\0" * 24},
     "endless header": {"answer": lambda request: b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20000},
     "bad chunk": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nno"},
+    "half a status line": {"answer": lambda request: b"HTTP/1.1 2"},
+    "half a header": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nContent-Le"},
+    "half a body": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"},
+    "endless interim answers": {"answer": lambda request: b"HTTP/1.1 100 Continue\r\n\r\n" * 20000},
 }
 
 
@@ -536,6 +541,47 @@ def test_a_certificate_that_does_not_hold_is_one_sentence_and_nothing_leaves(
     (line,) = _lines(caplog)
     assert "certificate does not hold" in line
     assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in line
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        # or, where the receiver has closed the connection before the request was written, that it has
+        ("no client certificate", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE|reset|[Bb]roken pipe"),
+        ("another host", "certificate does not hold, Hostname mismatch"),
+        ("https to http", "does not speak TLS: write 'http://'"),
+        ("http to https", "does not answer in HTTP|answer is broken|reset"),
+    ],
+)
+def test_other_trouble_with_tls_is_bounded_counted_and_said_once(
+    process: Process,
+    maker: Any,
+    receive: Callable[..., Receiver],
+    certificates: Path,
+    caplog: pytest.LogCaptureFixture,
+    wrong: str,
+    words: str,
+) -> None:
+    if wrong == "https to http":
+        receiver = receive(greeting=response(400))
+    else:
+        receiver = receive(context=_server_context(certificates, wants_client=wrong == "no client certificate"))
+    scheme = "http" if wrong == "http to https" else "https"
+    address = receiver.address.replace("127.0.0.1", "localhost") if wrong == "another host" else receiver.address
+    exporter = _exporter(
+        f"{scheme}://{address}",
+        OTEL_EXPORTER_OTLP_CERTIFICATE=str(certificates / "ca.pem"),
+        OTEL_EXPORTER_OTLP_TIMEOUT="700",
+    )
+    processor = process(exporter)
+    maker(processor).end(5)
+    began = time.monotonic()
+    assert not processor.flush(8)
+    assert time.monotonic() - began < 3
+    assert _lost(processor) == {"export_failed": 5}
+    (line,) = _lines(caplog)
+    assert address in line
+    assert re.search(words, line)
 
 
 def test_a_file_that_is_no_certificate_is_an_error_at_once(certificates: Path, tmp_path: Path) -> None:
