@@ -14,7 +14,7 @@ from typing import Final
 
 from .rows import SECTIONS, Row
 
-__all__ = ["as_markdown", "facts", "write"]
+__all__ = ["as_markdown", "facts", "machine", "write"]
 
 Figures = Mapping[str, Mapping[str, Sequence[float]]]
 
@@ -88,20 +88,22 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 20 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def facts(rounds: int, missing: Sequence[str] = ()) -> str:
-    """The machine and the versions, and which brokers were ``missing``."""
+def machine() -> str:
+    """What the figures were measured on."""
     model = "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
         match = re.search(r"model name\s*: (.+)", info.read_text())
         model = match[1].strip() if match else model
+    return f"{platform.system()}, {os.cpu_count()} cores ({model}), Python {platform.python_version()}"
+
+
+def facts(rounds: int, missing: Sequence[str] = ()) -> str:
+    """The machine and the versions, and which brokers were ``missing``."""
     versions = ", ".join(f"{name} {version(name)}" for name in _MEASURED)
     left_out = "".join(f" No {broker} was running: its rows are left out." for broker in missing)
     measured = "one round" if rounds == 1 else f"medians of {rounds} rounds"
-    return (
-        f"{date.today()}, {platform.system()}, {os.cpu_count()} cores ({model}), "
-        f"Python {platform.python_version()}, {versions}; {measured}, variants in turn.{left_out}"
-    )
+    return f"{date.today()}, {machine()}, {versions}; {measured}, variants in turn.{left_out}"
 
 
 def write(root: Path, figures: Figures, said: str) -> None:
