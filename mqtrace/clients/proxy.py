@@ -38,6 +38,9 @@ class State:
     def opened(self, client: Any) -> None:
         """The object of a traced class has been constructed."""
 
+    def unwrapped(self, client: Any) -> None:
+        """``unwrap`` was called: what was wrapped, or the object of a traced class, is to be as without us."""
+
 
 #: What ``super()`` reaches from :class:`Traced`: a client, of whatever kind.
 _Client: Any = object
@@ -378,8 +381,10 @@ def unwrap(client: Any) -> Any:
     kind = type(client)
     if Traced not in kind.__mro__:
         return client
+    raw = client._mqtrace.raw
+    client._mqtrace.unwrapped(client if raw is None else raw)
     if issubclass(kind, Proxy):
-        return client._mqtrace.raw
+        return raw
     view = Untraced()
     _set(view, "_mqtrace", _Seen(client))
     return view

@@ -16,7 +16,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import attributes as names
 
-__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "forget"]
+__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "forget", "operation_kept"]
 
 #: `messaging.operation.type`.
 OperationType = Literal["create", "send", "receive", "process", "settle"]
@@ -139,6 +139,14 @@ class Operation:
             if key is not None and not template.weight:
                 keep_recent(self.templates, key, template, _DESTINATIONS)
         return template
+
+
+def operation_kept(tracer: SpanTracer, verb: str) -> Operation:
+    """An operation that all clients of a tracer share, kept by the tracer."""
+    made: Operation | None = tracer.operations.get(verb)
+    if made is None:
+        made = tracer.operations.setdefault(verb, Operation(verb, tracer))
+    return made
 
 
 #: Every operation there is. Reentrant: a signal handler may wrap a client while another one is wrapped.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import importlib
+import pickle
 import uuid
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mqtrace
-from mqtrace.clients.kombu import rejects
 from mqtrace.clients.kombu.message import KombuSpan
 from mqtrace.core import SendSpan
 from mqtrace.testing import FakeClock, Spans, record
@@ -22,6 +25,7 @@ kombu: Any = importlib.import_module("kombu")
 producers: Any = importlib.import_module("kombu.pools").producers
 ConsumerProducerMixin: Any = importlib.import_module("kombu.mixins").ConsumerProducerMixin
 Message: Any = importlib.import_module("kombu.message").Message
+serialization: Any = importlib.import_module("kombu.serialization")
 
 TRACE = "a1" * 16
 PARENT = "b2" * 8
@@ -235,7 +239,7 @@ def test_what_a_message_is_rejected_with_is_noted_and_the_call_stays_its_own(
         reject(requeue=False)
         assert again.acknowledged
     assert [span.attributes.get("mqtrace.outcome") for span in (first, second)] == ["requeue", None]
-    assert len(spans) == (7 if settle_spans else 3)
+    assert len(spans) == (5 if settle_spans else 3)  # what the broker was not asked has no span
 
 
 def test_a_message_that_came_back_and_is_rejected_for_good_says_so(
@@ -249,23 +253,99 @@ def test_a_message_that_came_back_and_is_rejected_for_good_says_so(
     assert [span.attributes["mqtrace.outcome"] for span in spans[1:]] == ["requeue", "reject"]
 
 
-def test_rejects_that_no_span_asks_for_are_forgotten(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
-    publish(producer, queue)
-    message = queue.get(no_ack=False)
-    with mqtrace.process(message):
+@pytest.mark.parametrize("settle_spans", [False, True])
+@pytest.mark.parametrize("through", ["a consumer", "a SimpleQueue", "process alone"])
+def test_a_channel_is_as_it_was_once_its_client_is_unwrapped_or_its_messages_are_settled(
+    connection: Any, producer: Any, queue: Any, through: str, settle_spans: bool
+) -> None:
+    def handle(body: Any, message: Any) -> None:
+        watched.append("basic_reject" in vars(message.channel))
         message.ack()
-    for _ in range(1100):
+
+    watched: list[bool] = []
+    with record(settle_spans=settle_spans):
+        for _ in range(2):
+            publish(producer, queue)
+        raw: Any = None
+        if through == "a consumer":
+            raw = kombu.Consumer(connection, [queue], callbacks=[handle])
+        elif through == "a SimpleQueue":
+            raw = connection.SimpleQueue(queue)
+        client = mqtrace.wrap(raw) if raw is not None else None
+        channel = queue.channel if client is None else client.channel
+        before = {*vars(channel)}
+        if through == "a consumer":
+            consume(connection, client, 2)
+        else:
+            for _ in range(2):
+                message = queue.get(no_ack=False) if client is None else client.get(timeout=1)
+                with mqtrace.process(message):
+                    handle(None, message)
+        assert watched == [True, True]
+        assert mqtrace.unwrap(client) is raw
+        assert {*vars(channel)} == before
+
+
+@pytest.mark.parametrize("unwrapped", [True, False])
+def test_a_message_that_nobody_settles_holds_no_channel_that_is_unwrapped_or_dropped(
+    connection: Any, producer: Any, queue: Any, unwrapped: bool
+) -> None:
+    kept: list[Any] = []
+    with record(settle_spans=True) as spans:
+        channel = connection.channel()
+        consumer = mqtrace.wrap(kombu.Consumer(channel, [queue], callbacks=[lambda _, message: kept.append(message)]))
         publish(producer, queue)
-    messages = [queue.get(no_ack=False) for _ in range(1100)]
-    for message in messages:
-        message.requeue()
-    (tags,) = [kept for channel, kept in rejects._requeued.items() if channel is message.channel]
-    assert len(tags) == 1024
-    message = queue.get(no_ack=False)
-    with mqtrace.process(message):
-        message.reject(requeue=True)
-    assert message.delivery_tag not in tags
-    assert spans[-1].attributes["mqtrace.outcome"] == "requeue"
+        consume(connection, consumer)
+        assert "basic_ack" in vars(channel)
+        if unwrapped:
+            mqtrace.unwrap(consumer)
+            assert not {"basic_ack", "basic_reject"} & vars(channel).keys()
+            kept[0].ack()
+            assert len(spans) == 2
+        else:
+            dropped = weakref.ref(channel)
+            consumer.cancel()
+            channel.close()
+            del consumer, channel
+            kept.clear()
+            gc.collect()  # a channel of kombu's holds itself
+            assert dropped() is None
+
+
+def test_a_method_of_a_channel_that_is_the_users_own_is_put_back(connection: Any, producer: Any, queue: Any) -> None:
+    seen: list[Any] = []
+    with record():
+        publish(producer, queue)
+        message = queue.get(no_ack=False)
+        message.channel.basic_reject = own = lambda tag, requeue: seen.append((tag, requeue))
+        with mqtrace.process(message) as span:
+            message.reject(requeue=True)
+        assert message.channel.basic_reject is own
+        assert seen == [(message.delivery_tag, True)]
+        assert span.attributes["mqtrace.outcome"] == "requeue"
+
+
+@pytest.mark.parametrize("settle_spans", [False, True])
+def test_a_message_in_a_handler_can_be_copied_pickled_and_written_as_without_us(
+    connection: Any, producer: Any, queue: Any, settle_spans: bool
+) -> None:
+    def handle(body: Any, message: Any) -> None:
+        written.append(serialization.dumps(vars(message), "json")[2])
+        copies.extend((copy.copy(message), copy.deepcopy(message)))
+        channel, message.channel = message.channel, None  # a connection's, which nothing can pickle
+        copies.append(pickle.loads(pickle.dumps(message)))
+        message.channel = channel
+        message.ack()
+
+    written: list[str] = []
+    copies: list[Any] = []
+    with record(settle_spans=settle_spans) as spans:
+        publish(producer, queue)
+        consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[handle])))
+        assert spans[-1].attributes["mqtrace.outcome"] == "ack"
+    assert "traceparent" in written[0]
+    assert [one.payload for one in copies] == ["body"] * 3
+    assert copies[1].channel.basic_reject.__self__ is copies[1].channel is not copies[0].channel
 
 
 def test_an_unwrapped_consumer_is_what_it_was(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:

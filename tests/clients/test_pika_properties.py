@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import pickle
 from typing import Any
 
 import pytest
@@ -217,3 +218,19 @@ def test_what_somebody_between_us_and_pika_changes_is_sent(raw: Channel, channel
     assert isinstance(one, BasicProperties)
     assert type(one).__name__ == "BasicProperties"
     assert copy.copy(one).headers == one.headers
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_stands_before_the_channel_can_copy_and_pickle_what_it_is_given(
+    raw: Channel, channel: Any, spans: Spans, changed: bool
+) -> None:
+    channel.basic_publish("x", "orders", b"")
+    (properties,) = raw.sent
+    if changed:
+        properties.priority = 5
+    for other in (copy.copy(properties), copy.deepcopy(properties), pickle.loads(pickle.dumps(properties))):
+        assert type(other) is BasicProperties
+        assert other == properties == other
+        assert repr(other) == repr(properties)
+        assert other.headers["traceparent"].split("-")[2] == spans[0].span_id
+        assert b"".join(other.encode()) == b"".join(properties.encode())

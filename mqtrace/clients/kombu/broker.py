@@ -7,14 +7,11 @@ knows its transport and its host before it has connected, so nothing is asked of
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from mqtrace.messaging import NOTHING_KNOWN, Endpoint
 from mqtrace.messaging.brokers import LOCAL, server_of, system_of
 
-from .rejects import note_rejects
-
-__all__ = ["UNKNOWN", "Broker", "broker_of_channel", "broker_of_connection"]
+__all__ = ["UNKNOWN", "Broker", "broker_of_connection"]
 
 
 class Broker(NamedTuple):
@@ -38,19 +35,4 @@ def broker_of_connection(connection: Any) -> Broker:
         address, port = server_of(connection)
         return Broker(system, Endpoint(address=address, port=port), f"{system}:{address}:{port}")
     except Exception:  # noqa: BLE001  # a transport of somebody's own may lack anything
-        return UNKNOWN
-
-
-_channels: WeakKeyDictionary[Any, Broker] = WeakKeyDictionary()
-
-
-def broker_of_channel(channel: Any) -> Broker:
-    """The broker of a channel, asked for once; from then on the channel notes what it rejects."""
-    try:
-        found = _channels.get(channel)
-        if found is None:
-            found = _channels[channel] = broker_of_connection(channel.connection.client)
-            note_rejects(channel)
-        return found
-    except (AttributeError, TypeError):  # no channel, or one that is closed, or that takes no weak reference
         return UNKNOWN

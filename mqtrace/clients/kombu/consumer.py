@@ -18,6 +18,7 @@ from mqtrace.messaging import Operation, close
 from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
 
+from .channels import leave_channel
 from .message import begin_delivery, handled
 
 __all__ = ["Receiving", "Standing", "TracedConsumer", "TwinnedConsumer"]
@@ -37,6 +38,10 @@ class Receiving(State):
         """Note whether nobody acknowledges its messages."""
         self.no_ack = bool(client.no_ack)
 
+    def unwrapped(self, client: Any) -> None:
+        """Leave its channel as it was."""
+        leave_channel(client.channel)
+
     def received(self, consumer: Any, receive: Callable[..., Any], body: Any, message: Any) -> Any:
         """Call ``receive`` of a consumer in the process span of the message."""
         callbacks = list(consumer.callbacks or ())
@@ -51,7 +56,7 @@ class Receiving(State):
         self, consumer: Any, operation: Operation, message: Any, call: Callable[..., Any], given: tuple[Any, ...]
     ) -> Any:
         try:
-            span = begin_delivery(operation, message, _queue_of(consumer, message), self.no_ack)
+            span = begin_delivery(operation, message, _queue_of(consumer, message), self.no_ack, True)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(*given)
@@ -160,6 +165,10 @@ class Standing(State):
         super().__init__()
         #: An object of ``kind``, the traced class of the consumer's class.
         self.twin = _twin(raw, kind, tracer)
+
+    def unwrapped(self, client: Any) -> None:
+        """Leave its channel as it was."""
+        leave_channel(client.channel)
 
 
 class TwinnedConsumer(Traced):

@@ -2,7 +2,7 @@
 
 A kombu.Message knows its channel and settles itself, but not its queue: the wrapped Consumer or SimpleQueue that it
 came through says that. What became of it, it keeps in ``_state``, which its public ``acknowledged`` is derived from;
-that is read when the span ends. What that does not tell, the channel has noted; see rejects.py.
+that is read when the span ends. What that does not tell, the channel does; see channels.py.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from mqtrace.messaging.amqp import (
     named,
     read_context,
     start_delivery,
-    start_settle,
 )
 from mqtrace.messaging.attributes import ROUTING_KEY
 from mqtrace.messaging.brokers import RABBITMQ
+from mqtrace.messaging.operation import operation_kept
 from mqtrace.messaging.opt_in import wants_settle
-from mqtrace.tracer import SpanTracer
 
-from .broker import Broker, broker_of_channel
-from .rejects import was_requeued
+from .broker import Broker
+from .channels import Channel, channel_of
 
 __all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "handled", "note_source"]
 
@@ -41,24 +40,26 @@ _OUTCOMES: Final = {"ACK": "ack", "REJECTED": "reject", "REQUEUED": "requeue"}
 handled: Final[dict[int, Any]] = {}
 # Messages that a wrapped SimpleQueue gave: the queue, and whether nobody acknowledges them.
 _sources: WeakKeyDictionary[Any, tuple[str, bool]] = WeakKeyDictionary()
-_settles: WeakKeyDictionary[SpanTracer, Operation] = WeakKeyDictionary()
 
 
 class KombuSpan(DeliverySpan):
     """The span of a handler at work on one message of kombu."""
 
-    __slots__ = ("message",)
+    __slots__ = ("delivery",)
 
-    #: Until the span ends: then it says what became of it.
-    message: Any
+    #: Until the span ends, which then says what became of it: the message and its channel.
+    delivery: tuple[Any, Channel] | None
 
     def end(self, end_time: int | None = None) -> None:
         """End the span, with the outcome."""
-        message = self.message
-        self.message = None
-        if message is not None and self.outcome is None:
-            outcome = _OUTCOMES.get(getattr(message, "_state", ""))
-            self.outcome = "requeue" if outcome == "reject" and was_requeued(message) else outcome
+        if self.delivery is not None:
+            message, channel = self.delivery
+            self.delivery = None
+            if self.outcome is None:
+                outcome = _OUTCOMES.get(getattr(message, "_state", ""))
+                self.outcome = "requeue" if outcome == "reject" and channel.was_requeued(message) else outcome
+            if channel.at_work:
+                channel.leave(message)
         super().end(end_time)
 
 
@@ -70,11 +71,15 @@ def note_source(message: Any, queue: str, no_ack: bool) -> None:
         pass
 
 
-def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool) -> KombuSpan | NoopSpan:
-    """Start the process span of a message from this queue (empty: not known). It is not current yet."""
+def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool, wrapped: bool) -> KombuSpan | NoopSpan:
+    """Start the process span of a message from this queue (empty: not known). It is not current yet.
+
+    ``wrapped``: whether it came through a client that ``unwrap`` can be called on.
+    """
     said = message.delivery_info or {}
     exchange, routing_key = _name(said.get("exchange")), _name(said.get("routing_key"))
-    broker = broker_of_channel(message.channel)
+    channel = channel_of(message)
+    broker = channel.broker
     key = (exchange, routing_key, queue, broker.key)
     template = operation.templates.get(key)
     if template is None:
@@ -90,11 +95,16 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool)
             span.weigh_ids()
         if no_ack:
             span.outcome = "auto"
-            span.message = None
+            span.delivery = None
         else:
-            span.message = message
-            if wants_settle(operation.tracer):
-                _settle_in_spans(operation.tracer, broker, message, span)
+            span.delivery = (message, channel)
+            if wrapped and not channel.stays:
+                channel.stay()
+            if operation.tracer.settings.settle_spans:
+                settle = operation_kept(operation.tracer, "settle") if wants_settle(operation.tracer) else None
+                channel.begin(message, span, settle)
+            elif not wrapped:
+                channel.begin(message, span, None)
     return span
 
 
@@ -118,7 +128,7 @@ class KombuMessages:
         if id(message) in handled and current_frame() is not None:
             return None
         queue, no_ack = _source(message)
-        return begin_delivery(operation, message, queue, no_ack)
+        return begin_delivery(operation, message, queue, no_ack, queue != "")
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
@@ -127,7 +137,7 @@ class KombuMessages:
         for message in messages:
             if not isinstance(message, Message):
                 continue
-            broker = broker or broker_of_channel(message.channel)
+            broker = broker or channel_of(message).broker
             said = message.delivery_info or {}
             name = destination(_name(said.get("exchange")), _name(said.get("routing_key")), _source(message)[0])
             tag = message.delivery_tag if broker.system == RABBITMQ else None
@@ -148,36 +158,6 @@ def _source(message: Any) -> tuple[str, bool]:
     without = getattr(message.channel, "no_ack_consumers", None)
     tag = (message.delivery_info or {}).get("consumer_tag")
     return "", tag in without if without else False
-
-
-# ---------------------------------------------------------------------- settle spans, on request
-
-
-class _Settling:
-    """``message.ack``, ``reject`` or ``requeue`` in a span of its own."""
-
-    __slots__ = ("broker", "call", "operation", "span", "verb")
-
-    def __init__(self, operation: Operation, broker: Broker, span: KombuSpan, verb: str, call: Any) -> None:
-        self.operation = operation
-        self.broker = broker
-        self.span = span
-        self.verb = verb
-        self.call = call
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        span = self.span
-        name = span.template.destination
-        with start_settle(self.operation, self.broker.system, self.verb, [span], name, self.broker.endpoint, {}):
-            return self.call(*args, **kwargs)
-
-
-def _settle_in_spans(tracer: SpanTracer, broker: Broker, message: Any, span: KombuSpan) -> None:
-    operation = _settles.get(tracer)
-    if operation is None:
-        operation = _settles[tracer] = Operation("settle", tracer)
-    for verb in ("ack", "reject", "requeue"):
-        setattr(message, verb, _Settling(operation, broker, span, verb, getattr(type(message), verb).__get__(message)))
 
 
 ADAPTER: Final = KombuMessages()

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, Final
+
+from kombu.simple import SimpleBase
 
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import SendSpan, Template, start_send
@@ -20,27 +21,17 @@ from mqtrace.messaging import Operation, end
 from mqtrace.messaging.amqp import destination, with_context
 from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, ROUTING_KEY, SERVER_ADDRESS, SERVER_PORT, SYSTEM
 from mqtrace.messaging.brokers import RABBITMQ
+from mqtrace.messaging.operation import operation_kept
 from mqtrace.tracer import SpanTracer
 
 from .broker import UNKNOWN, Broker, broker_of_connection
+from .channels import leave_channel
 from .message import note_source
 
 __all__ = ["Sending", "TracedProducer", "TracedSimpleQueue"]
 
-_sends: WeakKeyDictionary[SpanTracer, Operation] = WeakKeyDictionary()
-_default: list[Operation] = []
-
-
-def _operation(tracer: SpanTracer | None) -> Operation:
-    """The send operation of a tracer, for all its producers."""
-    if tracer is None:
-        if not _default:
-            _default.append(Operation("send"))
-        return _default[0]
-    made = _sends.get(tracer)
-    if made is None:
-        made = _sends[tracer] = Operation("send", tracer)
-    return made
+#: Of every producer of the default tracer, whichever that is.
+_SENDS: Final = Operation("send")
 
 
 class Sending(State):
@@ -50,11 +41,16 @@ class Sending(State):
 
     def __init__(self, tracer: SpanTracer | None) -> None:
         super().__init__()
-        self.operation = _operation(tracer)
+        self.operation = _SENDS if tracer is None else operation_kept(tracer, "send")
         self._broker: Broker = UNKNOWN
         #: The kombu.Connection and its ``hostname`` when the broker was asked for; None until then.
         self._connection: Any = None
         self._hostname: Any = None
+
+    def unwrapped(self, client: Any) -> None:
+        """Leave the channel that a SimpleQueue reads from as it was."""
+        if isinstance(client, SimpleBase):
+            leave_channel(client.channel)
 
     def revived(self) -> None:
         """The channel or connection may be one to another broker."""

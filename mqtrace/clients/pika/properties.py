@@ -65,6 +65,23 @@ class ContextProperties(BasicProperties):  # type: ignore[misc]  # as above
         pieces: list[bytes] = _encode(self)
         return pieces
 
+    def _plain(self) -> Any:
+        made = BasicProperties()
+        made.__dict__.update(self.__dict__, headers=self.headers)
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy, and what is pickled, is pika's own: there is nothing of ours in it."""
+        return self._plain().__reduce_ex__(1)  # later protocols insist on the class of what is pickled
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._plain() == (other._plain() if type(other) is ContextProperties else other))
+
+    __hash__ = None  # type: ignore[assignment]  # pika's have none
+
+    def __repr__(self) -> str:
+        return repr(self._plain())
+
     @property
     def headers(self) -> Any:
         """The table."""
