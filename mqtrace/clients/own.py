@@ -9,12 +9,11 @@ import copy
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from mqtrace import carriers
-from mqtrace.clients.proxy import State, Traced, stand_in, traced_class
+from mqtrace.clients.proxy import State, Traced, wrapped
 from mqtrace.core import Attribute, NoopSpan, SendSpan, start_send
-from mqtrace.errors import ConfigurationError
+from .options import expect
 from mqtrace.messaging import Operation, carry, end
 from mqtrace.tracer import SpanTracer
 
@@ -89,9 +88,6 @@ class Sending:
             end(self.span, error)
 
 
-_classes: WeakKeyDictionary[type, type] = WeakKeyDictionary()
-
-
 def traced(
     client: Any,
     methods: type[Traced],
@@ -104,13 +100,5 @@ def traced(
     ``state`` makes the state of one object, a :class:`Sends` for one. ``options``: those that ``wrap`` was given and
     that nobody has taken: ConfigurationError if there are any.
     """
-    if options:
-        raise ConfigurationError(f"wrap() does not know {sorted(options)}: this client has no such options")
-    if not isinstance(client, type):
-        return stand_in(methods, client, state())
-    made = _classes.get(client) if tracer is None else None
-    if made is None:
-        made = traced_class(client, methods, state)
-        if tracer is None:
-            _classes[client] = made
-    return made
+    expect(options or {}, (), "this client has no such options")
+    return wrapped(client, tracer, lambda _: methods, state)

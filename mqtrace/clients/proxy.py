@@ -18,7 +18,20 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
-__all__ = ["Proxy", "State", "Traced", "is_traced", "stand_in", "state_of", "traced_class", "traced_kind", "unwrap"]
+__all__ = [
+    "Proxy",
+    "State",
+    "Traced",
+    "is_traced",
+    "know",
+    "stand_in",
+    "state_of",
+    "traced_class",
+    "traced_kind",
+    "traced_once",
+    "unwrap",
+    "wrapped",
+]
 
 _set = object.__setattr__
 
@@ -123,30 +136,65 @@ def traced_class(
 _kinds: dict[type, type] = {}
 
 
-def traced_kind(
-    client: type, base: type, traced: type[Traced], state: Callable[[], State], *, shared: bool = True
-) -> type:
-    """The traced class of ``base``, a client's class, or of a subclass of it; itself where it is traced already.
+def know(client: type, traced: type) -> None:
+    """Say which traced class of a client's class there is already."""
+    _kinds[client] = traced
 
-    A subclass that overrides what is traced, with arguments of its own perhaps, is traced beneath that: its ``super()``
-    is the traced class of ``base``. ``shared``: whether every call returns the same class.
+
+def traced_once(client: type, make: Callable[[], type], *, shared: bool = True) -> type:
+    """The traced class of a client's class, made by ``make``; itself where it is traced already.
+
+    ``shared``: whether every call returns the same class.
     """
     if is_traced(client):
         return client
-    if shared and client in _kinds:
-        return _kinds[client]
-    names = {name for one in traced.__mro__ if issubclass(one, Traced) for name in vars(one)} & vars(base).keys()
-    # As they stand in the classes: what another library has put over a method is a new object at each look.
-    own = inspect.getattr_static
-    if any(own(client, name) is not own(base, name) for name in names - _PYTHON):
-        said = {"__doc__": client.__doc__, "__module__": client.__module__, "__qualname__": client.__qualname__}
-        beneath = traced_class(base, traced, state)
-        made = type(client)(client.__name__, (client, beneath), {**said, "_mqtrace_wraps": client})
-    else:
-        made = traced_class(client, traced, state)
-    if shared:
-        _kinds[client] = made
+    made = _kinds.get(client) if shared else None
+    if made is None:
+        made = make()
+        if shared:
+            know(client, made)
     return made
+
+
+def traced_kind(
+    client: type, base: type, traced: type[Traced], state: Callable[[], State], *, shared: bool = True
+) -> type:
+    """The traced class of ``base``, a client's class, or of a subclass of it; see :func:`traced_once`.
+
+    A subclass that overrides what is traced, with arguments of its own perhaps, is traced beneath that: its ``super()``
+    is the traced class of ``base``.
+    """
+
+    def make() -> type:
+        names = {name for one in traced.__mro__ if issubclass(one, Traced) for name in vars(one)} & vars(base).keys()
+        # As they stand in the classes: what another library has put over a method is a new object at each look.
+        own = inspect.getattr_static
+        if all(own(client, name) is own(base, name) for name in names - _PYTHON):
+            return traced_class(client, traced, state)
+        namespace = {name: getattr(client, name) for name in ("__doc__", "__module__", "__qualname__")}
+        beneath = traced_class(base, traced, state)
+        return type(client)(client.__name__, (client, beneath), {**namespace, "_mqtrace_wraps": client})
+
+    return traced_once(client, make, shared=shared)
+
+
+def wrapped(
+    client: Any, tracer: object, traced_of: Callable[[type], type[Traced] | None], state: Callable[[], State]
+) -> Any:
+    """What ``wrap`` returns for a client of a make whose objects and classes are traced alike; None for anything else.
+
+    ``traced_of``: what is traced of a class. ``state``: makes the state of an object. ``tracer``: None where that follows
+    the default one.
+    """
+    kind = client if isinstance(client, type) else type(client)
+    traced = traced_of(kind)
+    if traced is None:
+        return None
+    if kind is client:
+        return traced_once(kind, lambda: traced_class(kind, traced, state), shared=tracer is None)
+    own = state()
+    own.opened(client)
+    return stand_in(traced, client, own)
 
 
 def is_traced(kind: type) -> bool:

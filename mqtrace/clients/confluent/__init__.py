@@ -16,7 +16,7 @@ from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
 from mqtrace.clients.instrumented import defined, leave_class, pass_by, say
-from mqtrace.clients.proxy import is_traced, stand_in, traced_class
+from mqtrace.clients.proxy import is_traced, stand_in, traced_class, traced_once
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
@@ -31,7 +31,7 @@ from .serializing import TracedSerializingProducer, key_first, produce_serialize
 from .signal_errors import INTERRUPTED, interruptible, interruptible_method
 from .subclasses import Overriding, TracedOverridingProducer, has_own_produce
 
-__all__ = ["adapter_of", "know", "traced_consumer", "wrap"]
+__all__ = ["adapter_of", "traced_consumer", "wrap"]
 
 #: What an instance does not show and `wrap` may be told.
 _OPTIONS: Final = ("on_delivery", "bootstrap_servers", "client_id", "group_id", "delivery_report_only_error")
@@ -92,48 +92,32 @@ def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
     return made
 
 
-_classes: dict[type, type] = {}
-
-
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
-    if is_traced(client):
-        return client
-    if say("confluent_kafka", client.__mro__):
-        leave_class(client, "confluent_kafka")
-    plain = tracer is None and not options
-    if plain and client in _classes:
-        return _classes[client]
-    constructor = client.__init__ in _CONSTRUCTORS  # type: ignore[misc]  # of the class, not of an object
-    if issubclass(client, Producer):
-        produce = defined(client, "produce")
-        made = traced_class(
-            client,
-            _traced(client),
-            lambda: _sends(client, produce, tracer, options, constructor=constructor),
-            {
-                name: interruptible_method(getattr(Producer, name))
-                for name in INTERRUPTED
-                if _is_the_clients(client, name)
-            },
-        )
-    elif issubclass(client, Consumer):
-        # A constructor of the user's own may subscribe past us.
-        made = traced_consumer(client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor))
-    else:
+    if not issubclass(client, (Producer, Consumer)):
         return None
-    if plain:
-        _classes[client] = made
-    return made
+    if not is_traced(client) and say("confluent_kafka", client.__mro__):
+        leave_class(client, "confluent_kafka")
+    return traced_once(client, lambda: _make_class(client, tracer, options), shared=tracer is None and not options)
+
+
+def _make_class(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type:
+    constructor = client.__init__ in _CONSTRUCTORS
+    if issubclass(client, Consumer):
+        # A constructor of the user's own may subscribe past us.
+        return traced_consumer(client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor))
+    produce = defined(client, "produce")
+    served = [name for name in INTERRUPTED if _is_the_clients(client, name)]
+    return traced_class(
+        client,
+        _traced(client),
+        lambda: _sends(client, produce, tracer, options, constructor=constructor),
+        {name: interruptible_method(getattr(Producer, name)) for name in served},
+    )
 
 
 def traced_consumer(client: type, traced: type[TracedConsumer], state: Callable[[], Polls]) -> type:
     """The traced class of a consumer's class, with the methods of ``traced``."""
     return traced_class(client, traced, state, has_dict=True)
-
-
-def know(client: type, traced: type) -> None:
-    """Say which traced class of a client's class there is already."""
-    _classes[client] = traced
 
 
 #: Constructors that take a configuration and nothing else.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # pika ships no types
@@ -10,8 +11,8 @@ from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships n
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.clients.instrumented import pass_by
-from mqtrace.clients.proxy import is_traced, stand_in, traced_class
-from mqtrace.errors import ConfigurationError
+from mqtrace.clients.proxy import wrapped
+from mqtrace.clients.options import expect
 from mqtrace.messaging import MessageAdapter, register_part
 from mqtrace.tracer import SpanTracer
 
@@ -33,41 +34,14 @@ def adapter_of(kind: type) -> MessageAdapter | None:
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced channel of a channel, or the traced class of its class; None for anything else."""
-    if options:
-        raise ConfigurationError(
-            f"wrap() does not know {sorted(options)}: a pika channel has no options, leave them out"
-        )
-    if isinstance(client, type):
-        return _wrap_class(client, tracer)
-    traced = _traced(type(client))
-    if traced is None:
-        return None
-    state = ChannelState(tracer)
-    state.opened(client)
-    return stand_in(traced, client, state)
+    expect(options, (), "a pika channel has no options, leave them out")
+    return wrapped(client, tracer, _traced, partial(ChannelState, tracer))
 
 
 def _traced(kind: type) -> type[TracedChannel] | None:
     if issubclass(kind, BlockingChannel):
         return TracedBlockingChannel
     return TracedChannel if issubclass(kind, Channel) else None
-
-
-_classes: dict[type, type] = {}
-
-
-def _wrap_class(client: type, tracer: SpanTracer | None) -> type | None:
-    if is_traced(client):
-        return client
-    traced = _traced(client)
-    if traced is None:
-        return None
-    if tracer is None and client in _classes:
-        return _classes[client]
-    made = traced_class(client, traced, lambda: ChannelState(tracer))
-    if tracer is None:
-        _classes[client] = made
-    return made
 
 
 pass_by("opentelemetry.instrumentation.pika.utils", leave_consume)
