@@ -12,10 +12,10 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from mqtrace.clients.proxy import State, Traced, stand_in
-from mqtrace.core import NoopSpan, Origin, Span, Template, attach, current_frame, detach, keep_recent, let_go, restore
+from mqtrace.core import NoopSpan, Span, Template, attach, current_frame, detach, keep_recent, let_go, restore
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, amqp, end, opt_in
-from mqtrace.messaging.amqp import DeliverySpan, Found, read_context, start_settle
-from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG, ROUTING_KEY
+from mqtrace.messaging.acknowledgements import note_outcome, receive, start_settle_of
+from mqtrace.messaging.amqp import DeliverySpan, Found, read_context, template_of
 from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
 from mqtrace.tracer import SpanTracer
 
@@ -114,14 +114,9 @@ class Source:
             spans = self._take(tag, multiple)
         else:
             spans = self._take(tag, multiple)
-            names = {one.template.destination for one in spans if isinstance(one, Span)}
-            name = names.pop() if len(names) == 1 else None
-            said = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
-            with start_settle(self.broker.settle, RABBITMQ, verb, spans, name, self.broker.endpoint, said):
+            with start_settle_of(self.broker.settle, self.broker.endpoint, verb, spans, tag, multiple):
                 result = await call(tag, **options)
-        for span in spans:
-            if type(span) is DeliverySpan and not span.ended:
-                span.outcome = outcome
+        note_outcome(spans, outcome)
         return result
 
     def _take(self, tag: Any, multiple: bool) -> list[Span | NoopSpan]:
@@ -131,18 +126,10 @@ class Source:
             self.broker.settle.tracer.complain("an acknowledgement could not be noted")
             return []
 
-    def received(self, begun: int, message: Any) -> None:
-        """The receive span of a message that was asked for: CLIENT, linked to it. ``begun``: the tracer's clock."""
-        operation = self.broker.receive
-        if not opt_in.wants_receive(operation.tracer):
-            return
-        try:
-            name = _destination(message, self)
-            origin = read_context(operation, message.headers)[0].identity
-            origins: list[Origin] = [] if origin is None else [(origin, -1, -1, None)]
-            opt_in.receive(operation, RABBITMQ, name, self.broker.endpoint, begun, origins)
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            operation.tracer.complain("a receive span could not be made")
+    def received(self, begun_ns: int, message: Any) -> None:
+        """The receive span of a message that was asked for. ``begun_ns``: the tracer's clock."""
+        broker = self.broker
+        receive(broker.receive, broker.endpoint, begun_ns, _names(message, self), message.headers)
 
 
 class _SourceState(State):
@@ -231,9 +218,9 @@ def source_of(channel: Any) -> Source | None:
     return channel._mqtrace.source if issubclass(type(channel), Settling) else None
 
 
-def _destination(message: Any, source: Source | None) -> str:
-    queue = "" if source is None else source.queue
-    return amqp.destination(message.exchange or "", message.routing_key or "", queue)
+def _names(message: Any, source: Source | None) -> tuple[str, str, str]:
+    """The exchange, the routing key and the queue of a message."""
+    return message.exchange or "", message.routing_key or "", "" if source is None else source.queue
 
 
 def begin(operation: Operation, source: Source | None, message: Any) -> DeliverySpan | NoopSpan:
@@ -245,8 +232,7 @@ def begin(operation: Operation, source: Source | None, message: Any) -> Delivery
     template = operation.templates.get(key)
     if template is None:
         endpoint = NOTHING_KNOWN if source is None else source.broker.endpoint
-        extra = {ROUTING_KEY: message.routing_key} if message.routing_key else {}
-        template = operation.make(key, RABBITMQ, "process", _destination(message, source), endpoint, extra)
+        template = template_of(operation, "process", key, _names(message, source), endpoint)
     span = amqp.start_delivery(operation, template, DeliverySpan, message.headers)
     if type(span) is DeliverySpan:
         span.delivery_tag = message.delivery_tag
@@ -324,5 +310,5 @@ def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]])
             endpoint = source.broker.endpoint
         context, _ = read_context(operation, message.headers)
         own = amqp.named(message.delivery_tag, message.message_id, message.correlation_id)
-        found.append((context.identity, _destination(message, source), own))
+        found.append((context.identity, amqp.destination(*_names(message, source)), own))
     return amqp.batch_of(RABBITMQ, found, endpoint or NOTHING_KNOWN) if found else None

@@ -13,9 +13,10 @@ from typing import Any
 from mqtrace import carriers
 from mqtrace.clients.proxy import State, Traced, wrapped
 from mqtrace.core import Attribute, NoopSpan, SendSpan, start_send
-from .options import expect
 from mqtrace.messaging import Operation, carry, end
 from mqtrace.tracer import SpanTracer
+
+from .options import expect
 
 __all__ = ["Sending", "Sends", "Traced", "traced"]
 

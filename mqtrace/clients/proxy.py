@@ -183,8 +183,8 @@ def wrapped(
 ) -> Any:
     """What ``wrap`` returns for a client of a make whose objects and classes are traced alike; None for anything else.
 
-    ``traced_of``: what is traced of a class. ``state``: makes the state of an object. ``tracer``: None where that follows
-    the default one.
+    ``traced_of``: what is traced of a class. ``state``: makes the state of an object. ``tracer``: None where that
+    follows the default one.
     """
     kind = client if isinstance(client, type) else type(client)
     traced = traced_of(kind)

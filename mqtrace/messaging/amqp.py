@@ -12,7 +12,7 @@ No client library is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, TypeVar
 
 from mqtrace.carriers import AmqpTable
@@ -20,17 +20,13 @@ from mqtrace.core import (
     EMPTY,
     SHORT_TEXTS,
     Attribute,
-    BatchSpan,
     Context,
     NoopSpan,
     Origin,
     ProcessSpan,
     SendSpan,
-    Span,
     Template,
-    current_frame,
     note_skew,
-    start,
     start_process,
     start_process_from,
     start_process_in,
@@ -53,7 +49,7 @@ from .attributes import (
 from .batch import Batch
 from .brokers import RABBITMQ
 from .headers import carry
-from .operation import Endpoint, Operation
+from .operation import Endpoint, Operation, OperationType
 
 __all__ = [
     "DeliverySpan",
@@ -65,7 +61,7 @@ __all__ = [
     "send_template",
     "start_below",
     "start_delivery",
-    "start_settle",
+    "template_of",
     "with_context",
 ]
 
@@ -78,16 +74,22 @@ def destination(exchange: str, routing_key: str, queue: str | None = None) -> st
 
 def send_template(operation: Operation, exchange: Any, routing_key: Any, endpoint: Endpoint) -> Template:
     """The send template of an exchange and a routing key on RabbitMQ, made; kept where both are text."""
-    named = isinstance(exchange, str) and isinstance(routing_key, str)
-    exchange, routing_key = str(exchange), str(routing_key)
-    return operation.make(
-        (exchange, routing_key) if named else None,
-        RABBITMQ,
-        "send",
-        destination(exchange, routing_key),
-        endpoint,
-        {ROUTING_KEY: routing_key} if routing_key else None,
-    )
+    key = (exchange, routing_key) if isinstance(exchange, str) and isinstance(routing_key, str) else None
+    return template_of(operation, "send", key, (str(exchange), str(routing_key), None), endpoint)
+
+
+def template_of(
+    operation: Operation,
+    type: OperationType,
+    key: Hashable,
+    names: tuple[str, str, str | None],
+    endpoint: Endpoint,
+    system: str = RABBITMQ,
+) -> Template:
+    """The template of an exchange, a routing key and, on the way in, a queue (empty: not known), made."""
+    routing_key = names[1]
+    extra = {ROUTING_KEY: routing_key} if routing_key and system == RABBITMQ else None
+    return operation.make(key, system, type, destination(*names), endpoint, extra)
 
 
 # ---------------------------------------------------------------------- the context in the headers
@@ -277,33 +279,3 @@ def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace") or None
     return None
-
-
-# ---------------------------------------------------------------------- acknowledgements
-
-
-def start_settle(
-    operation: Operation,
-    system: str,
-    verb: str,
-    spans: list[Span | NoopSpan],
-    name: str | None,
-    endpoint: Endpoint,
-    attributes: Mapping[str, Attribute],
-) -> Span | NoopSpan:
-    """Start the span of an acknowledgement: the child of its message's process span, ended or not.
-
-    Of several messages, or of one that nobody saw, the child of what is current. Linked to every message's context.
-    """
-    key = (verb, name)
-    template = operation.templates.get(key)
-    if template is None:
-        template = operation.make(key, system, "settle", name, endpoint, verb=verb)
-    parent = spans[0] if len(spans) == 1 and spans[0].identity is not None else current_frame()
-    span = start(template, parent, BatchSpan)
-    if isinstance(span, BatchSpan):
-        origins = [one.origin if isinstance(one, DeliverySpan) else one.identity for one in spans]
-        span.origins = [(origin, -1, -1, None) for origin in origins if origin is not None]
-        if attributes:
-            span.set_attributes(attributes)
-    return span

@@ -10,8 +10,8 @@ from kombu.message import Message
 from kombu.messaging import Consumer, Producer
 from kombu.simple import SimpleBase
 
-from mqtrace.clients.proxy import Traced, stand_in, wrapped
 from mqtrace.clients.options import expect
+from mqtrace.clients.proxy import Traced, stand_in, wrapped
 from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 

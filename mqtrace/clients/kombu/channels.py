@@ -14,7 +14,8 @@ from weakref import ref
 
 from mqtrace.core import keep_recent
 from mqtrace.messaging import Operation
-from mqtrace.messaging.amqp import DeliverySpan, start_settle
+from mqtrace.messaging.acknowledgements import start_settle
+from mqtrace.messaging.amqp import DeliverySpan
 
 from .broker import UNKNOWN, Broker, broker_of_connection
 

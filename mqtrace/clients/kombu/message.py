@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from kombu.message import Message
 
-from mqtrace.core import NoopSpan, Template, current_frame
+from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import Batch, Operation, register
 from mqtrace.messaging.amqp import (
     DeliverySpan,
@@ -23,8 +23,8 @@ from mqtrace.messaging.amqp import (
     named,
     read_context,
     start_delivery,
+    template_of,
 )
-from mqtrace.messaging.attributes import ROUTING_KEY
 from mqtrace.messaging.brokers import RABBITMQ
 from mqtrace.messaging.operation import operation_kept
 from mqtrace.messaging.opt_in import wants_settle
@@ -83,7 +83,7 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool,
     key = (exchange, routing_key, queue, broker.key)
     template = operation.templates.get(key)
     if template is None:
-        template = _template(operation, key, broker)
+        template = template_of(operation, "process", key, key[:3], broker.endpoint, broker.system)
     span = start_delivery(operation, template, KombuSpan, message.headers)
     if type(span) is KombuSpan:
         span.delivery_tag = message.delivery_tag if broker.system == RABBITMQ else None
@@ -110,14 +110,6 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool,
 
 def _name(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _template(operation: Operation, key: tuple[str, str, str, str], broker: Broker) -> Template:
-    exchange, routing_key, queue, _ = key
-    extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
-    return operation.make(
-        key, broker.system, "process", destination(exchange, routing_key, queue), broker.endpoint, extra
-    )
 
 
 class KombuMessages:

@@ -16,11 +16,10 @@ from typing import Any, Final
 from kombu.simple import SimpleBase
 
 from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import SendSpan, Template, start_send
+from mqtrace.core import SendSpan, start_send
 from mqtrace.messaging import Operation, end
-from mqtrace.messaging.amqp import destination, with_context
-from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, ROUTING_KEY, SERVER_ADDRESS, SERVER_PORT, SYSTEM
-from mqtrace.messaging.brokers import RABBITMQ
+from mqtrace.messaging.amqp import template_of, with_context
+from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, SERVER_ADDRESS, SERVER_PORT, SYSTEM
 from mqtrace.messaging.operation import operation_kept
 from mqtrace.tracer import SpanTracer
 
@@ -71,7 +70,8 @@ class Sending(State):
             broker = self._broker
             template = operation.templates.get((exchange, routing_key, broker.key))
             if template is None:
-                template = self._template(str(exchange), str(routing_key), broker)
+                key, names = (exchange, routing_key, broker.key), (str(exchange), str(routing_key), None)
+                template = template_of(operation, "send", key, names, broker.endpoint, broker.system)
             span = start_send(template)
             if span is not None:
                 given = named.get("headers")
@@ -119,13 +119,6 @@ class Sending(State):
                     span.set_attribute(key, value)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             self.operation.tracer.complain("the broker after a failover is not known")
-
-    def _template(self, exchange: str, routing_key: str, broker: Broker) -> Template:
-        extra = {ROUTING_KEY: routing_key} if routing_key and broker.system == RABBITMQ else {}
-        key = (exchange, routing_key, broker.key)
-        return self.operation.make(
-            key, broker.system, "send", destination(exchange, routing_key), broker.endpoint, extra
-        )
 
 
 class TracedProducer(Traced):

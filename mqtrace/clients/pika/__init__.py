@@ -11,8 +11,8 @@ from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships n
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.clients.instrumented import pass_by
-from mqtrace.clients.proxy import wrapped
 from mqtrace.clients.options import expect
+from mqtrace.clients.proxy import wrapped
 from mqtrace.messaging import MessageAdapter, register_part
 from mqtrace.tracer import SpanTracer
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.clients.proxy import is_traced
-from mqtrace.core import NoopSpan, Template, current_frame
+from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, register_part
 from mqtrace.messaging.amqp import (
     DeliverySpan,
@@ -23,8 +23,8 @@ from mqtrace.messaging.amqp import (
     named,
     read_context,
     start_delivery,
+    template_of,
 )
-from mqtrace.messaging.attributes import ROUTING_KEY
 from mqtrace.messaging.brokers import RABBITMQ
 
 from .deliveries import Deliveries, find
@@ -41,7 +41,8 @@ def begin_delivery(
     key = (method.exchange, method.routing_key, queue, "" if deliveries is None else deliveries.address)
     template = operation.templates.get(key)
     if template is None:
-        template = _template(operation, key, NOTHING_KNOWN if deliveries is None else deliveries.endpoint)
+        endpoint = NOTHING_KNOWN if deliveries is None else deliveries.endpoint
+        template = template_of(operation, "process", key, key[:3], endpoint)
     span = start_delivery(operation, template, DeliverySpan, properties.headers)
     if type(span) is DeliverySpan:
         span.delivery_tag = method.delivery_tag
@@ -51,12 +52,6 @@ def begin_delivery(
         if properties.message_id is not None or properties.correlation_id is not None:
             span.weigh_ids()
     return span
-
-
-def _template(operation: Operation, key: tuple[str, str, str, str], endpoint: Endpoint) -> Template:
-    exchange, routing_key, queue, _ = key
-    extra = {ROUTING_KEY: routing_key} if routing_key else {}
-    return operation.make(key, RABBITMQ, "process", destination(exchange, routing_key, queue), endpoint, extra)
 
 
 class PikaMessages:

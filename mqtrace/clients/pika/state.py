@@ -6,18 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import NoopSpan, Origin, Span, Template
+from mqtrace.core import NoopSpan, Span, Template
 from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation
-from mqtrace.messaging.amqp import (
-    DeliverySpan,
-    destination,
-    read_context,
-    send_template,
-    start_settle,
-)
-from mqtrace.messaging.attributes import BATCH_COUNT, DELIVERY_TAG
-from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
-from mqtrace.messaging.opt_in import receive, wants_receive, wants_settle
+from mqtrace.messaging.acknowledgements import note_outcome, receive, start_settle_of
+from mqtrace.messaging.amqp import send_template
+from mqtrace.messaging.brokers import server_in_parts
+from mqtrace.messaging.opt_in import wants_settle
 from mqtrace.tracer import SpanTracer
 
 from .confirms import Confirms
@@ -66,19 +60,11 @@ class ChannelState(State):
             channel, self.deliveries, self.process, callback, queue if isinstance(queue, str) else "", auto_ack
         )
 
-    def received(self, begun: int, message: Any, queue: str) -> None:
-        """The receive span of a basic_get that gave a message: CLIENT, linked to it."""
-        operation = self.receive
-        if not wants_receive(operation.tracer):
-            return
-        try:
-            method, properties, _ = message
-            name = destination(method.exchange, method.routing_key, queue)
-            origin = read_context(operation, properties.headers)[0].identity
-            origins: list[Origin] = [] if origin is None else [(origin, -1, -1, None)]
-            receive(operation, RABBITMQ, name, self.endpoint, begun, origins)
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            operation.tracer.complain("a receive span could not be made")
+    def received(self, begun_ns: int, message: Any, queue: str) -> None:
+        """The receive span of a basic_get that gave a message."""
+        method, properties, _ = message
+        names = (method.exchange, method.routing_key, queue)
+        receive(self.receive, self.endpoint, begun_ns, names, properties.headers)
 
     def settles(self) -> bool:
         """Whether settling has spans of its own."""
@@ -86,9 +72,7 @@ class ChannelState(State):
 
     def note(self, outcome: str, tag: Any, multiple: bool) -> None:
         """Say on the process spans that are still open what became of their messages."""
-        for span in self._take(tag, multiple):
-            if type(span) is DeliverySpan and not span.ended:
-                span.outcome = outcome
+        note_outcome(self._take(tag, multiple), outcome)
 
     def _take(self, tag: Any, multiple: bool) -> list[Span | NoopSpan]:
         try:
@@ -102,14 +86,9 @@ class ChannelState(State):
     ) -> Any:
         """Settle in a span of its own."""
         spans = self._take(tag, multiple)
-        names = {one.template.destination for one in spans if isinstance(one, Span)}
-        name = names.pop() if len(names) == 1 else None
-        attributes = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
-        with start_settle(self.settle, RABBITMQ, verb, spans, name, self.endpoint, attributes):
+        with start_settle_of(self.settle, self.endpoint, verb, spans, tag, multiple):
             result = call(*arguments)
-        for span in spans:
-            if type(span) is DeliverySpan and not span.ended:
-                span.outcome = outcome
+        note_outcome(spans, outcome)
         return result
 
 
