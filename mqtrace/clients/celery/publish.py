@@ -155,26 +155,23 @@ def before_publish(
             del headers[ATTEMPT]
         if PREVIOUS in headers:
             del headers[PREVIOUS]
+        eta = facts.get("eta")
+        # before there is a template: the first one is slow to make, and a countdown is counted from the call
+        wait = None if eta is None else delay(eta, app, _now_ms(tasks.sends) / 1e3)
         attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
         if attempt is not None:
-            span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt, app)
+            span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt)
         else:
-            uniform = tasks.uniform
-            frame = start_send(uniform or tasks.send_template(app, sender, exchange, routing_key), TaskSend)
+            frame = start_send(tasks.send_template(app, sender, exchange, routing_key), TaskSend)
             if type(frame) is not TaskSend:
                 if frame is not None:
                     _pass_on(tasks.sends, frame, headers)
                 return
             span = frame
-            if uniform is not None:
-                span.template = template = tasks.send_template(app, sender, exchange, routing_key)
-                if template.weight:  # of a name that is too long to be kept
-                    span.weigh(template.name, template.encoded)
-            eta = note(span, facts)
-            if eta is not None:
-                span.delay = delay(eta, app, _now(span) / 1e3)
+            note(span, facts)
             _inject(tasks.sends, span, headers)
         if span is not None:
+            span.delay = wait
             if publish is None:  # nobody would tell of its end
                 span.end()
             else:
@@ -222,6 +219,12 @@ def delay(eta: object, app: Any, sent: float) -> float | None:
     return None if when is None else max(0.0, round(when - sent, 2))
 
 
+def _now_ms(operation: Operation) -> float:
+    """Now, ms since the epoch, by the tracer's clock."""
+    clock = operation.tracer.pipeline.clock
+    return clock.epoch(clock.now()) / 1e6
+
+
 def _now(span: TaskSend) -> int:
     """The start of a span, ms since the epoch."""
     return (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
@@ -242,7 +245,7 @@ def _attempt(app: Any, task_id: object) -> TaskRun | PassedRun | None:
 
 
 def _retry(
-    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | PassedRun, app: Any
+    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | PassedRun
 ) -> TaskSend | None:
     operation = tasks.sends
     if isinstance(attempt, PassedRun):
@@ -265,9 +268,7 @@ def _retry(
     if type(frame) is not TaskSend:
         return None
     frame.add_link(first)
-    eta = note(frame, facts)
-    if eta is not None:
-        frame.delay = delay(eta, app, _now(frame) / 1e3)
+    note(frame, facts)
     if ours and "tracestate" in propagator.fields:
         headers["tracestate"] = send_time.stamp(send_time.take(first.state)[0], _now(frame))
     return frame

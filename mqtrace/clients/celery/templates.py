@@ -35,18 +35,17 @@ class Tasks:
         #: Seconds that the end of a worker's process waits for its spans at most.
         self.flush_timeout = flush_timeout
         self._asked: SpanTracer | None = None
-        self._uniform: Template | None = None
+        self._follow = False
 
     @property
-    def uniform(self) -> Template | None:
-        """A template that decides like every task's; None where a rule or a sampler looks closer."""
+    def follow_parent_only(self) -> bool:
+        """Whether every attempt's trace is decided by its message's flag, which is W3C's: no rule looks closer."""
         tracer = self.runs.tracer
         if tracer is not self._asked:
-            template = tracer.template("send", "producer", {})
-            alike = template.follows_parent_only and template.roots is not None and not tracer.settings.rules
-            self._uniform = template if alike and self.runs.direct else None
+            template = tracer.template("process", "consumer", {})
+            self._follow = template.follows_parent_only and not tracer.settings.rules and self.runs.direct
             self._asked = tracer
-        return self._uniform
+        return self._follow
 
     def send_template(self, app: Any, name: object, exchange: object, routing_key: object) -> Template:
         """Of a message to this exchange with this routing key."""

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import attach, detach, let_go
-from mqtrace.messaging import Operation, close
+from mqtrace.messaging import Operation
 from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
 
@@ -60,23 +59,12 @@ class Receiving(State):
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(*given)
-        token = attach(span)
         handled[id(message)] = message
         try:
-            result = call(*given)
-            if not span.ended:
-                span.end()  # within: a signal's handler may raise before this has begun
-        except BaseException as error:
-            detach(token)
+            with span:
+                return call(*given)
+        finally:
             handled.pop(id(message), None)
-            span.token = None
-            close(span, error)
-            raise
-        detach(token)
-        if span.baggage is not None:
-            let_go(span)
-        handled.pop(id(message), None)
-        return result
 
 
 def _queue_of(consumer: Any, message: Any) -> str:
