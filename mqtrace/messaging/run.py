@@ -6,9 +6,34 @@ ends it. An exception that comes after the end was not the call's.
 
 from __future__ import annotations
 
-from mqtrace.core import NoopSpan, Span, restore
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["close", "end"]
+from mqtrace.core import NoopSpan, Span, attach, detach, let_go, restore
+
+__all__ = ["close", "end", "run"]
+
+
+def run(span: Span | NoopSpan, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call a handler in its process span, which is current meanwhile.
+
+    What runs thousands of times a second without anything else around it has these lines in it, since a call is 3 % of
+    a process span: the decorator (handlers.py), a callback of pika.
+    """
+    token = attach(span)
+    try:
+        result = call(*arguments)
+        if not span.ended:
+            span.end()
+    except BaseException as error:
+        detach(token)
+        span.token = None
+        close(span, error)
+        raise
+    detach(token)
+    if span.baggage is not None:
+        let_go(span)
+    return result
 
 
 def close(span: Span | NoopSpan, error: BaseException | None) -> None:

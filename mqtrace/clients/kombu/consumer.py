@@ -15,6 +15,7 @@ from typing import Any
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.messaging import Operation
 from mqtrace.messaging.handlers import operation_in
+from mqtrace.messaging.run import run
 from mqtrace.tracer import SpanTracer
 
 from .channels import leave_channel
@@ -61,8 +62,7 @@ class Receiving(State):
             return call(*given)
         handled[id(message)] = message
         try:
-            with span:
-                return call(*given)
+            return run(span, call, given)
         finally:
             handled.pop(id(message), None)
 
