@@ -19,6 +19,7 @@ VARIANTS: Final = ("bare", "mqtrace", "mqtrace unsampled", "mqtrace off", "opent
 PARTS: Final = (
     Part("kafka", "bench.kafka.calls", "kafka"),
     Part("kafka", "bench.kafka.whole", "kafka"),
+    Part("aiokafka", "bench.aiokafka.no_socket", "kafka"),
     Part("aiokafka", "bench.aiokafka.calls", "kafka"),
     Part("http", "bench.http.calls", "memory"),
     Part("kafka-python", "bench.kafka_python.calls", "kafka"),

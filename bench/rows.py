@@ -48,9 +48,12 @@ _KAFKA: Final = (
     Row("a span, from a pool", "span pooled", "mqtrace", added=False),
 )
 _AIOKAFKA: Final = (
-    Row("send, until its future is done, sampled", "aiokafka send", "mqtrace", "6"),
-    Row("send, unsampled", "aiokafka send", "mqtrace unsampled", "3"),
-    Row("getone + decorated handler, sampled", "aiokafka handle", "mqtrace", "6"),
+    Row("send, until its future is done, sampled", "aiokafka no socket send", "mqtrace", "6, 1/5"),
+    Row("send, unsampled", "aiokafka no socket send", "mqtrace unsampled", "3"),
+    Row("a header of the application's own", "aiokafka no socket header", "mqtrace"),
+    Row("with the socket: send, until its future is done, sampled", "aiokafka send", "mqtrace", "1/5"),
+    Row("with the socket: send, unsampled", "aiokafka send", "mqtrace unsampled"),
+    Row("getone + decorated handler, sampled", "aiokafka handle", "mqtrace", "6, 1/5"),
     Row("getone + decorated handler, unsampled", "aiokafka handle", "mqtrace unsampled", "3"),
 )
 _HTTP: Final = (

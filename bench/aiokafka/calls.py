@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition  # type: ignore[import-untyped]  # it has no types
@@ -18,9 +19,10 @@ import mqtrace
 from bench.alternate import Slice, alternate
 from bench.tracing import configure, traceparent
 
-__all__ = ["figures"]
+__all__ = ["figures", "instrumented"]
 
-_SLICE: Final = 400
+#: Two spans a message, and the worker of neither variant may wake within: see bench/tracing.py.
+_SLICE: Final = 250
 _BODY: Final = b"x" * 100
 _Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -34,8 +36,8 @@ def figures(variant: str, servers: str, count: int) -> dict[str, float]:
     topic = f"bench-aiokafka-{os.getpid()}"
     clients: list[Any] = []
     run(_fill(servers, topic, variant, (pairs + 2) * _SLICE))
-    bare = run(_slice(run, clients, servers, topic, _off(variant), _Bare()))
-    ours = run(_slice(run, clients, servers, topic, _on(variant), _way(variant)))
+    bare = run(_slice(run, clients, servers, topic, partial(instrumented, variant, False), _Bare()))
+    ours = run(_slice(run, clients, servers, topic, partial(instrumented, variant, True), _way(variant)))
     found = alternate(bare, ours, flush, pairs)
     for client in clients:
         run(client.stop())
@@ -112,18 +114,13 @@ async def _slice(
     return measure
 
 
-def _on(variant: str) -> Callable[[], None]:
-    if variant != "opentelemetry":
-        return lambda: None
-    from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
+def instrumented(variant: str, on: bool) -> None:
+    """Put OpenTelemetry's instrumentation in place, or take it away: it patches the classes, so bare clients too."""
+    if variant == "opentelemetry":
+        from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
 
-    # it patches the classes, so the bare clients too: see _off
-    return lambda: AIOKafkaInstrumentor().instrument(skip_dep_check=True)
-
-
-def _off(variant: str) -> Callable[[], None]:
-    if variant != "opentelemetry":
-        return lambda: None
-    from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
-
-    return lambda: AIOKafkaInstrumentor().uninstrument()
+        instrumentor = AIOKafkaInstrumentor()
+        if on:
+            instrumentor.instrument(skip_dep_check=True)
+        else:
+            instrumentor.uninstrument()
