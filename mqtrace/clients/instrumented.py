@@ -17,7 +17,19 @@ from mqtrace.clients.proxy import State, state_of
 from mqtrace.imports import when_imported
 from mqtrace.messaging import Operation
 
-__all__ = ["beneath", "defined", "is_theirs", "leave_class", "makes_spans", "pass_by", "say", "traced_by_us"]
+__all__ = [
+    "beneath",
+    "defined",
+    "either",
+    "is_theirs",
+    "leave_class",
+    "makes_spans",
+    "others",
+    "pass_by",
+    "say",
+    "traced_by_us",
+    "warn",
+]
 
 log = logging.getLogger("mqtrace")
 
@@ -56,19 +68,22 @@ def say(client: str, things: Iterable[Any]) -> bool:
     found = next((prefix for prefix in map(_library, things) if prefix is not None), None)
     if found is None:
         return False
-    if (found, client) not in _said:
-        _said.add((found, client))
-        library, setting = _LIBRARIES[found]
-        names = _DDTRACE_NAMES if library == "ddtrace" else _OPENTELEMETRY_NAMES
-        name = names.get(client, client)
+    library, setting = _LIBRARIES[found]
+    names = _DDTRACE_NAMES if library == "ddtrace" else _OPENTELEMETRY_NAMES
+    warn(library, client, f"disable the other with {setting.format(names.get(client, client))}")
+    return True
+
+
+def warn(library: str, client: str, rest: str) -> None:
+    """Say once that this library traces the client too. ``rest``: what follows from that for its user."""
+    if (library, client) not in _said:
+        _said.add((library, client))
         log.warning(
-            "%s's instrumentation and mqtrace both trace %s: mqtrace alone makes spans of what it traces; disable the "
-            "other with %s",
+            "%s's instrumentation and mqtrace both trace %s: mqtrace alone makes spans of what it traces; %s",
             library,
             client,
-            setting.format(name),
+            rest,
         )
-    return True
 
 
 def defined(kind: type, name: str) -> Any:
@@ -89,10 +104,23 @@ def beneath(method: Any) -> Any:
     return method
 
 
+#: Whether mqtrace makes spans of a thing in which nothing is ours: what traces a library without wrapping knows.
+others: Final[list[Callable[[Any], bool]]] = []
+
+
 def traced_by_us(client: Any) -> bool:
     """Whether mqtrace makes spans of what a client does."""
     state = state_of(client)
-    return state is not None and _makes_spans(state)
+    return any(other(client) for other in others) if state is None else _makes_spans(state)
+
+
+def either(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls the first with a client that mqtrace makes spans of, the second with any other."""
+
+    def call(client: Any, *args: Any, **kwargs: Any) -> Any:
+        return (ours if traced_by_us(client) else theirs)(client, *args, **kwargs)
+
+    return call
 
 
 def makes_spans(operation: Operation) -> bool:

@@ -12,9 +12,10 @@ import sys
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
+from mqtrace.clients import sentry
 from mqtrace.clients.instrumented import leave_class, pass_by
 
-__all__ = ["leave"]
+__all__ = ["leave", "leave_library"]
 
 
 class _Client(NamedTuple):
@@ -49,11 +50,17 @@ _left: Final[set[str]] = set()
 def leave(kind: type) -> None:
     """Have what others have wrapped, or will, pass by for the traced clients of this type's library."""
     for base in kind.__mro__:
-        name = base.__module__.partition(".")[0]
-        if name in _CLIENTS and name not in _left:
-            _left.add(name)
-            for module, function in _CLIENTS[name].instrumented_by.items():
-                pass_by(module, functools.partial(_follow, name, function))
+        leave_library(base.__module__.partition(".")[0])
+
+
+def leave_library(name: str) -> None:
+    """The same for the library of this import name."""
+    if name in _CLIENTS and name not in _left:
+        _left.add(name)
+        for module, function in _CLIENTS[name].instrumented_by.items():
+            pass_by(module, functools.partial(_follow, name, function))
+        if name == "kombu":
+            pass_by("sentry_sdk.integrations.celery", sentry.leave_ours)
 
 
 def _follow(client: str, function: str, module: ModuleType) -> None:
@@ -75,6 +82,7 @@ def _follow(client: str, function: str, module: ModuleType) -> None:
 
 def _leave_classes(client: str) -> None:
     of = _CLIENTS[client]
-    space = vars(sys.modules[of.module])
-    for name in of.classes:
-        leave_class(space[name], client)
+    if of.module in sys.modules:  # else there is nothing yet that could be wrapped
+        space = vars(sys.modules[of.module])
+        for name in of.classes:
+            leave_class(space[name], client)

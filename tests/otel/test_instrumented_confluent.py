@@ -166,3 +166,33 @@ def test_a_consumer_of_theirs_makes_none_of_their_spans_and_leaves_nothing_curre
     finally:
         consumer.close()
     assert alive is not None
+
+
+@pytest.mark.usefixtures("instrumented_by_them")
+@pytest.mark.parametrize("how", ["object", "class", "proxy"])
+def test_while_mqtrace_is_not_configured_it_is_theirs(
+    theirs: InMemorySpanExporter, provider: TracerProvider, how: str
+) -> None:
+    alive, settings = _mock_cluster("orders")
+    theirs.clear()
+
+    def made(kind: Any, instrument: Any, configuration: Any) -> Any:
+        if how == "class":
+            return mqtrace.wrap(kind)(configuration)
+        return mqtrace.wrap(kind(configuration) if how == "object" else instrument(kind(configuration), provider))
+
+    instrumentor = instrumentation.ConfluentKafkaInstrumentor
+    cimpl: Any = confluent_kafka.cimpl if how == "proxy" else confluent_kafka
+    producer = made(cimpl.Producer, instrumentor.instrument_producer, MOCK)
+    producer.produce("orders", b"1")
+    producer.flush(5)
+    assert [span.name for span in theirs.get_finished_spans()] == ["orders send"]
+    consumer = made(cimpl.Consumer, instrumentor.instrument_consumer, settings)
+    consumer.subscribe(["orders"])
+    assert consumer.poll(15) is not None
+    consumer.poll(0)  # theirs ends at the next poll
+    consumer.close()
+    names = [span.name for span in theirs.get_finished_spans()]
+    assert {"recv", "orders process"} <= set(names)
+    assert names_of(producer, theirs) == (["send orders"], [])  # configured by now
+    assert alive is not None

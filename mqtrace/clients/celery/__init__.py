@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from celery import Celery, signals  # type: ignore[import-untyped]  # Celery ships no types
 
+from mqtrace.clients import instrumented_classes
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
@@ -61,6 +62,7 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
         if not isinstance(app, Celery):
             raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
     templates.use(app, templates.Tasks(tracer, float(timeout)))
+    instrumented_classes.leave_library("kombu")
     publish.hook()
     killed_children.hook()
     for signal, receiver in _RECEIVERS:

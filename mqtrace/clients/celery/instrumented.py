@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.instrumented import is_theirs, makes_spans, say
+from celery import Celery, Task  # type: ignore[import-untyped]  # Celery ships no types
 
-from .publish import publishing_app
+from mqtrace.clients.instrumented import is_theirs, makes_spans, others, say
+
+from .publish import publishes, publishing_app
 from .templates import for_app, for_task
 
 __all__ = ["Leaving", "leaving"]
@@ -32,6 +34,20 @@ class Leaving:
             return self.theirs(sender=sender, **named)
         say("celery", (self.theirs,))
         return None
+
+
+def _is_traced(thing: Any) -> bool:
+    """Whether spans are made of a task or of an app's messages, and of what kombu does for those."""
+    if isinstance(thing, Task):
+        tasks = for_task(thing)
+    elif isinstance(thing, Celery):
+        tasks = for_app(thing)
+    else:
+        tasks = for_app(publishing_app()) if publishes() and hasattr(thing, "publish") else None
+    return tasks is not None and makes_spans(tasks.runs)
+
+
+others.append(_is_traced)
 
 
 def leaving(receiver: Any) -> Any:

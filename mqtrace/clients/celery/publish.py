@@ -27,7 +27,7 @@ from mqtrace.messaging import Operation, carry, end, send_time
 from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
 from .templates import Tasks, for_app
 
-__all__ = ["before_publish", "delay", "due", "hook", "previous", "publishing_app", "unhook"]
+__all__ = ["before_publish", "delay", "due", "hook", "previous", "publishes", "publishing_app", "unhook"]
 
 
 class _Publish:
@@ -48,6 +48,11 @@ _sending: ContextVar[_Publish | None] = ContextVar("mqtrace_celery_sending", def
 _get_sending = _sending.get
 _set_sending = _sending.set
 _reset_sending = _sending.reset
+
+
+def publishes() -> bool:
+    """Whether a task is being sent right now."""
+    return _get_sending() is not None
 
 
 def publishing_app() -> Any:

@@ -15,14 +15,14 @@ from confluent_kafka.cimpl import Consumer, Message, Producer
 from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.clients.instrumented import defined, leave_class, pass_by, say
+from mqtrace.clients.instrumented import defined, either, leave_class, pass_by, say
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class, traced_once
 from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import MessageAdapter, register
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
-from .instrumented import leave_ours, original
+from .instrumented import by_name, leave_ours, original
 from .message import ADAPTER
 from .polls import Polls
 from .producer import TracedProducer
@@ -58,15 +58,16 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
             return made
     if isinstance(client, type):
         return _wrap_class(client, tracer, options)
-    client = original(client)
+    over, client = client, original(client)
     if is_traced(type(client)):  # ours, and theirs over it
         return client
     if isinstance(client, Producer):
-        return _wrap_producer(client, tracer, options)
-    return _wrap_consumer(client, tracer, options) if isinstance(client, Consumer) else None
+        return _wrap_producer(client, tracer, options, over)
+    return _wrap_consumer(client, tracer, options, over) if isinstance(client, Consumer) else None
 
 
-def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
+def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], over: Any) -> Any:
+    """``over``: a proxy of theirs around the client, or the client."""
     produce: Any = defined(type(client), "produce") if hasattr(type(client), "produce") else None
     if produce is None or "produce" in getattr(client, "__dict__", ()):
         produce = _detached(client.produce)  # a method of the object's own, or what stands for a client in a test
@@ -74,20 +75,22 @@ def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str,
     if say("confluent_kafka", kind.__mro__):
         leave_class(type(client), "confluent_kafka")
     sends = _sends(kind, produce, tracer, options, constructor=False)
+    if over is not client:
+        sends.produce = either(sends.produce, by_name(lambda _, *args, **named: over.produce(*args, **named)))
     sends.configure((), {})
     sends.opened(client)
     served = {name: interruptible(getattr(client, name)) for name in INTERRUPTED if _is_the_clients(type(client), name)}
     return stand_in(_traced(kind), client, sends, served)
 
 
-def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
+def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], over: Any) -> Any:
     polls = Polls(tracer, options, watches=True)
     polls.configure((), {})
-    bound = {}
     if say("confluent_kafka", type(client).__mro__):
         leave_class(type(client), "confluent_kafka")
-        bound = {name: defined(type(client), name).__get__(client) for name in TracedConsumer._mqtrace_bound}
-    made = stand_in(TracedConsumer, client, polls, bound)
+    if over is not client:
+        polls.over = over
+    made = stand_in(TracedConsumer, client, polls)
     polls.opened(made)
     return made
 
@@ -137,8 +140,12 @@ def _sends(
     """The state of a producer of this class, whose ``produce`` is called with it."""
     if has_own_produce(kind):
         return Overriding(tracer, produce, options)
+    theirs: Any = getattr(kind, "produce", None)  # or the client's, or nobody's
+    is_over = theirs is not None and theirs is not defined(kind, "produce")
     if issubclass(kind, SerializingProducer):
         produce = produce_serialized if produce is SerializingProducer.produce else key_first(produce)
+    if is_over:
+        produce = either(produce, by_name(theirs))
     return Sends(tracer, produce, options, constructor=constructor)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mqtrace.clients.instrumented import is_theirs, say, traced_by_us
 
-__all__ = ["leave_ours", "original"]
+__all__ = ["by_name", "leave_ours", "original"]
 
 _FUNCTIONS: Final = ("wrap_produce", "wrap_poll", "wrap_consume")
 
@@ -26,6 +26,20 @@ def original(client: Any) -> Any:
         say("confluent_kafka", (type(client),))
         client = get()
     return client
+
+
+def by_name(produce: Callable[..., Any]) -> Callable[..., Any]:
+    """A ``produce`` of theirs, called as an application calls it: it looks for headers where those are named."""
+
+    def call(
+        client: Any, topic: Any, value: Any, key: Any, partition: Any, report: Any, _: Any, timestamp: Any, headers: Any
+    ) -> Any:
+        given = {"key": (key, None), "partition": (partition, -1), "on_delivery": (report, None)}
+        given.update(timestamp=(timestamp, 0), headers=(headers, None))
+        named = {name: said for name, (said, usual) in given.items() if said != usual}
+        return produce(client, topic, value=value, **named)
+
+    return call
 
 
 def leave_ours(module: ModuleType) -> None:

@@ -32,6 +32,7 @@ class Polls(State):
         "endpoint",
         "last",
         "noting",
+        "over",
         "receive",
         "settle",
         "subscribed",
@@ -48,6 +49,8 @@ class Polls(State):
         self.subscribed: list[Any] = []
         self.last: tuple[Any, ...] = ()
         self.noting = False
+        #: What another's instrumentation has put around the client: its methods are called in place of the client's.
+        self.over: Any = None
         #: Whether the topics are learned from the messages.
         self.watches = watches
         self.receive = Operation("poll", tracer)
@@ -91,7 +94,7 @@ class Polls(State):
 
     def _choose(self, consumer: Any, name: str, replacement: _Replaced | None) -> None:
         if self.raw is not None:
-            _set(consumer, name, getattr(self.raw, name) if replacement is None else replacement)
+            _set(consumer, name, self.method(name) if replacement is None else replacement)
             return
         kept = consumer.__dict__.get(name)
         if kept is not None and type(kept) is not _Replaced:
@@ -104,7 +107,7 @@ class Polls(State):
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the client, bound to it for one call."""
         if self.raw is not None:
-            return getattr(self.raw, name)  # type: ignore[no-any-return]  # a method
+            return getattr(self.over or self.raw, name)  # type: ignore[no-any-return]  # a method
         consumer = self._consumer()
         if consumer is None:
             raise RuntimeError("the consumer of this method is gone")
