@@ -25,6 +25,8 @@ log = logging.getLogger("mqtrace.export")
 
 # How long a lock of ours may be held until it must be the interrupted line that holds it, seconds.
 _HELD: Final = 0.05
+# After how long a signal that was sent again, and has not come to Python, is sent once more, seconds.
+_LOST: Final = 0.05
 
 #: Says how long the end may take, seconds.
 _timeout: Callable[[], float]
@@ -35,6 +37,8 @@ _end_spans: Callable[[bool], None]
 
 _since: float | None = None
 _waits = False
+#: How often the signal has come.
+_came = 0
 
 
 def watch(timeout: Callable[[], float], is_free: Callable[[float], bool], end_spans: Callable[[bool], None]) -> None:
@@ -75,7 +79,8 @@ def _is_default_in_c(number: int) -> bool:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    global _since, _waits
+    global _since, _waits, _came
+    _came += 1
     if _waits:  # sent twice: the first one's spans have their time, and then it ends
         return
     _waits = True
@@ -121,11 +126,18 @@ def _let_out(seconds: float) -> bool:
 
 
 def _send_again() -> bool:
-    """Have the signal come again in a moment. Whether it will."""
+    """Have the signal come again in a moment. Whether it will.
+
+    One that arrives just before the main thread enters a system call is seen by Python when that returns, which may be
+    never. The next one interrupts the call.
+    """
+    before = _came
 
     def send() -> None:
         native.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGTERM)
+        while _came == before:
+            os.kill(os.getpid(), signal.SIGTERM)
+            native.sleep(_LOST)
 
     try:
         native.start_thread(send, ())

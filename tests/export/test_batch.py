@@ -95,8 +95,13 @@ def balanced(stats: dict[str, Any]) -> bool:
 
 @pytest.fixture
 def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test takes the worker's turns itself."""
+    """The test takes the worker's turns itself.
+
+    One turn does all that is due, however slow the machine is: after how long a worker gives way is in test_worker.py.
+    """
     monkeypatch.setattr(BatchProcessor, "_ensure_worker", lambda self: True)
+    monkeypatch.setattr("mqtrace.export.worker._HOLD", 60.0)
+    monkeypatch.setattr("mqtrace.export.worker._HOLD_CROWDED", 60.0)
 
 
 # ---------------------------------------------------------------------- when batches leave
