@@ -5,7 +5,8 @@ CONFLUENT_SOURCE name checkouts. What fails wrapped and not bare has to be in ma
 of the rest are run once more, both ways, because some tests fail now and then. It takes minutes, and is for people: no
 CI run does it.
 
-Exit status 1 where a test fails because of us, 2 where a suite was named that cannot be run.
+Exit status 1 where a test fails because of us or a file's tests cannot be collected, bare or wrapped; 2 where a suite
+was named that cannot be run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .compare import differing, expected_of, outcomes, split
+from .compare import differing, expected_of, outcomes, split, uncollected
 from .suites import SUITES, NotThere, Suite
 
 HERE = Path(__file__).resolve().parent
@@ -79,7 +80,9 @@ def main(names: list[str]) -> int:
             print(f"  may differ  {test}: {reason.reason}")
         for test in others:
             print(f"  MUST NOT    {test}")
-        status = max(status, int(bool(others) or not bare))
+        for file in uncollected(bare):
+            print(f"  NOT RUN     {file}: its tests cannot be collected, bare; what it imports is missing")
+        status = max(status, int(bool(others or uncollected(bare)) or not bare))
     return status
 
 

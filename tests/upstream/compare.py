@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Expected", "differing", "expected_of", "outcomes", "split"]
+__all__ = ["Expected", "differing", "expected_of", "outcomes", "split", "uncollected"]
 
 # Of several phases of a test the worst counts.
 _RANK = ("passed", "skipped", "failed")
@@ -54,6 +54,11 @@ def differing(bare: Mapping[str, str], wrapped: Mapping[str, str]) -> list[str]:
     """Tests that fail wrapped and not bare, or were not run any more: the process ended before."""
     failed = [test for test, outcome in wrapped.items() if outcome == "failed" and bare.get(test) != "failed"]
     return failed + [test for test, outcome in bare.items() if outcome != "failed" and test not in wrapped]
+
+
+def uncollected(found: Mapping[str, str]) -> list[str]:
+    """Files whose tests cannot be collected, which is no difference: none of them was run, bare or wrapped."""
+    return [test for test, outcome in found.items() if outcome == "failed" and "::" not in test]
 
 
 def split(suite: str, tests: Iterable[str], expected: Iterable[Expected]) -> tuple[dict[str, Expected], list[str]]:

@@ -38,6 +38,10 @@ def test_of_the_phases_of_a_test_the_worst_counts(tmp_path: Path) -> None:
     assert compare.outcomes(report) == {"a": "failed", "b": "skipped", "c": "failed"}
 
 
+def test_a_file_that_cannot_be_collected_is_told_from_a_test_that_fails() -> None:
+    assert compare.uncollected({"a.py::test": "failed", "b.py": "failed", "c.py::test": "passed"}) == ["b.py"]
+
+
 def test_what_may_differ_has_a_reason() -> None:
     expected = compare.expected_of("# why\n\npika | x.py::A::* | a reason | with a bar\nkombu | y.py::b[* | another\n")
     explained, others = compare.split("pika", ["x.py::A::one", "y.py::b[1]"], expected)
