@@ -3,34 +3,61 @@
 Zipkin drops the whole message for one span that it does not like, so every rule is kept here: kind in capitals and
 absent for an internal span, whole microseconds, a duration of at least one, tags that are text and nothing else, ids in
 lowercase. ``localEndpoint`` is always there: a span with none of it, ``remoteEndpoint`` and tags is taken for v1.
+
+What Zipkin has no place for is in the tags, by OpenTelemetry's names (specification, "Mapping to non-OTLP Formats"):
+the resource, the scope, the status, how much was dropped; lists as JSON, bytes in base64.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mqtrace.core import Attribute, Event, Span
+from mqtrace.core import SCOPE_NAME, Attribute, Event, Span
+from mqtrace.version import VERSION
 
 __all__ = ["encode"]
 
+_DROPPED: Final = ("otel.dropped_attributes_count", "otel.dropped_events_count", "otel.dropped_links_count")
 _KINDS: Final = {"producer": "PRODUCER", "consumer": "CONSUMER", "client": "CLIENT", "server": "SERVER"}
 
 
 def encode(spans: Sequence[Span]) -> bytes:
     """Spans as a JSON list, in UTF-8."""
-    text = json.dumps([_span(span) for span in spans], ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    # What the spans of a tracer share, by the identity of their resource.
+    shared: dict[int, dict[str, str]] = {}
+    made = []
+    for span in spans:
+        common = shared.get(id(span.resource))
+        if common is None:
+            common = shared[id(span.resource)] = _common(span)
+        made.append(_span(span, common))
+    return json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _span(span: Span) -> dict[str, Any]:
-    start = span.start_time // 1000
+def _common(span: Span) -> dict[str, str]:
+    """The tags of a resource and of our scope; the service's name is the local endpoint."""
+    tags = {key: _text(value) for key, value in span.resource.items() if key != "service.name"}
+    return {**tags, "otel.scope.name": SCOPE_NAME, "otel.scope.version": VERSION}
+
+
+def _span(span: Span, common: dict[str, str]) -> dict[str, Any]:
+    start = _us(span.start_time)
     attributes = span.attributes
-    tags = {key: _text(value) for key, value in attributes.items()}
+    tags = {**common, **{key: _text(value) for key, value in attributes.items()}}
+    if span.status != "unset":
+        tags["otel.status_code"] = span.status.upper()
     if span.status == "error":
         tags["error"] = span.status_description or str(attributes.get("error.type") or "true")
+    details = span.details
+    if details is not None:
+        dropped = (details.dropped_attributes, details.dropped_events, details.dropped_links)
+        for what, count in zip(_DROPPED, dropped, strict=True):
+            if count:
+                tags[what] = str(count)
     if span.trace_state:
         tags["w3c.tracestate"] = span.trace_state
     for number, link in enumerate(span.links):
@@ -41,24 +68,27 @@ def _span(span: Span) -> dict[str, Any]:
         "id": span.span_id,
         "name": span.name,
         "timestamp": max(1, start),
-        "duration": max(1, (span.end_time or span.start_time) // 1000 - start),
+        "duration": max(1, _us((span.end_time or span.start_time) - span.start_time)),
         "localEndpoint": {"serviceName": span.service},
+        "tags": tags,
     }
     if span.parent_id is not None:
         out["parentId"] = span.parent_id
     kind = _KINDS.get(span.kind)
     if kind is not None:
         out["kind"] = kind
-    if tags:
-        out["tags"] = tags
     remote = _remote(span)
     if remote is not None:
         out["remoteEndpoint"] = remote
     if span.events:
         out["annotations"] = [
-            {"timestamp": max(1, event.timestamp // 1000), "value": _event(event)} for event in span.events
+            {"timestamp": max(1, _us(event.timestamp)), "value": _event(event)} for event in span.events
         ]
     return out
+
+
+def _us(nanoseconds: int) -> int:
+    return (nanoseconds + 500) // 1000
 
 
 def _remote(span: Span) -> dict[str, Any] | None:
@@ -93,7 +123,7 @@ def _text(value: Attribute) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes):
-        return value.hex()
+        return base64.b64encode(value).decode("ascii")
     if isinstance(value, tuple):
-        return ",".join(_text(item) for item in value)
+        return json.dumps([_text(item) for item in value], ensure_ascii=False, separators=(",", ":"))
     return str(value)

@@ -323,12 +323,15 @@ def test_zipkin_shows_what_was_sent_and_processed(zipkin_url: str, do: Any, over
     def text(attributes: dict[str, Any]) -> dict[str, str]:
         return {name: "true" if value is True else str(value) for name, value in attributes.items()}
 
-    assert sent["tags"] == text(deed.sending)
+    common = {name: value for name, value in order["tags"].items() if name != "pizzas"}
+    assert {"telemetry.sdk.name": "mqtrace", "otel.scope.name": "mqtrace"}.items() <= common.items()
+    assert order["tags"]["pizzas"] == "2"
+    assert sent["tags"] == common | text(deed.sending)
     tags = processed["tags"]
     assert 0 < float(tags.pop(_LATENCY)) < 60_000
     assert tags.pop("link.0") == f"{deed.trace_id}/{deed.sent}"
-    assert tags.pop("error") == "no such pizza"
-    assert tags == text(deed.processing)
+    assert (tags.pop("error"), tags.pop("otel.status_code")) == ("no such pizza", "ERROR")
+    assert tags == common | text(deed.processing)
     annotations = [one["value"] for one in processed["annotations"]]
     assert annotations[0] == '"oven is hot": {"degrees": "300"}'
     assert "no such pizza" in annotations[1]

@@ -381,8 +381,12 @@ def test_what_zipkin_has_no_place_for_is_in_the_tags(maker: Any) -> None:
     span.end()
     tags = json.loads(zipkin.encode([span]))[0]["tags"]
     assert tags == {
+        "telemetry.sdk.name": "mqtrace",
+        "otel.scope.name": core.SCOPE_NAME,
+        "otel.scope.version": VERSION,
+        "otel.status_code": "ERROR",
         "flag": "true",
-        "list": "1,2",
+        "list": '["1","2"]',
         "number": "1.5",
         "error.type": "ValueError",
         "error": "too few",
