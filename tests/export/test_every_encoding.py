@@ -64,6 +64,7 @@ def _file(path: Path) -> Iterator[Transport]:
 
 @pytest.fixture
 def transport(request: pytest.FixtureRequest, embedded: Any, tmp_path: Path) -> Iterator[Transport]:
+    made: dict[str, Callable[[], Iterator[Transport]]]
     made = {"kafka": lambda: _kafka(embedded), "http": _http, "file": lambda: _file(tmp_path / "spans")}
     yield from made[request.param]()
 
