@@ -178,22 +178,54 @@ def test_every_module_imports_without_the_extras() -> None:
     assert done.stdout.strip() == "imported", done.stderr[-2000:]
 
 
+_MAIN = "from mqtrace.cli import main; main"
+
+
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("missing", "code", "said"),
     [
         (
+            "confluent_kafka",
             "import mqtrace; mqtrace.configure('a', exporter='kafka://h/t?sasl.password=s3cr3t')",
             "pip install 'mqtrace[kafka]'",
         ),
-        ("from mqtrace.cli import main; main(['tail', 'kafka://h/t', '--json'])", "pip install 'mqtrace[kafka]'"),
-        ("from mqtrace.cli import main; main(['demo', '--json'])", "pip install 'mqtrace[demo]'"),
-        ("from mqtrace.cli import main; main(['broker'])", "pip install 'mqtrace[kafka]'"),
+        ("confluent_kafka", "import mqtrace.otel as o; o.KafkaSpanExporter('kafka://h/t')", "'mqtrace[kafka]'"),
+        ("confluent_kafka", f"{_MAIN}(['tail', 'kafka://h/t', '--json'])", "pip install 'mqtrace[kafka]'"),
+        ("confluent_kafka", f"{_MAIN}(['demo', '--json'])", "pip install 'mqtrace[demo]'"),
+        ("confluent_kafka", f"{_MAIN}(['broker'])", "pip install 'mqtrace[kafka]'"),
+        ("celery", "import mqtrace; mqtrace.instrument_celery()", "pip install 'mqtrace[celery]'"),
+        ("rich", f"{_MAIN}(['tail', 'kafka://h/t'])", "pip install 'mqtrace[cli]'"),
+        ("duckdb", f"{_MAIN}(['flow', 'file:///tmp/spans.duckdb'])", "pip install 'mqtrace[flow]'"),
+        ("clickhouse_connect", f"{_MAIN}(['flow', 'clickhouse://h/t'])", "pip install 'mqtrace[clickhouse]'"),
+        ("opentelemetry", "import mqtrace; mqtrace.configure('a', opentelemetry=True)", "pip install 'mqtrace[otel]'"),
+        (
+            "opentelemetry",
+            "import mqtrace; mqtrace.configure('a', exporter='opentelemetry:')",
+            "pip install opentelemetry-sdk",
+        ),
+        ("opentelemetry", "from mqtrace.otel import KafkaSpanExporter", "pip install opentelemetry-sdk"),
+        ("opentelemetry", "from mqtrace.otel import MqtraceInstrumentor", "pip install opentelemetry-instrumentation"),
     ],
 )
-def test_what_needs_an_extra_says_which(code: str, said: str) -> None:
-    program = _WITHOUT_EXTRAS.format(extras={"confluent_kafka"}, modules=[]) + code
+def test_what_needs_an_extra_says_which(missing: str, code: str, said: str) -> None:
+    program = _WITHOUT_EXTRAS.format(extras={missing}, modules=[]) + code
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert said in done.stderr
+    assert "s3cr3t" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variable", ["MQTRACE_EXPORTER=kafka://h/t?sasl.password=s3cr3t", "OTEL_TRACES_EXPORTER=kafka"]
+)
+def test_an_exporter_of_the_environment_says_so_in_a_warning_and_the_program_goes_on(variable: str) -> None:
+    code = "import logging; logging.basicConfig(); import mqtrace; mqtrace.configure('a'); print('goes on')"
+    program = _WITHOUT_EXTRAS.format(extras={"confluent_kafka"}, modules=[]) + code
+    name, _, value = variable.partition("=")
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, name: value}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "goes on"), done.stderr
+    assert done.stderr.count("pip install 'mqtrace[kafka]'") == 1
     assert "s3cr3t" not in done.stderr
 
 

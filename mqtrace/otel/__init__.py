@@ -6,7 +6,7 @@ import importlib
 import logging
 import sys
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from mqtrace.environment import Environment
 from mqtrace.errors import ConfigurationError
@@ -86,17 +86,24 @@ def _provider(url: Url, environment: Environment) -> Any:
     return exporters.ProviderExporter()
 
 
+#: What only who asks for it needs, and has: its module, and the distribution that brings what that imports.
+_LAZY: Final = {
+    "KafkaSpanExporter": ("kafka_span_exporter", "opentelemetry-sdk"),
+    "MqtraceInstrumentor": ("instrumentor", "opentelemetry-instrumentation"),
+}
+
+
 def __getattr__(name: str) -> Any:
-    # Below these is the SDK, which only who asks for them has.
-    if name == "KafkaSpanExporter":
-        from .kafka_span_exporter import KafkaSpanExporter
-
-        return KafkaSpanExporter
-    if name == "MqtraceInstrumentor":
-        from .instrumentor import MqtraceInstrumentor
-
-        return MqtraceInstrumentor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, distribution = _LAZY[name]
+    try:
+        return getattr(importlib.import_module(f".{module}", __name__), name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        sentence = f"mqtrace.otel.{name} needs {error.name}, which is missing: pip install {distribution}"
+        raise ModuleNotFoundError(sentence, name=error.name) from None
 
 
 extensions.adapters.append(_adapted)
