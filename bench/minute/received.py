@@ -7,14 +7,13 @@ import uuid
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from mqtrace.otlp.read import OtlpReader
+from bench.http.receiver import count_spans
 
 __all__ = ["count"]
 
 
 def count(bootstrap: str, topic: str, seconds: float = 60.0) -> int:
     """Read the topic from its beginning to its end."""
-    reader = OtlpReader()
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": uuid.uuid4().hex, "enable.partition.eof": True, "log_level": 0}
     )
@@ -26,7 +25,7 @@ def count(bootstrap: str, topic: str, seconds: float = 60.0) -> int:
         for message in consumer.consume(500, 0.2):
             error = message.error()
             if error is None:
-                spans += len(reader.read(message.value()))
+                spans += count_spans(message.value() or b"")
             elif error.code() == KafkaError._PARTITION_EOF:
                 at_end.add(message.partition())
     consumer.close()
