@@ -21,6 +21,7 @@ PARTS: Final = (
     Part("kafka", "bench.kafka.whole", "kafka"),
     Part("aiokafka", "bench.aiokafka.no_socket", "kafka"),
     Part("aiokafka", "bench.aiokafka.calls", "kafka"),
+    Part("confluent-aio", "bench.confluent_aio.calls", "kafka"),
     Part("http", "bench.http.calls", "memory"),
     Part("kafka-python", "bench.kafka_python.calls", "kafka"),
     Part("pika", "bench.pika.no_socket", "rabbitmq"),

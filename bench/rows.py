@@ -56,6 +56,13 @@ _AIOKAFKA: Final = (
     Row("getone + decorated handler, sampled", "aiokafka handle", "mqtrace", "6, 1/5"),
     Row("getone + decorated handler, unsampled", "aiokafka handle", "mqtrace unsampled", "3"),
 )
+_CONFLUENT_AIO: Final = (
+    Row("produce, until its future is done: the loop's thread, sampled", "confluent-aio send", "mqtrace", "6"),
+    Row("produce, the loop's thread, unsampled", "confluent-aio send", "mqtrace unsampled", "3"),
+    Row("produce, all threads, sampled", "confluent-aio send, all threads", "mqtrace"),
+    Row("consume(200) + decorated handler, a message, sampled", "confluent-aio handle", "mqtrace", "6"),
+    Row("consume(200) + decorated handler, a message, unsampled", "confluent-aio handle", "mqtrace unsampled", "3"),
+)
 _HTTP: Final = (
     Row("OTLP/HTTP, gzip, batches of 100: CPU of the worker", "http export", "mqtrace", "3.5", added=False),
     Row("a span of mqtrace to a ReadableSpan", "readable span", "mqtrace", "8", added=False),
@@ -105,6 +112,7 @@ _CELERY: Final = (
 SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, confluent-kafka": _KAFKA,
     "Kafka, aiokafka": _AIOKAFKA,
+    "Kafka, confluent_kafka.aio": _CONFLUENT_AIO,
     "Export over HTTP": _HTTP,
     "Kafka, kafka-python": _KAFKA_PYTHON,
     "RabbitMQ, pika's BlockingConnection": _PIKA,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -97,11 +98,13 @@ def test_a_send_span_ends_with_the_report_and_says_where_the_message_is(producer
 
 
 def test_a_call_that_is_refused_fails_its_span_and_raises_the_clients_error(producer: Any, topic: str) -> None:
+    with pytest.raises((TypeError, AssertionError)) as bare:  # 2.2 asserts what 3.0 says in words
+        mqtrace.unwrap(producer).send(topic, b"42", headers={"mine": b"x"})
     with record() as spans:
-        with pytest.raises(TypeError, match="headers must be list"):
+        with pytest.raises(bare.type, match=re.escape(str(bare.value)) or None):
             producer.send(topic, b"42", headers={"mine": b"x"})
     (span,) = spans
-    assert (span.status, span.attributes["error.type"]) == ("error", "TypeError")
+    assert (span.status, span.attributes["error.type"]) == ("error", bare.type.__name__)
 
 
 def test_a_message_without_a_value_is_a_tombstone(producer: Any, topic: str) -> None:

@@ -14,18 +14,19 @@ from typing import Any, Final
 
 from confluent_kafka import aio as library
 from confluent_kafka.aio import AIOConsumer, AIOProducer
-from confluent_kafka.cimpl import KafkaException, Producer
+from confluent_kafka.cimpl import Producer
 
 from mqtrace.clients.awaiting import AsyncSends, Closed
 from mqtrace.clients.kafka_clients import wrap_one_of
 from mqtrace.clients.proxy import is_traced
-from mqtrace.core import ForkSafeLock, NoopSpan
+from mqtrace.core import ForkSafeLock
 from mqtrace.messaging import Endpoint, kafka
 from mqtrace.messaging.futures import FutureSpan, end_with, until_done
 from mqtrace.tracer import SpanTracer
 
 from . import batches
 from .aio_consumer import Reads, TracedAIOConsumer, endpoint_of
+from .reports import Inbox, Report
 
 __all__ = ["wrap"]
 
@@ -66,45 +67,17 @@ class Sending(FutureSpan):
         return report.partition(), report.offset()
 
 
-class Report:
-    """The delivery callback of a message: it settles the future of the message, in the future's loop."""
-
-    __slots__ = ("future", "loop", "sends")
-
-    def __init__(self, sends: Sends, loop: asyncio.AbstractEventLoop) -> None:
-        self.sends = sends
-        self.loop = loop
-        self.future = loop.create_future()
-        sends.reports.add(self)
-
-    def __call__(self, error: Any, message: Any) -> None:
-        """Called by librdkafka, in whatever thread serves it."""
-        self.sends.reports.discard(self)
-        try:
-            self.loop.call_soon_threadsafe(self.settle, error, message)
-        except RuntimeError:  # the loop is closed, and nobody awaits the future
-            pass
-
-    def settle(self, error: Any, message: Any) -> None:
-        """Settle the future, as the client does."""
-        if not self.future.done():
-            if error is None:
-                self.future.set_result(message)
-            else:
-                self.future.set_exception(error if isinstance(error, BaseException) else KafkaException(error))
-
-
 class Sends(AsyncSends):
-    """What is ours of a traced producer. ``reports``: those that librdkafka owes."""
+    """What is ours of a traced producer."""
 
-    __slots__ = ("_lock", "_serving", "produced", "reports")
+    __slots__ = ("_inbox", "_lock", "_serving", "produced")
 
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
         super().__init__(tracer, options)
         self._lock = ForkSafeLock()
         self._serving = False
         self.produced = 0
-        self.reports: set[Report] = set()
+        self._inbox: Inbox | None = None
 
     def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
         """See docs/confluent-aio.md."""
@@ -117,15 +90,18 @@ class Sends(AsyncSends):
 
     def produce(self, client: Any, span: Any, topic: str, message: Mapping[str, Any]) -> asyncio.Future[Any]:
         """Send a message by itself. Its future is what a batch would make of it, errors included."""
-        report = Report(self, asyncio.get_running_loop())
-        headers = kafka.with_context(self.operation, NoopSpan(span) if type(span) is bytes else span, None)
+        loop, inbox = asyncio.get_running_loop(), self._inbox
+        if inbox is None or inbox.loop is not loop:
+            inbox = self._inbox = Inbox(loop)
+        report = Report(inbox)
+        headers = kafka.with_context_in_list(self.operation, span, None)
         call = batches.plain_produce(client._producer)
         try:
             error = batches.produce(call, topic, message, message.get("partition", -1), report, headers)
         except Exception as raised:  # noqa: BLE001  # of a batch: it fails the futures
             error = raised  # type: ignore[assignment]  # either
         if error is not None:
-            self.reports.discard(report)
+            inbox.owed.discard(report)
             report.settle(error, None)
         else:
             self._serve(client)
@@ -133,8 +109,10 @@ class Sends(AsyncSends):
 
     def _serve(self, client: Any) -> None:
         """Have the client's executor serve reports as long as any is owed: nobody else may."""
+        if self._serving:  # and its turn looks once more, after that
+            return
         with self._lock.lock:
-            if self._serving or not self.reports or client._is_closed:
+            if self._serving or self._inbox is None or not self._inbox.owed or client._is_closed:
                 return
             try:
                 client.executor.submit(self._turn, client)
@@ -163,7 +141,8 @@ class TracedAIOProducer(Closed):
         operation = sends.operation
         span: Any = sends.begin(topic, value, Sending)
         message: dict[str, Any] = {"value": value, "key": key}
-        message.update((name, kwargs[name]) for name in _TAKEN if name in kwargs)
+        if kwargs:
+            message.update((name, kwargs[name]) for name in _TAKEN if name in kwargs)
         if span is not None and operation.tracer.propagator.fields and _may_part(client, topic, message):
             future = sends.produce(client, span, topic, message)
             if type(span) is Sending:

@@ -1,0 +1,1 @@
+"""confluent_kafka.aio, bare and traced by mqtrace; OpenTelemetry does not instrument it."""
