@@ -135,7 +135,7 @@ class _Columns:
         self._trace, self._glyphs = trace, glyphs
         self._wide = width >= _WIDE
         spans = [row.span for row in rows]
-        self._begin = trace.start
+        self._begin, self._duration = trace.start, trace.duration
         for span in spans:
             if span.start:
                 self._begin = min(self._begin, span.start - self._waited(span))
@@ -248,7 +248,7 @@ class _Columns:
         if queued is None:
             return 0
         # A backlog of hours would leave no room for anything else.
-        waited = min(round(queued[0] * 1e6), 4 * self._trace.duration)
+        waited = min(round(queued[0] * 1e6), 4 * self._duration)
         sender = self._trace.spans.get(span.parent_id or "")
         # Brokers' timestamps are whole milliseconds: the wait must not seem to begin before the send.
         return waited if sender is None else max(0, min(waited, span.start - sender.start))

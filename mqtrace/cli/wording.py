@@ -5,9 +5,15 @@ from __future__ import annotations
 __all__ = ["count", "duration", "printable"]
 
 
+#: A name that is longer fills a screen and says nothing more.
+_LONGEST = 300
+
+
 def printable(text: str) -> str:
-    """Text without what a terminal would obey or what would break a line."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    """Text without what a terminal would obey or what would break a line, and the beginning of it where it is long."""
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    return text if text.isprintable() else "".join(one if one.isprintable() else "�" for one in text)
 
 
 def duration(nanoseconds: int) -> str:

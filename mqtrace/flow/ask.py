@@ -51,7 +51,8 @@ def scope_of(source: Source, parameters: Parameters) -> Scope:
         now = time.time_ns() if to_ns is None else to_ns
         return Scope(now - round(seconds(last) * _NS), to_ns, *names)
     if begin is not None or end is not None:
-        return Scope(None if begin is None else moment_ns(begin), to_ns, *names)
+        # A page that is asked about all there is hears it as a time before everything.
+        return Scope(None if begin is None else moment_ns(begin) or None, to_ns, *names)
     window = source.state()["window_s"]
     return Scope(None, None, *names) if window is None else Scope.last(window, *names)
 

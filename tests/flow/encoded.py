@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]  # it ships no types
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
 
@@ -35,15 +33,17 @@ def payload(spans: Iterable[SpanRecord]) -> bytes:
 
 def json_line(spans: Iterable[SpanRecord]) -> bytes:
     """The same as a line of the Collector's file exporter: ids in hex, 64-bit numbers as text, enums as numbers."""
-    told = MessageToDict(_data(spans), use_integers_for_enums=True)
-    for resource in told.get("resourceSpans", ()):
-        for scope in resource["scopeSpans"]:
-            for span in scope["spans"]:
-                for holder in (span, *span.get("links", ())):
-                    for name in ("traceId", "spanId", "parentSpanId"):
-                        if name in holder:
-                            holder[name] = _hex(holder[name])
-    return json.dumps(told).encode() + b"\n"
+    by_service: dict[str, list[dict[str, Any]]] = {}
+    for span in spans:
+        by_service.setdefault(span.service or "", []).append(_told(span))
+    resources = [
+        {
+            "resource": {"attributes": _json_pairs({"service.name": service})},
+            "scopeSpans": [{"scope": {"name": "mqtrace"}, "spans": told}],
+        }
+        for service, told in by_service.items()
+    ]
+    return json.dumps({"resourceSpans": resources}).encode() + b"\n"
 
 
 def write_lines(path: Path, spans: Iterable[SpanRecord], each: int = 100) -> str:
@@ -63,8 +63,40 @@ def write_framed(path: Path, messages: Iterable[bytes]) -> str:
     return f"file://{path}"
 
 
-def _hex(text: str) -> str:
-    return base64.b64decode(text).hex()
+def _told(span: SpanRecord) -> dict[str, Any]:
+    status: dict[str, Any] = {"code": _STATUSES[span.status], "message": span.status_description or ""}
+    return {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "parentSpanId": span.parent_id or "",
+        "traceState": span.trace_state or "",
+        "name": span.name,
+        "kind": _KINDS[span.kind],
+        "startTimeUnixNano": str(span.start),
+        "endTimeUnixNano": str(span.end),
+        "attributes": _json_pairs(span.attributes),
+        "links": [
+            {"traceId": link.trace_id, "spanId": link.span_id, "attributes": _json_pairs(link.attributes)}
+            for link in span.links
+        ],
+        "events": [
+            {"name": event.name, "timeUnixNano": str(event.timestamp), "attributes": _json_pairs(event.attributes)}
+            for event in span.events
+        ],
+        "status": status if span.status != "unset" else {},
+    }
+
+
+def _json_pairs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"key": key, "value": _json_value(value)} for key, value in attributes.items()]
+
+
+def _json_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    return {"doubleValue": value} if isinstance(value, float) else {"stringValue": value}
 
 
 def _data(spans: Iterable[SpanRecord]) -> TracesData:

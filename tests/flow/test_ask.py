@@ -73,6 +73,11 @@ def test_without_a_window_the_source_s_own_holds() -> None:
     assert scope_of(Fake(changes={"window_s": None}), {}).from_ns is None
 
 
+def test_a_window_from_the_epoch_on_is_all_there_is() -> None:
+    assert scope_of(Fake(), {"from": ["0000000000000000"]}).from_ns is None
+    assert scope_of(Fake(), {"from": ["0000000000000001"]}).from_ns == 1
+
+
 def test_filters_are_patterns_and_literal_names_match_themselves() -> None:
     rows = answer(Fake(), "flow", {"service": ["pay*"]})
     assert rows

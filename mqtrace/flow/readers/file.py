@@ -98,7 +98,7 @@ class FileReader:
             if self.at_end and not self._last_line and self._buffer.strip():
                 # A last line without an end may be one: whoever writes it now will have it read again with its end.
                 self._last_line = True
-                if self._buffer[:1] != b"\0":
+                if not _has_lengths(self._buffer):
                     return [self._buffer]
             time.sleep(min(timeout, _PAUSE))
             self._look()
@@ -116,8 +116,7 @@ class FileReader:
         self._buffer += chunk
         self._last_line = False
         found: list[bytes | None] = []
-        # A length begins with a zero for every message below 16 MB; JSON never does.
-        taken = self._messages(found) if self._buffer[:1] == b"\0" else self._lines(found)
+        taken = self._messages(found) if _has_lengths(self._buffer) else self._lines(found)
         self._buffer = self._buffer[taken:]
         self._at += taken
         if len(self._buffer) > _LONGEST:
@@ -135,7 +134,7 @@ class FileReader:
 
     def _messages(self, found: list[bytes | None]) -> int:
         at = 0
-        while at + 4 <= len(self._buffer) and self._buffer[at] == 0:
+        while at + 4 <= len(self._buffer) and _has_lengths(self._buffer, at):
             stop = at + 4 + int.from_bytes(self._buffer[at : at + 4], "big")
             if stop > len(self._buffer):
                 break
@@ -180,3 +179,8 @@ class FileReader:
         """Close it."""
         if self._file is not None:
             self._file.close()
+
+
+def _has_lengths(buffer: bytes, at: int = 0) -> bool:
+    """Whether a length begins there: the first byte of one below _LONGEST, which is none that JSON begins with."""
+    return buffer[at : at + 1] <= b"\x0f" and buffer[at : at + 1] not in (b"", b"\t", b"\n", b"\r")

@@ -151,12 +151,14 @@ class Database:
 
 def _opening(path: Path, error: Exception) -> str:
     told = str(error)
-    if "lock" in told:
+    if "Could not set lock" in told:
         return (
             f"{str(path)!r} is in use by another process: ask its page (mqtrace flow http://127.0.0.1:8765), or end it"
         )
     if "not a valid DuckDB" in told:
         return f"{str(path)!r} is not a DuckDB file: correct the path"
+    if "orrupt" in told or "checksum" in told:
+        return f"{str(path)!r} is damaged: read the topic again into a new file"
     if "version" in told and "storage" in told.lower():
         return f"{str(path)!r} was written by another version of DuckDB: read the topic again into a new file"
     return f"{str(path)!r} cannot be opened: {first_line(error)}"
