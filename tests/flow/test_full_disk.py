@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-duckdb = pytest.importorskip("duckdb", reason="the extra flow is not installed")
 pytest.importorskip("starlette", reason="the extra ui is not installed")
 
 from mqtrace.flow import Scope
