@@ -139,7 +139,7 @@ class Server:
         told = hide(told, [target.password]) if target.password else told
         where = f"ClickHouse at {target.host}:{target.port}"
         if "TIMEOUT_EXCEEDED" in told or "timed out" in told.lower():
-            return SourceError(f"{where} took longer than {_MOST_SECONDS} s: ask about a shorter time, with --last")
+            return SourceError(f"{where} took longer than {_MOST_SECONDS} s: ask about a shorter time")
         if "AUTHENTICATION_FAILED" in told or "Code: 516" in told:
             return SourceError(f"{where} does not know this user and password: correct them")
         if "ACCESS_DENIED" in told or "Code: 497" in told:

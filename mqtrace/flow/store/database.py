@@ -123,7 +123,7 @@ class Database:
             yield cursor
         except duckdb.InterruptException as error:
             raise SourceError(
-                f"the question took longer than {MOST_SECONDS:.0f} s: ask about a shorter time, with --last"
+                f"the question took longer than {MOST_SECONDS:.0f} s: ask about a shorter time"
             ) from error
         except duckdb.Error as error:
             raise SourceError(f"{str(self.path)!r} cannot be read: {first_line(error)}") from error

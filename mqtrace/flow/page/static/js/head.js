@@ -158,7 +158,7 @@ export class Head {
     /** @type {[string, string] | null} */
     let said = null;
     if (gone) said = ["bad", `mqtrace ui does not answer: what is shown is from ${clock(this.heard.toISOString())}. It is asked again each second.`];
-    else if (state?.trouble) said = ["bad", `${sentence(state.trouble)}${/read before/.test(state.trouble) ? "" : " What was read before that is shown."}`];
+    else if (state?.trouble) said = ["bad", `${sentence(state.trouble)}${/read before/.test(state.trouble) || document.querySelector("#main .empty") ? "" : " What was read before that is shown."}`];
     else if (this.failure && this.failure.status !== 0) said = ["bad", sentence(this.failure.message)];
     else if (state?.sampled === 0) said = ["warn", "Nothing is sampled: the services pass contexts on and record no spans. Raise the sampler's rate (OTEL_TRACES_SAMPLER_ARG) to see them here."];
     else if (state?.behind) said = ["", `Still reading: ${count(state.behind)} ${state.kind === "file" ? "bytes of the file" : "messages of the topic"} are to come, and the counts will grow.`];
