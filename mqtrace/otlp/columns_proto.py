@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .columns import ATTRIBUTES, BLANK, COLUMNS, Columns
-from .columns_record import Link, add, finish, keep_newer, rest
+from .columns_bytes import double, link, passed_over, short_text, text_pair, whole
+from .columns_record import Link, add, finish, keep_newer, rest, said_scope
 from .columns_value import Entry, entry, short, threshold
 from .read_proto import read_event, read_key_value, read_link, read_span, read_text
 from .records import EventRecord
-from .wire import BYTES, FIXED32, FIXED64, VARINT, Malformed, fields, varint
+from .wire import BYTES, FIXED64, VARINT, Malformed, fields, varint
 
 __all__ = ["ProtoColumns"]
 
@@ -28,7 +29,6 @@ _MOST_NS: Final = (1 << 63) - 1
 _U64: Final = struct.Struct("<Q").unpack_from
 _HALVES: Final = struct.Struct(">QQ").unpack_from
 _ID: Final = struct.Struct(">Q").unpack_from
-_DOUBLE: Final = struct.Struct("<d").unpack_from
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
 _PLACE: Final = {name: number for number, name in enumerate(COLUMNS)}
@@ -41,45 +41,13 @@ _PLACE: Final = {name: number for number, name in enumerate(COLUMNS)}
 )  # fmt: skip
 
 
-def _whole(content: bytes) -> int | None:
-    """An AnyValue (its tag and length before it) that is an int and nothing else; None for others."""
-    if len(content) < 4 or content[1] != len(content) - 2 or content[2] != 0x18:
-        return None
-    value = shift = 0
-    last = len(content) - 1
-    for at in range(3, last + 1):
-        byte = content[at]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return None if at != last or value >> 63 else value
-        shift += 7
-    return None
-
-
-def _double(content: bytes) -> float | None:
-    if len(content) != 11 or content[1] != 9 or content[2] != 0x21:
-        return None
-    (value,) = _DOUBLE(content, 3)
-    return float(value) if 0 <= value < float("inf") else None
-
-
-def _short_text(content: bytes) -> str | None:
-    size = len(content) - 4
-    if not 0 < size < 120 or content[1] != size + 2 or content[2] != 0x0A or content[3] != size:
-        return None
-    try:
-        return content[4:].decode()
-    except UnicodeDecodeError:
-        return None
-
-
 # What differs from span to span, by the bytes before its value: key's tag, key's length, key.
 _DIFFER: Final[Mapping[bytes, tuple[int, Callable[[bytes], Any]]]] = {
     b"\x0a" + bytes((len(key),)) + key.encode(): (_PLACE[ATTRIBUTES[key][0]], read)
     for key, read in (
-        ("messaging.kafka.offset", _whole),
-        ("messaging.message.receive.latency", _double),
-        ("messaging.message.id", _short_text),
+        ("messaging.kafka.offset", whole),
+        ("messaging.message.receive.latency", double),
+        ("messaging.message.id", short_text),
     )
 }
 _KEYS: Final = {_PLACE[column]: key for key, (column, _) in ATTRIBUTES.items()}
@@ -135,15 +103,27 @@ class ProtoColumns:
                 for inner, inner_wire, name in fields(value):
                     if inner == 1 and inner_wire == BYTES:
                         scope = read_text(name) or None
-        plainly = rest({}, (), None, scope)
+        scoped = said_scope(scope)
+        plainly = rest({}, (), None, scoped)
         for body in bodies:
             try:
-                self._span(body, service, scope, plainly, into)
+                self._span(body, service, scope, scoped, plainly, into)
             except (IndexError, struct.error):
                 raise Malformed("a span is cut short") from None
 
-    def _span(self, data: bytes, service: str | None, scope: str | None, plainly: str | None, into: Columns) -> None:
-        """One span; flat, because this runs for each of millions."""
+    def _span(
+        self,
+        data: bytes,
+        service: str | None,
+        scope: str | None,
+        scoped: str | None,
+        plainly: str | None,
+        into: Columns,
+    ) -> None:
+        """One span; flat, because this runs for each of millions.
+
+        ``scoped``: the scope as ``rest`` has it; ``plainly``: a ``rest`` of nothing else.
+        """
         row = BLANK.copy()
         trace_id = span_id = parent_id = b""
         name: str | None = ""
@@ -197,7 +177,7 @@ class ProtoColumns:
                     if name is None:
                         name = self._name(content)
                 elif tag == 0x6A:  # 13, links
-                    pointed = _link(content)
+                    pointed = link(content) or _link(content)
                     if pointed is not None:
                         if links is None:
                             links = []
@@ -223,8 +203,12 @@ class ProtoColumns:
             elif tag == 0x30 and data[at + 1] < 0x80:
                 kind = data[at + 1]
                 at += 2
+            elif tag == 0x85 and data[at + 1] == 1:  # 16, flags
+                at += 6
+                if at > end:
+                    raise Malformed("a field is longer than what is left")
             else:
-                at, number, wire = _passed_over(data, at, end)
+                at, number, wire = passed_over(data, at, end)
                 if number < 16 and wire in _WIRES:
                     # Written in an uncommon way, a long tag or a long enum: as the records' reader does it.
                     record = read_span(data, service, scope)
@@ -262,7 +246,7 @@ class ProtoColumns:
         if extra is None and events is None and not description:
             row[_REST] = plainly
         else:
-            row[_REST] = rest(extra or {}, events or (), description or None, scope)
+            row[_REST] = rest(extra or _NONE, events or (), description or None, scoped)
         into.rows.append(row)
 
     def _attribute(self, content: bytes) -> Entry:
@@ -275,10 +259,12 @@ class ProtoColumns:
                     value = read(content[len(before) :])
                     if value is not None:
                         return _KEYS[place], place, value, None, False
-        pair: dict[str, Any] = {}
-        read_key_value(content, pair)
-        ((key, value),) = pair.items()
-        made = entry(key, value)
+        pair = text_pair(content)
+        if pair is None:
+            pairs: dict[str, Any] = {}
+            read_key_value(content, pairs)
+            (pair,) = pairs.items()
+        made = entry(*pair)
         if len(content) <= _LONGEST_KNOWN:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
@@ -295,43 +281,13 @@ class ProtoColumns:
 
 
 _NOTHING: Final[Mapping[str, tuple[int, Any]]] = {}
+_NONE: Final[Mapping[str, str]] = {}
 
 
 def _link(content: bytes) -> Link | None:
-    """A link: trace id, span id, then nothing or flags, as nearly all are written; any other the long way."""
-    if content[:2] == b"\x0a\x10" and content[18:20] == b"\x12\x08":
-        size = len(content)
-        if size == 28 or (size == 33 and content[28] == 0x35):
-            hi, lo = _HALVES(content, 2)
-            (span,) = _ID(content, 20)
-            return (hi, lo, span, _NO_ATTRIBUTES) if (hi or lo) and span else None
+    """Any link; None where its ids are none."""
     found = read_link(content)
     if found is None:
         return None
     trace_id = found.trace_id
     return int(trace_id[:16], 16), int(trace_id[16:], 16), int(found.span_id, 16), found.attributes
-
-
-_NO_ATTRIBUTES: Final[Mapping[str, Any]] = {}
-
-
-def _passed_over(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Where the field ends that begins at ``at``, its number and its wire type."""
-    tag, at = varint(data, at, end)
-    number, wire = tag >> 3, tag & 7
-    if not 0 < number < 1 << 29:
-        raise Malformed("a field has no number")
-    if wire == VARINT:
-        _, at = varint(data, at, end)
-        return at, number, wire
-    if wire == BYTES:
-        size, at = varint(data, at, end)
-    elif wire == FIXED64:
-        size = 8
-    elif wire == FIXED32:
-        size = 4
-    else:
-        raise Malformed(f"a field has wire type {wire}")
-    if size > end - at:
-        raise Malformed("a field is longer than what is left")
-    return at + size, number, wire

@@ -20,7 +20,7 @@ from .columns import (
 from .columns_value import entry, fragment, plain, short, threshold
 from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
 
-__all__ = ["Link", "add", "as_mapping", "finish", "keep_newer", "record", "rest"]
+__all__ = ["Link", "add", "as_mapping", "finish", "keep_newer", "record", "rest", "said_scope"]
 
 _MOST_NS: Final = (1 << 63) - 1
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS) if number}
@@ -61,7 +61,7 @@ def add(span: SpanRecord, into: Columns) -> None:
     if older:
         keep_newer(row, older, extra)
     finish(row, older, links, into)
-    row[place["rest"]] = rest(extra, span.events, span.status_description, span.scope)
+    row[place["rest"]] = rest(extra, span.events, span.status_description, said_scope(span.scope))
     into.rows.append(row)
 
 
@@ -141,10 +141,21 @@ def finish(row: list[Any], older: Mapping[str, tuple[int, Any]], links: Sequence
         into.links.append([number, at, start, m_hi, m_lo, m_span, *known, text])
 
 
+def said_scope(scope: str | None) -> str | None:
+    """The scope as a member of ``rest``: the same for all spans of a scope."""
+    return None if scope is None else fragment("s", scope)
+
+
 def rest(
     extra: Mapping[str, str], events: Sequence[EventRecord], description: str | None, scope: str | None
 ) -> str | None:
-    """The JSON of what has no column."""
+    """The JSON of what has no column. ``scope``: as :func:`said_scope` says it."""
+    if extra and not events and description is None:
+        return (
+            f'{{"a":{{{",".join(extra.values())}}}}}'
+            if scope is None
+            else f'{{"a":{{{",".join(extra.values())}}},{scope}}}'
+        )
     said = []
     if extra:
         said.append('"a":' + _braced(extra.values()))
@@ -153,7 +164,7 @@ def rest(
     if description is not None:
         said.append(fragment("d", description))
     if scope is not None:
-        said.append(fragment("s", scope))
+        said.append(scope)
     return _braced(said) if said else None
 
 

@@ -14,6 +14,9 @@ __all__ = ["MOST_TEXT", "Entry", "column_value", "cut", "entry", "fragment", "pl
 
 #: Bytes of text in one attribute that are kept (mqtrace.flow says so where it shows one).
 MOST_TEXT: Final = 65_536
+#: What needs no cut, and what ``json.dumps`` does for a text alone.
+_PLAINLY: Final = MOST_TEXT // 4
+_quoted: Final = json.encoder.encode_basestring
 _CUT: Final = "... (cut at 64 KB)"
 _PLACES: Final = {name: place for place, name in enumerate(COLUMNS)}
 _TYPES: Final[Mapping[str, type]] = {
@@ -83,6 +86,8 @@ def short(text: str) -> str:
 
 def fragment(key: str, value: Any) -> str:
     """``"key":value``, a member of a JSON object."""
+    if type(value) is str and len(value) < _PLAINLY and len(key) < _PLAINLY:
+        return f"{_quoted(key)}:{_quoted(value)}"
     if len(key) > MOST_TEXT:
         key = cut(key)
     text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -238,6 +240,37 @@ def test_no_broker_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
 def test_too_little_time_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--timeout", "0.5", "--json"]) == 2
     assert "the demo took longer than 0.5 s" in capsys.readouterr().err
+
+
+@pytest.mark.timeout(180)
+def test_the_page_shows_what_it_saw_and_what_was_passed_over_until_ctrl_c() -> None:
+    """Also where another page has the port."""
+    from mqtrace.flow import Scope
+    from mqtrace.flow.remote import RemoteSource
+
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody else's page will do
+            taken.bind(("127.0.0.1", 8765))
+            taken.listen()
+        command = [*COMMAND, "--orders", "80", "--json", "--ui"]
+        running = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
+        )
+        try:
+            assert running.stdout is not None
+            lines = iter(running.stdout.readline, "")
+            address = next(line for line in lines if line.startswith("http://127.0.0.1:"))
+            source = RemoteSource(address.strip())
+            assert {row["sent_to"] for row in source.flow(Scope())} >= {"orders", "payments"}
+            assert source.map(Scope())["received"]
+            assert "passed over" in {row["state"] for row in source.missing(Scope(), 0.001)}
+            assert main(["missing", address.strip(), "--after", "0.001", "--json"]) == 1
+        finally:
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=60)
+        assert running.returncode == 0, err
+        assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
