@@ -159,7 +159,7 @@ def test_no_name_is_obeyed_by_a_terminal(
     begin = time.time_ns() - HOUR
     names = {"service": HOSTILE, "to": HOSTILE, HOSTILE: HOSTILE}
     sends = [send(at=begin + n * S, pos=n, **names) for n in range(30)]
-    failed = {**names, "service": f"{HOSTILE}2", "group": HOSTILE, "failed": True, "error": HOSTILE}
+    failed: dict[str, Any] = {**names, "service": f"{HOSTILE}2", "group": HOSTILE, "failed": True, "error": HOSTILE}
     taken = [take(one, **failed) for one in sends if one is not sends[7]]
     followed.write(payload([*sends, *taken]))
     source, one = followed.address, sends[7].trace_id
