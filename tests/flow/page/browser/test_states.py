@@ -98,6 +98,7 @@ def test_a_source_that_cannot_be_asked_is_its_sentence_and_asked_again(look: Loo
     page.goto(looking.address + path)
     expect(page.locator(".empty h2")).to_have_text("The source does not answer")
     expect(page.locator(".empty")).to_contain_text("The file spans.duckdb is in use by another process.")
+    expect(page.locator("#notice")).not_to_contain_text("What was read before")
     source.gone = None
     source.changes["spans"] = 1_000_000
     page.wait_for_selector("main[data-loaded]")
@@ -142,6 +143,14 @@ def test_an_address_that_cannot_be_asked_says_so(look: Look) -> None:
     expect(page.locator(".empty")).to_contain_text("is not a duration")
     page.get_by_role("link", name="Back to the map").click()
     expect(page.locator(".node").first).to_be_visible()
+
+
+@pytest.mark.parametrize("kind", ["duckdb", "memory"])
+def test_what_gets_no_more_is_at_rest(look: Look, kind: str) -> None:
+    """A DuckDB file, and what the demo saw."""
+    page = look(Fake(changes={"kind": kind, "window_s": None, "age_s": 720.0})).go()
+    expect(page.locator(".dot")).to_have_text("at rest")
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_a_file_is_looked_at_whole(look: Look) -> None:

@@ -140,7 +140,7 @@ export class Head {
     const atRest = state && ["file", "duckdb", "memory"].includes(state.kind);
     const stale = state && !atRest && state.age_s !== null && state.age_s > STALE;
     const level = gone || state?.trouble ? "broken" : state?.behind ? "behind" : stale || !state?.spans ? "stale" : "live";
-    const word = { broken: gone ? "no server" : "trouble", behind: "reading", stale: state?.spans ? "quiet" : "empty", live: state?.kind === "duckdb" ? "at rest" : "live" }[level];
+    const word = { broken: gone ? "no server" : "trouble", behind: "reading", stale: state?.spans ? "quiet" : "empty", live: state && ["duckdb", "memory"].includes(state.kind) ? "at rest" : "live" }[level];
     show(this.status,
       h("span", { class: `dot ${level}`, title: last ? printable(last.source) : "" }, word),
       last && last.spans > 0 ? h("span", { title: `${counted(last.spans, "span")} can be asked, of ${printable(last.source)}` }, `${short(last.spans)} spans`) : null,

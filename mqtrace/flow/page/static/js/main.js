@@ -101,7 +101,7 @@ async function load() {
 function again() {
   const since = performance.now() - asked;
   if (running || document.hidden || !view || view.settled?.() || (place.to !== null && place.view !== "trace")) return;
-  const latest = state?.kind === "duckdb" ? AT_REST_MS : LATEST_MS;
+  const latest = state && ["duckdb", "memory"].includes(state.kind) ? AT_REST_MS : LATEST_MS;
   if (since >= took * (1 + REST) && ((state?.spans !== spansAsked && since >= SOONEST_MS) || since >= latest)) load();
 }
 
