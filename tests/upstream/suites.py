@@ -68,7 +68,10 @@ SUITES: Final = {
         Suite(
             "confluent",
             _checkout("CONFLUENT_SOURCE", "https://github.com/confluentinc/confluent-kafka-python"),
-            ("tests/test_Producer.py", "tests/test_Consumer.py", "tests/test_misc.py", "tests/test_Messages.py"),
+            tuple(
+                f"tests/test_{name}.py"
+                for name in ("Producer", "Consumer", "Messages", "message", "misc", "log", "threads", "partitioners")
+            ),
         ),
     )
 }

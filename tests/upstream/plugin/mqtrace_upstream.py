@@ -20,8 +20,8 @@ from typing import Any
 REPORT = Path(os.environ["MQTRACE_UPSTREAM_REPORT"])
 
 
-def _rebind(module: str, names: list[str]) -> None:
-    """Wrap classes of a module, in every module of the client that has imported them."""
+def _rebind(module: str, names: list[str], but: tuple[str, ...] = ()) -> None:
+    """Wrap classes of a module, in every module of the client that has imported them, ``but`` in these."""
     import mqtrace
 
     home = importlib.import_module(module)
@@ -30,7 +30,7 @@ def _rebind(module: str, names: list[str]) -> None:
         bare = getattr(home, name)
         wrapped = mqtrace.wrap(bare)
         for loaded, found in list(sys.modules.items()):
-            if loaded.partition(".")[0] == package:
+            if loaded.partition(".")[0] == package and loaded not in but:
                 for attribute, value in list(vars(found).items()):
                     if value is bare:
                         setattr(found, attribute, wrapped)
@@ -56,7 +56,9 @@ def _pika() -> None:
 
 
 def _confluent() -> None:
-    _rebind("confluent_kafka", ["Producer", "Consumer", "SerializingProducer", "DeserializingConsumer"])
+    # their own methods say super(SerializingProducer, self): a subclass of that name would call itself for ever
+    homes = ("confluent_kafka.serializing_producer", "confluent_kafka.deserializing_consumer")
+    _rebind("confluent_kafka", ["Producer", "Consumer", "SerializingProducer", "DeserializingConsumer"], but=homes)
 
 
 _WRAP: dict[str, Callable[[], None]] = {"celery": _celery, "kombu": _kombu, "pika": _pika, "confluent": _confluent}
