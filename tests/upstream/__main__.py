@@ -5,8 +5,9 @@ CONFLUENT_SOURCE name checkouts. What fails wrapped and not bare has to be in ma
 of the rest are run once more, both ways, because some tests fail now and then. It takes minutes, and is for people: no
 CI run does it.
 
-Exit status 1 where a test fails because of us or a file's tests cannot be collected, bare or wrapped; 2 where a suite
-was named that cannot be run.
+A file whose tests cannot be collected has to be in that list too.
+
+Exit status 1 where a test fails because of us, or a file could not be run; 2 where a suite was named that cannot be run.
 """
 
 from __future__ import annotations
@@ -80,9 +81,12 @@ def main(names: list[str]) -> int:
             print(f"  may differ  {test}: {reason.reason}")
         for test in others:
             print(f"  MUST NOT    {test}")
-        for file in uncollected(bare):
+        explained, unread = split(name, uncollected(bare), expected)
+        for file, reason in explained.items():
+            print(f"  not run     {file}: {reason.reason}")
+        for file in unread:
             print(f"  NOT RUN     {file}: its tests cannot be collected, bare; what it imports is missing")
-        status = max(status, int(bool(others or uncollected(bare)) or not bare))
+        status = max(status, int(bool(others or unread) or not bare))
     return status
 
 
