@@ -7,7 +7,7 @@ CI run does it.
 
 A file whose tests cannot be collected has to be in that list too.
 
-Exit status 1 where a test fails because of us, or a file could not be run; 2 where a suite was named that cannot be run.
+Exit status 1 where a test fails because of us or a file could not be run, 2 where a suite was named that cannot be run.
 """
 
 from __future__ import annotations
