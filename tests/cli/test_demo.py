@@ -64,6 +64,7 @@ def test_ends_by_itself_with_waterfalls_and_a_summary() -> None:
         "write to the customer",
         "0 spans",
         "us a message",
+        "100 of the spans are its own: the front's requests, above our messages",
         "Who sends to whom: the demo's run",
         "passed over: the group handled a later offset",
         "mqtrace tail kafka://localhost:9092/otlp_spans",
@@ -140,6 +141,29 @@ def test_a_notice_is_written_in_its_order_s_trace_by_the_asyncio_service(as_json
                 assert span["attributes"]["shop.order"] == entry["attributes"]["shop.order"]
                 written.append(span["attributes"]["shop.order"])
     assert len(written) == len({*written}) == 31
+
+
+def test_the_requests_are_opentelemetry_s_spans_above_our_messages(as_json: list[dict[str, Any]]) -> None:
+    pytest.importorskip("opentelemetry.sdk")
+    requests = [span for trace in as_json[:-1] for span in trace["spans"] if span["kind"] == "server"]
+    assert len(requests) == as_json[-1]["summary"]["spans_of_opentelemetry"] == 40
+    for trace in as_json[:-1]:
+        if trace["spans"][0]["kind"] == "server":
+            request, sent = trace["spans"][:2]
+            assert request["attributes"]["shop.traced_by"] == "opentelemetry"
+            assert (request["service"], sent["name"]) == ("front", "send orders")
+            assert sent["parent_id"] == request["span_id"]
+
+
+def test_without_opentelemetry_the_requests_are_ours(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['opentelemetry.sdk'] = None\n")
+    done = demo("--orders", "10", "--json", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    *traces, summary = (json.loads(line) for line in done.stdout.splitlines())
+    assert summary["summary"]["spans_of_opentelemetry"] == 0
+    requests = [span for trace in traces for span in trace["spans"] if span["kind"] == "server"]
+    assert [span for span in requests if "shop.traced_by" in span["attributes"]] == []
+    assert len(requests) == 10
 
 
 def test_refused_and_withdrawn_orders_are_seen(as_json: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ _DESCRIPTION = """\
 Runs a small shop as processes: a front that takes orders, a worker that charges them, a consumer that ships in batches,
 an asyncio service that writes to the customers, where aiokafka is installed, and a Celery worker that sends receipts,
 where Celery is. Their traces cross Kafka and Celery, leave on a span topic, and are read back, checked and drawn here.
+Where OpenTelemetry's SDK is installed, the front's requests are its spans, as with a web framework that it instruments.
 
 Without --bootstrap it starts a broker of its own, in memory, which is gone afterwards. On a broker of yours it makes
 topics and groups named demo-..., and deletes them at the end. With --amqp the receipts go on through a RabbitMQ of
@@ -73,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
         outcome = Course(options.bootstrap, options.orders, options.timeout, progress, hops, more.options).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
-    problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received)
+    others = sum(outcome.others.values())
+    problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received, others)
     if console is None:
         for trace in outcome.traces:
             write_json(trace)

@@ -66,16 +66,17 @@ def _problems_of_span(
 
 
 def problems_of_counts(
-    stats: Mapping[str, Mapping[str, Any]], traces: Sequence[Trace], sent: int, received: int
+    stats: Mapping[str, Mapping[str, Any]], traces: Sequence[Trace], sent: int, received: int, others: int = 0
 ) -> list[str]:
     """What is wrong with the counts, a sentence each.
 
     ``stats``: of each stage's tracer. ``traces``: from the topic. ``sent`` and ``received``: messages, as stages say.
+    ``others``: spans that another library has sent to the topic.
     """
     found: list[str] = []
     read = sum(len(trace.spans) for trace in traces)
     sends = sum(span.kind == "producer" for trace in traces for span in trace.spans.values())
-    exported = sum(counts["spans_exported"] for counts in stats.values())
+    exported = others + sum(counts["spans_exported"] for counts in stats.values())
     for role, counts in stats.items():
         for reason, number in counts["spans_dropped"].items():
             if number:

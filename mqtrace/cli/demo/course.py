@@ -46,7 +46,11 @@ _TOPICS: Final = ("orders", "payments", "notices", "otlp_spans")
 
 @dataclass
 class Outcome:
-    """What the demo saw. ``stats``: of each stage's tracer; ``cost``: see cost.py, empty where it was not measured."""
+    """What the demo saw.
+
+    ``stats``: of each stage's tracer; ``others``: how many spans another library made there, which are on the topic
+    too; ``cost``: see cost.py, empty where it was not measured.
+    """
 
     bootstrap: str = ""
     traces: list[Trace] = field(default_factory=list)
@@ -54,6 +58,7 @@ class Outcome:
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
     stats: dict[str, dict[str, Any]] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -106,7 +111,9 @@ class Course:
                 outcome.sent[hop.role] = sum(stage.said.get("sent", {}).values())
                 outcome.received[hop.role] = stage.said.get("received", 0)
                 outcome.stats[hop.role] = stage.said["stats"]
-            self._last_spans(topic, sum(stats["spans_exported"] for stats in outcome.stats.values()))
+                outcome.others[hop.role] = stage.said["others"]
+            exported = sum(stats["spans_exported"] for stats in outcome.stats.values())
+            self._last_spans(topic, exported + sum(outcome.others.values()))
             self._until(lambda: cost.ended, "the measurement did not end", cost)
             outcome.cost = {key: value for key, value in cost.said.items() if isinstance(value, (int, float))}
         outcome.traces = self._assembler.rest()

@@ -6,19 +6,22 @@ without a value (a tombstone). Payments also has an asyncio service write to the
 worker send a receipt, see receipts.py. ``stage`` is the demo's: addresses, and when to stop.
 
 One line makes the tracer, one wraps each client, one decorates a handler: the context of a trace then rides in the
-messages' headers from process to process, and the spans of all of them leave on a Kafka topic.
+messages' headers from process to process, and the spans of all of them leave on a Kafka topic. Where OpenTelemetry's
+SDK is installed, the front's requests are its spans, in the same traces: requests.py.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer
 
 import mqtrace
 
+from .requests import opentelemetry_requests
 from .stage import Stage, work
 
 
@@ -46,10 +49,12 @@ def front(stage: Stage) -> None:
     """Takes orders over HTTP, as it were, and passes them on."""
     tracer = mqtrace.configure("front", sampler=1.0, exporter=stage.exporter)
     producer = mqtrace.wrap(Producer({"bootstrap.servers": stage.bootstrap, "linger.ms": 1}))
+    # A web framework whose requests OpenTelemetry traces, where it is installed; spans of one's own otherwise.
+    request = opentelemetry_requests(stage) or partial(tracer.start_span, kind="server")
 
     for number in range(stage.orders):
         withdrawn = number % 10 == 7
-        with tracer.start_span("DELETE /order" if withdrawn else "POST /order", kind="server") as span:
+        with request("DELETE /order" if withdrawn else "POST /order") as span:
             span.set_attribute("shop.order", number)
             span.set_attribute("shop.left_on_purpose", is_left(number))
             amount = 990 if number % 10 == 3 else 20 + number % 50

@@ -33,6 +33,10 @@ class Stage:
         self.orders: int = told["orders"]
         #: What else the stages are told: addresses of other brokers.
         self.options: Mapping[str, str] = told["options"]
+        #: Spans that another library has ended here and exports to the same topic.
+        self.others = 0
+        #: What is called when all work is done: such a library's last export.
+        self.at_end: list[Callable[[], object]] = []
         self._prefix: str = told["prefix"]
         self._stop = stop
         self._received = 0
@@ -89,9 +93,11 @@ class Stage:
 
     def end(self) -> None:
         """Send what is left, and say how it went."""
+        for end in self.at_end:
+            end()
         in_time = mqtrace.shutdown(10.0)
         self._say_counts(now=True)
-        say(end=True, in_time=in_time, stats=mqtrace.stats())
+        say(end=True, in_time=in_time, stats=mqtrace.stats(), others=self.others)
 
 
 # A worker's threads speak too, and print() writes a line in two pieces.

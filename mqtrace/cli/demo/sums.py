@@ -12,11 +12,13 @@ __all__ = ["summary"]
 
 def summary(outcome: Outcome, broken: Mapping[str, Sequence[str]], problems: Sequence[str]) -> dict[str, Any]:
     """The sums, for ``--json`` and for the table."""
+    others = sum(outcome.others.values())
     return {
         "messages_sent": sum(outcome.sent.values()),
         "messages_processed": sum(outcome.received.values()),
         "spans": outcome.spans,
-        "spans_exported": sum(stats["spans_exported"] for stats in outcome.stats.values()),
+        "spans_exported": others + sum(stats["spans_exported"] for stats in outcome.stats.values()),
+        "spans_of_opentelemetry": others,
         "spans_dropped": sum(sum(stats["spans_dropped"].values()) for stats in outcome.stats.values()),
         "traces": len(outcome.traces),
         "traces_whole": len(outcome.traces) - len(broken),
