@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -59,6 +60,12 @@ def queue(channel: Any) -> str:
     return name
 
 
+def consume(channel: Any, queue: str, handle: Any) -> None:
+    channel.basic_consume(queue, handle)
+    channel.connection.call_later(10, channel.stop_consuming)
+    channel.start_consuming()
+
+
 def test_a_callback_is_traced_once(channel: Any, queue: str, theirs: InMemorySpanExporter) -> None:
     current: list[Any] = []
 
@@ -69,9 +76,7 @@ def test_a_callback_is_traced_once(channel: Any, queue: str, theirs: InMemorySpa
 
     with record() as spans:
         channel.basic_publish("", queue, b"1")
-        channel.basic_consume(queue, handle)
-        channel.connection.call_later(10, channel.stop_consuming)
-        channel.start_consuming()
+        consume(channel, queue, handle)
     assert [span.name for span in spans] == [f"send {queue}", f"process {queue}"]
     assert spans[1].parent_id == spans[0].span_id
     assert current == [spans[1].span_id]
@@ -91,3 +96,49 @@ def test_the_consume_loop_is_traced_once(channel: Any, queue: str, theirs: InMem
     assert [span.name for span in spans] == [f"send {queue}", f"process {queue}"]
     assert theirs.get_finished_spans() == ()
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+def test_while_mqtrace_is_not_configured_it_is_theirs_and_then_ours(
+    channel: Any, queue: str, theirs: InMemorySpanExporter
+) -> None:
+    handled: list[bytes] = []
+
+    def handle(channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        channel.basic_ack(method.delivery_tag)
+        handled.append(body)
+
+    def until_handled(number: int) -> None:
+        for _ in range(50):
+            channel.connection.process_data_events(0.2)
+            if len(handled) == number:
+                return
+        raise AssertionError("it was not delivered")
+
+    channel.basic_publish("", queue, b"1")
+    channel.basic_consume(queue, handle)
+    until_handled(1)
+    # a blocking channel has another below, and theirs makes a span of each of the two where both are instrumented
+    assert {span.name for span in theirs.get_finished_spans()} == {f"{queue} send", f"{queue} receive"}
+    theirs.clear()
+    with record() as spans:  # the callback that was put in before goes on
+        channel.basic_publish("", queue, b"2")
+        until_handled(2)
+    assert [span.name for span in spans] == [f"send {queue}", f"process {queue}"]
+    assert theirs.get_finished_spans() == ()
+
+
+def test_while_mqtrace_is_not_configured_what_consume_returns_is_theirs(
+    channel: Any, queue: str, theirs: InMemorySpanExporter, request: pytest.FixtureRequest
+) -> None:
+    if request.node.callspec.params["channel"] != "all connections":
+        pytest.skip("theirs traces consume only where it instruments all connections")
+
+    def take_one() -> None:
+        channel.basic_publish("", queue, b"1")
+        for message in channel.consume(queue, auto_ack=True, inactivity_timeout=10):
+            assert message[0] is not None
+            break
+        channel.cancel()
+
+    contextvars.copy_context().run(take_one)  # theirs stays current after the loop
+    assert f"{queue} receive" in {span.name for span in theirs.get_finished_spans()}

@@ -10,14 +10,13 @@ from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[im
 from pika.channel import Channel  # type: ignore[import-untyped]  # pika ships no types
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.instrumented import pass_by
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import wrapped
 from mqtrace.messaging import MessageAdapter, register_part
 from mqtrace.tracer import SpanTracer
 
 from .channel import TracedBlockingChannel, TracedChannel
-from .instrumented import leave_consume, leave_ours
+from .instrumented import leave
 from .message import ADAPTER
 from .state import ChannelState
 
@@ -44,5 +43,4 @@ def _traced(kind: type) -> type[TracedChannel] | None:
     return TracedChannel if issubclass(kind, Channel) else None
 
 
-pass_by("opentelemetry.instrumentation.pika.utils", leave_consume)
-pass_by("opentelemetry.instrumentation.pika.pika_instrumentor", leave_ours)
+leave()

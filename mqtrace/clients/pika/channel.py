@@ -201,7 +201,7 @@ class TracedBlockingChannel(TracedChannel):
     def consume(self, queue: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """``consume`` of a blocking channel: a generator of (method, properties, body), for ``mqtrace.each``."""
         auto_ack = bool(args[0] if args else kwargs.get("auto_ack"))
-        messages = taken(super().consume(queue, *args, **kwargs))
+        messages = taken(super().consume(queue, *args, **kwargs), self._mqtrace.process)
         try:
             for message in messages:
                 if message[0] is not None:

@@ -41,11 +41,6 @@ class TracedCallback(InPlaceOf):
         self.queue = queue
         self.auto_ack = auto_ack
 
-    @property
-    def _original_callback(self) -> Callable[..., Any]:
-        """The user's, by the name that says to OpenTelemetry's instrumentation that this one is traced."""
-        return self.function
-
     def __call__(self, channel: Any, method: Any, properties: Any, body: Any) -> Any:
         try:
             span = begin_delivery(self.operation, method, properties, self.queue, self.deliveries)
