@@ -23,6 +23,8 @@ PARTS: Final = (
     Part("aiokafka", "bench.aiokafka.calls", "kafka"),
     Part("confluent-aio", "bench.confluent_aio.calls", "kafka"),
     Part("http", "bench.http.calls", "memory"),
+    Part("bridge", "bench.bridge.calls", "kafka"),
+    Part("bridge", "bench.bridge.start", "memory"),
     Part("kafka-python", "bench.kafka_python.calls", "kafka"),
     Part("pika", "bench.pika.no_socket", "rabbitmq"),
     Part("pika", "bench.pika.calls", "rabbitmq"),

@@ -67,6 +67,13 @@ _HTTP: Final = (
     Row("OTLP/HTTP, gzip, batches of 100: CPU of the worker", "http export", "mqtrace", "3.5", added=False),
     Row("a span of mqtrace to a ReadableSpan", "readable span", "mqtrace", "8", added=False),
 )
+_BRIDGE: Final = (
+    Row("produce + its delivery report", "bridge produce", "mqtrace", "0.2"),
+    Row("poll + decorated handler that asks OpenTelemetry nothing", "bridge poll", "mqtrace", "0.3"),
+    Row("produce, inside a span of OpenTelemetry's", "bridge produce inside", "mqtrace", "0.5"),
+    Row("poll + decorated handler, inside a span of OpenTelemetry's", "bridge poll inside", "mqtrace", "1.5"),
+    Row("`mqtrace run` of an empty program, its start", "run start", "mqtrace", "30", "ms"),
+)
 _KAFKA_PYTHON: Final = (
     Row("send, the application's thread, sampled", "kafka-python send", "mqtrace"),
     Row("send + its report, all threads, sampled", "kafka-python send and report", "mqtrace"),
@@ -114,6 +121,7 @@ SECTIONS: Final[Mapping[str, Sequence[Row]]] = {
     "Kafka, aiokafka": _AIOKAFKA,
     "Kafka, confluent_kafka.aio": _CONFLUENT_AIO,
     "Export over HTTP": _HTTP,
+    "Beside OpenTelemetry and without a change of code: added to mqtrace alone, and to Python": _BRIDGE,
     "Kafka, kafka-python": _KAFKA_PYTHON,
     "RabbitMQ, pika's BlockingConnection": _PIKA,
     "RabbitMQ, aio-pika, without the socket": _AIO_PIKA,

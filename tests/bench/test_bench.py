@@ -40,6 +40,13 @@ def test_every_figure_of_kafka_is_measured(tmp_path: Path) -> None:
     assert figures["mqtrace"]["spans"][0] >= 2 * 400
 
 
+def test_every_figure_of_the_bridge_is_measured(tmp_path: Path) -> None:
+    figures = quick("bridge", tmp_path)["mqtrace"]
+    for figure in ("bridge produce", "bridge poll", "bridge produce inside", "bridge poll inside", "run start"):
+        assert figures[figure][0] > 0
+        assert len(figures[f"{figure} added"]) == 1
+
+
 @pytest.mark.slow
 def test_every_figure_of_celery_on_the_memory_broker_is_measured_and_both_sides_make_the_same_spans(
     tmp_path: Path,
