@@ -111,7 +111,7 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
             and "baggage" not in headers
         )
     ):
-        if type(span) is SendSpan:
+        if isinstance(span, SendSpan):
             if span.baggage is None:
                 sent = (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
                 made = headers.copy() if headers else {}

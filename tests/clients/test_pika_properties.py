@@ -234,3 +234,24 @@ def test_what_stands_before_the_channel_can_copy_and_pickle_what_it_is_given(
         assert repr(other) == repr(properties)
         assert other.headers["traceparent"].split("-")[2] == spans[0].span_id
         assert b"".join(other.encode()) == b"".join(properties.encode())
+
+
+@pytest.mark.parametrize("subclass", [False, True])
+def test_the_ids_of_a_message_keep_its_span_on_the_fast_path(
+    raw: Channel, channel: Any, spans: Spans, subclass: bool
+) -> None:
+    properties = Slotted("acme") if subclass else BasicProperties()
+    properties.message_id, properties.correlation_id = "m-1", "c-1"
+    channel.basic_publish("x", "orders", b"", properties)
+    (span,) = spans
+    assert span.details is None, "nothing of its own beside its slots"
+    assert span.attributes["messaging.message.id"] == "m-1"
+    assert span.attributes["messaging.message.conversation_id"] == "c-1"
+
+
+def test_an_id_that_is_no_text_is_left_out_and_a_long_one_is_weighed(raw: Channel, channel: Any, spans: Spans) -> None:
+    channel.basic_publish("x", "orders", b"", BasicProperties(message_id=5, correlation_id="c" * 5000))
+    (span,) = spans
+    assert "messaging.message.id" not in span.attributes
+    assert span.attributes["messaging.message.conversation_id"] == "c" * 5000
+    assert span.details is not None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from kombu.simple import SimpleBase
 
 from mqtrace.clients.proxy import State, Traced
-from mqtrace.core import SendSpan, start_send
+from mqtrace.core import DescribedSend, SendSpan, start_send
 from mqtrace.messaging import Operation, end
 from mqtrace.messaging.amqp import template_of, with_context
 from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, SERVER_ADDRESS, SERVER_PORT, SYSTEM
@@ -72,20 +72,20 @@ class Sending(State):
             if template is None:
                 key, names = (exchange, routing_key, broker.key), (str(exchange), str(routing_key), None)
                 template = template_of(operation, "send", key, names, broker.endpoint, broker.system)
-            span = start_send(template)
+            ids = {MESSAGE_ID: named.get("message_id"), CONVERSATION: named.get("correlation_id")}
+            span = start_send(template, DescribedSend if any(ids.values()) else SendSpan)
             if span is not None:
                 given = named.get("headers")
                 headers = with_context(operation, span, given)
                 if headers is not given:
                     named["headers"] = headers
+                if type(span) is DescribedSend:
+                    span.describe({key: str(value) for key, value in ids.items() if value})
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(body, **named)
-        if type(span) is not SendSpan:
+        if not isinstance(span, SendSpan):
             return call(body, **named)
-        ids = {MESSAGE_ID: named.get("message_id"), CONVERSATION: named.get("correlation_id")}
-        if any(ids.values()):
-            span.set_attributes({key: str(value) for key, value in ids.items() if value})
         try:
             result = call(body, **named)
             if connection is not None and connection.hostname is not self._hostname:

@@ -21,7 +21,7 @@ from mqtrace.messaging.opt_in import clock_ns
 from .callbacks import Handing
 from .confirms import Confirms
 from .instrumented import taken
-from .properties import UNREAD, ContextProperties, with_properties
+from .properties import UNREAD, ContextProperties, class_of_send, with_properties
 from .state import ChannelState
 
 __all__ = ["TracedBlockingChannel", "TracedChannel"]
@@ -56,7 +56,7 @@ class TracedChannel(Traced):
                 template = None
             if template is None:
                 template = state.template(exchange, routing_key)
-            span = start_send(template)
+            span = start_send(template, SendSpan if properties is None else class_of_send(properties))
             if (
                 properties is None
                 and type(span) is SendSpan
@@ -77,7 +77,7 @@ class TracedChannel(Traced):
                 properties = with_properties(operation, span, properties)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message is sent without its context")
-        if type(span) is not SendSpan:
+        if not isinstance(span, SendSpan):
             result = state.publish(exchange, routing_key, body, properties, mandatory)
             if state.confirms is not None:
                 state.confirms.sent(None)

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.core import NoopSpan, SendSpan
+from mqtrace.core import DescribedSend, NoopSpan, SendSpan
 from mqtrace.messaging import Operation
 from mqtrace.messaging.amqp import with_context
 from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID
 
-__all__ = ["UNREAD", "ContextProperties", "with_properties"]
+__all__ = ["UNREAD", "ContextProperties", "class_of_send", "with_properties"]
 
 _new: Final = BasicProperties.__new__
 _encode: Final[Any] = BasicProperties.encode
@@ -109,7 +109,7 @@ def with_properties(operation: Operation, span: SendSpan | NoopSpan | bytes, pro
     if type(properties) is BasicProperties:
         # flat, because nearly every message is like this, and copy.copy takes three times as long
         table = properties.__dict__.copy()
-        if type(span) is SendSpan and (table["message_id"] is not None or table["correlation_id"] is not None):
+        if type(span) is DescribedSend:
             _describe(span, properties)
         headers = with_context(operation, span, table["headers"])
         if headers is table["headers"]:
@@ -132,7 +132,7 @@ def with_properties(operation: Operation, span: SendSpan | NoopSpan | bytes, pro
 
 
 def _of_a_subclass(operation: Operation, span: SendSpan | NoopSpan | bytes, properties: Any) -> Any:
-    if type(span) is SendSpan:
+    if type(span) is DescribedSend:
         _describe(span, properties)
     headers = with_context(operation, span, properties.headers)
     if headers is properties.headers:
@@ -144,6 +144,14 @@ def _of_a_subclass(operation: Operation, span: SendSpan | NoopSpan | bytes, prop
     return made
 
 
-def _describe(span: SendSpan, properties: Any) -> None:
+def class_of_send(properties: Any) -> type[SendSpan]:
+    """The class of the send span of a message with these properties, whatever they are: whether it has ids to say."""
+    try:
+        return SendSpan if properties.message_id is None and properties.correlation_id is None else DescribedSend
+    except Exception:  # noqa: BLE001  # no properties, or ones that cannot be read: the channel says so, or takes them
+        return SendSpan
+
+
+def _describe(span: DescribedSend, properties: Any) -> None:
     named = {MESSAGE_ID: properties.message_id, CONVERSATION: properties.correlation_id}
-    span.set_attributes({key: value for key, value in named.items() if isinstance(value, str) and value})
+    span.describe({key: value for key, value in named.items() if isinstance(value, str) and value})
