@@ -12,7 +12,7 @@ import pytest
 CLIENTS = {
     "aio_pika": ("hasattr(aio_pika.Connection.channel, '__wrapped__')", ["robust_connection", "channel", "queue"]),
     "aiokafka": ("is_traced(aiokafka.AIOKafkaProducer)", ["producer", "consumer.consumer", "structs", "helpers"]),
-    "celery": ("templates.instrumented()", ["app.task", "signals", "worker", "bin.celery", "contrib.testing.app"]),
+    "celery": ("INSTRUMENTATION.asked_for()", ["app.task", "signals", "worker", "bin.celery", "contrib.testing.app"]),
     "confluent_kafka": (
         "is_traced(confluent_kafka.Producer) and is_traced(confluent_kafka.SerializingProducer)",
         ["cimpl", "serializing_producer", "admin", "serialization", "aio"],
@@ -41,8 +41,8 @@ for name in sys.argv[2:]:
     if sys.argv[1] == "kombu":
         import kombu.simple
     if sys.argv[1] == "celery":
-        from mqtrace.clients.celery import templates
-        space["templates"] = templates
+        from mqtrace.clients.celery.state import INSTRUMENTATION
+        space["INSTRUMENTATION"] = INSTRUMENTATION
     os._exit(0 if eval(os.environ["TRACED"], space) else 1)
 """
 

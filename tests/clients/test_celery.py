@@ -23,10 +23,9 @@ from kombu.exceptions import OperationalError
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
-from mqtrace.clients.celery import attempts as running
 from mqtrace.clients.celery import dispatch, killed_children
 from mqtrace.clients.celery.spans import TaskSend
-from mqtrace.clients.celery.spans import running as attempts
+from mqtrace.clients.celery.state import INSTRUMENTATION
 from mqtrace.core import Span, encode_span
 from mqtrace.testing import Spans, record
 
@@ -328,7 +327,7 @@ def test_an_attempt_is_forgotten_when_it_ends(app: Celery, spans: Spans, task: s
     for sampled in ("01", "00"):
         with mqtrace.use(mqtrace.Context(b"00-" + b"11" * 16 + b"-" + b"22" * 8 + b"-" + sampled.encode())):
             app.tasks[task].apply((1,) * (task == "shop.again"))
-    assert not attempts
+    assert not INSTRUMENTATION.running
 
 
 def test_the_headers_that_a_task_sees(app: Celery, await_spans: Callable[[int], Spans]) -> None:
@@ -361,7 +360,7 @@ def test_the_name_of_an_attempt_is_not_shown_to_its_task(
     app: Celery, await_spans: Callable[[int], Spans], monkeypatch: pytest.MonkeyPatch, headers: Any
 ) -> None:
     """It travels from the main process of a prefork pool to a child in what becomes the task's request."""
-    monkeypatch.setattr(running, "_in_pool_child", True)
+    monkeypatch.setattr(INSTRUMENTATION, "in_pool_child", True)
     dispatch.connect(signals.task_received, killed_children.received)
     app.tasks["shop.audits"].apply_async(headers=headers)
     await_spans(2)

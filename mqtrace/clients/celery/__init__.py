@@ -14,8 +14,9 @@ from mqtrace.clients import instrumented_classes
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import SpanTracer
 
-from . import attempts, dispatch, killed_children, lifecycle, publish, task_signals, templates
-from .spans import running
+from . import attempts, dispatch, killed_children, lifecycle, publish, task_signals
+from .state import INSTRUMENTATION
+from .templates import Tasks
 
 __all__ = ["instrument", "uninstrument"]
 
@@ -61,7 +62,7 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
         app = app if current is None else current()
         if not isinstance(app, Celery):
             raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
-    templates.use(app, templates.Tasks(tracer, float(timeout)))
+    INSTRUMENTATION.use(app, Tasks(tracer, float(timeout)))
     instrumented_classes.leave_library("kombu")
     publish.hook()
     killed_children.hook()
@@ -76,10 +77,10 @@ def uninstrument(tracer: SpanTracer | None = None) -> None:
 
     Spans that have begun end as they would have.
     """
-    if not templates.forget(tracer):
+    if not INSTRUMENTATION.forget(tracer):
         return
     for signal, _receiver in _RECEIVERS:
-        if signal is signals.task_postrun and running:
+        if signal is signals.task_postrun and INSTRUMENTATION.running:
             continue  # it ends the attempts that run now, and makes current again what was before them
         dispatch.disconnect(signal)
     dispatch.disconnect(signals.task_received)

@@ -11,29 +11,38 @@
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
 from contextvars import ContextVar
 from typing import Any, Final
 
 from billiard import common as billiard_common  # type: ignore[import-untyped]  # billiard ships no types
 from celery.exceptions import Reject, Retry  # type: ignore[import-untyped]  # Celery ships no types
 
-from mqtrace.core import NOOP, Context, NoopSpan, Template, attach, innermost_frame, is_canonical, note_skew, restore
+from mqtrace.core import (
+    NOOP,
+    Context,
+    NoopSpan,
+    Template,
+    attach,
+    innermost_frame,
+    is_canonical,
+    keep_recent,
+    note_skew,
+    restore,
+)
 from mqtrace.messaging import Operation
 from mqtrace.messaging.amqp import history, start_below
 from mqtrace.messaging.attributes import OUTCOME, RETRIES
 
 from .publish import delay, due, previous
-from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note, running
-from .templates import Tasks, for_task
+from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note
+from .state import INSTRUMENTATION
+from .templates import Tasks
 
 __all__ = [
     "begin_attempt",
     "conclude",
     "headers_of",
-    "is_pool_child",
     "name_attempt",
-    "note_process",
     "postrun",
     "prerun",
     "told",
@@ -42,13 +51,12 @@ __all__ = [
 # Flags without the sampled bit that level 2 defines, as the two last characters of a traceparent: its 55th follows.
 _NOT_SAMPLED: Final = ("0", "2")
 
+_for_task = INSTRUMENTATION.for_task
 _current = innermost_frame
 _set = attach
-_ended = running.pop
+_running = INSTRUMENTATION.running
+_ended = _running.pop
 _new = object.__new__
-
-#: Whether this process is a child of a prefork pool, whose attempts the main process has named.
-_in_pool_child = False
 
 # What billiard's handler of SIGTERM ends a child with (billiard.common._shutdown_cleanup).
 _TERMINATED: Final = -(256 - 15)
@@ -59,21 +67,8 @@ _LEAVING_IS_LOSS: Final = not hasattr(billiard_common, "terminate_handler_fired"
 #: The exception outside a task's body that was told last: ``task_internal_error`` tells it again.
 told: ContextVar[int] = ContextVar("mqtrace_celery_told", default=0)
 
-# Eager attempts that are about to be repeated: task id -> its context. A retry follows at once; one that does not,
-# because its caller gave up, must not stay for ever.
-_repeated: OrderedDict[object, Context] = OrderedDict()
+# Eager attempts that are kept for their next one.
 _REPEATED: Final = 256
-
-
-def is_pool_child() -> bool:
-    """Whether this process is a child of a prefork pool."""
-    return _in_pool_child
-
-
-def note_process(*, in_pool_child: bool) -> None:
-    """Say whether this process is a child of a prefork pool."""
-    global _in_pool_child
-    _in_pool_child = in_pool_child
 
 
 def prerun(
@@ -86,7 +81,7 @@ def prerun(
     **_: Any,
 ) -> None:
     """``task_prerun``: start the span of this attempt, and make it current."""
-    tasks = for_task(task)
+    tasks = _for_task(task)
     if tasks is None:
         return
     try:
@@ -109,7 +104,7 @@ def prerun(
             passed.state = passed.baggage = None
             passed.task_id = task_id
             passed.key = key = id(request)
-            running[key] = passed
+            _running[key] = passed
             passed.token = _set(passed)
             return
         if own.get("is_eager"):
@@ -122,7 +117,7 @@ def prerun(
             if template is None:
                 template = tasks.attempt_template(task, exchange, routing_key)
             span = begin_attempt(tasks.runs, template, own, own if text is not None else headers_of(own), task)
-            if _in_pool_child:
+            if INSTRUMENTATION.in_pool_child:
                 if type(span) is TaskRun:
                     name_attempt(span, own)
                 _hide_attempt(own)
@@ -130,7 +125,7 @@ def prerun(
             if type(span) is not TaskRun:
                 span = _passed(span, task_id)
             span.key = key = id(request)
-            running[key] = span
+            _running[key] = span
             span.token = _set(span)
     except Exception:  # noqa: BLE001  # tracing must not cost the task, whatever went wrong
         tasks.runs.tracer.complain("a task could not be traced when it was run")
@@ -151,7 +146,7 @@ def postrun(
     span: Any = _current()
     if (type(span) is not PassedRun and type(span) is not TaskRun) or span.task_id != task_id:
         # nothing was started, or the task left a span of its own current
-        span = running.get(id(task.request_stack.top))
+        span = _running.get(id(task.request_stack.top))
         if span is None or span.task_id != task_id:
             return
     restore(span)
@@ -161,7 +156,7 @@ def postrun(
     try:
         error = sys.exception()
         if error is not None and error is not span.ambient:
-            if _in_pool_child and _is_told_elsewhere(error):
+            if INSTRUMENTATION.in_pool_child and _is_told_elsewhere(error):
                 span = None
                 return
             span.state_name = "FAILURE"
@@ -265,16 +260,14 @@ def _begin_eager(tasks: Tasks, task: Any, request: Any) -> TaskRun | NoopSpan:
     headers = headers_of(request)
     span = begin_attempt(tasks.runs, template, request, headers if headers is not request else None, task)
     if type(span) is TaskRun and request.get("retries"):
-        before = _repeated.pop(request.get("id"), None)
+        before = INSTRUMENTATION.repeated.pop(request.get("id"), None)
         if before is not None:
             span.add_link(before, _number(request.get("retries")))
     return span
 
 
 def _repeat(span: TaskRun) -> None:
-    _repeated[span.task_id] = Context.of(span)
-    if len(_repeated) > _REPEATED:
-        _repeated.popitem(last=False)
+    keep_recent(INSTRUMENTATION.repeated, span.task_id, Context.of(span), _REPEATED)
 
 
 def conclude(span: TaskRun, state: Any, value: Any) -> None:

@@ -15,13 +15,12 @@ from typing import Any, Final
 from celery.utils.dispatch import Signal  # type: ignore[import-untyped]  # Celery ships no types
 
 from .instrumented import leaving
+from .state import INSTRUMENTATION
 
 __all__ = ["connect", "disconnect", "keep_receivers", "look_for_receivers"]
 
 # Senders are tasks, or their names where they are sent: a program that makes names up must not grow.
 _SENDERS: Final = 4096
-
-_kept: list[tuple[Any, Any]] = []
 
 
 class _Receivers(dict[Any, Any]):
@@ -52,14 +51,14 @@ def _uid(signal: Any) -> str:
 def keep_receivers(signal: Any) -> None:
     """Have a signal keep the receivers it has found, unless it does already or is of a make that is not known here."""
     if type(signal) is Signal and signal.use_caching is False and signal.sender_receivers_cache == {}:
-        _kept.append((signal, signal.sender_receivers_cache))
+        INSTRUMENTATION.receivers_before.append((signal, signal.sender_receivers_cache))
         signal.sender_receivers_cache = _Receivers()
         signal.use_caching = True
 
 
 def look_for_receivers() -> None:
     """Have the signals look for their receivers each time again."""
-    while _kept:
-        signal, before = _kept.pop()
+    while INSTRUMENTATION.receivers_before:
+        signal, before = INSTRUMENTATION.receivers_before.pop()
         signal.use_caching = False
         signal.sender_receivers_cache = before

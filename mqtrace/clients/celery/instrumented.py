@@ -14,7 +14,7 @@ from celery import Celery, Task  # type: ignore[import-untyped]  # Celery ships 
 from mqtrace.clients.instrumented import is_theirs, makes_spans, others, say
 
 from .publish import publishes, publishing_app
-from .templates import for_app, for_task
+from .state import INSTRUMENTATION
 
 __all__ = ["Leaving", "leaving"]
 
@@ -29,7 +29,8 @@ class Leaving:
 
     def __call__(self, sender: Any = None, **named: Any) -> Any:
         # a task that runs, or the name of one that is published
-        traced = for_task(sender) if hasattr(sender, "app") else for_app(publishing_app())
+        app = sender.app if hasattr(sender, "app") else publishing_app()
+        traced = INSTRUMENTATION.for_app(app)
         if traced is None or not makes_spans(traced.runs):
             return self.theirs(sender=sender, **named)
         say("celery", (self.theirs,))
@@ -38,12 +39,13 @@ class Leaving:
 
 def _is_traced(thing: Any) -> bool:
     """Whether spans are made of a task or of an app's messages, and of what kombu does for those."""
-    if isinstance(thing, Task):
-        tasks = for_task(thing)
-    elif isinstance(thing, Celery):
-        tasks = for_app(thing)
+    if isinstance(thing, (Task, Celery)):
+        app = thing.app if isinstance(thing, Task) else thing
+    elif publishes() and hasattr(thing, "publish"):
+        app = publishing_app()
     else:
-        tasks = for_app(publishing_app()) if publishes() and hasattr(thing, "publish") else None
+        return False
+    tasks = INSTRUMENTATION.for_app(app)
     return tasks is not None and makes_spans(tasks.runs)
 
 

@@ -16,120 +16,95 @@
 from __future__ import annotations
 
 import atexit
-import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from typing import Any
 
 from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore[import-untyped]  # Celery ships no types
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
 
 from mqtrace.core import attach, new_span_id, restore
 
-from . import attempts
 from .spans import ATTEMPT, TaskRun
-from .templates import for_app
+from .state import INSTRUMENTATION, Cancelled
 from .unreported_attempts import finish, lone
 
 __all__ = ["attempt_at", "began", "hook", "received", "tell_of_cancelled", "unhook"]
 
-_on_failure: Callable[..., Any] | None = None
-_cancel: Callable[..., Any] | None = None
-
-
-#: Requests whose attempts were named here, by the task's id: ``task_revoked`` does not give the request.
-_requests: WeakValueDictionary[str, Any] = WeakValueDictionary()
-#: Their names, until the attempt has been told of. A name that stands among the headers alone came with the message,
-#: and means nothing.
-_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
-
-
-class _Cancelled(NamedTuple):
-    span: TaskRun
-    #: When it was cancelled: ns since the epoch.
-    when: int
-    #: billiard's ApplyResult.
-    result: Any
-
-
-#: Attempts that were cancelled here, by their requests, until it is known whether their child has told of them.
-_cancelled: dict[Any, _Cancelled] = {}
-
 
 def received(sender: Any = None, request: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_received``, in the main process of a prefork pool: name the attempt."""
-    tasks = for_app(request.app)
+    tasks = INSTRUMENTATION.for_app(request.app)
     if tasks is not None and tasks.runs.tracer.propagator.fields:
-        request.request_dict[ATTEMPT] = _names[request] = new_span_id().decode("ascii")
-        _requests[request.id] = request
+        request.request_dict[ATTEMPT] = INSTRUMENTATION.names[request] = new_span_id().decode("ascii")
+        INSTRUMENTATION.requests[request.id] = request
 
 
 def attempt_at(task_id: object) -> str | None:
     """The span id that an attempt at this task was given here; None where it was given none, or was told of."""
-    request = _requests.get(task_id) if isinstance(task_id, str) else None
-    return None if request is None else _names.get(request)
+    request = INSTRUMENTATION.requests.get(task_id) if isinstance(task_id, str) else None
+    return None if request is None else INSTRUMENTATION.names.get(request)
 
 
 def hook() -> None:
     """Be told of attempts that are lost and of those that are cancelled."""
-    global _on_failure, _cancel
-    if _on_failure is not None:
-        return
-    on_failure = _on_failure = Request.on_failure
-    cancel = _cancel = Request.cancel
+    INSTRUMENTATION.replace(Request, on_failure)
+    INSTRUMENTATION.replace(Request, cancel)
+    atexit.unregister(tell_of_cancelled)
+    atexit.register(tell_of_cancelled)  # it runs before the exporter's, which was imported before
 
-    @functools.wraps(on_failure)
-    def told_of_failure(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
+
+def on_failure(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in the place of ``Request.on_failure``."""
+
+    def told(self: Any, exc_info: Any, *args: Any, **kwargs: Any) -> Any:
         span = error = None
-        if _on_failure is on_failure and not (kwargs.get("return_ok") or (len(args) > 1 and args[1])):
+        replaced = INSTRUMENTATION.replaced.get("on_failure") is original
+        if replaced and not (kwargs.get("return_ok") or (len(args) > 1 and args[1])):
             error = getattr(exc_info, "exception", None)
             error = getattr(error, "exc", error)  # billiard wraps it for its traceback
             if isinstance(error, (WorkerLostError, TimeLimitExceeded)):
                 span = _lost(self)
             _tell_unless_told(self)
         if span is None or error is None:
-            return on_failure(self, exc_info, *args, **kwargs)
+            return original(self, exc_info, *args, **kwargs)
         span.state_name = "FAILURE"
         span.token = attach(span)
         try:
-            return on_failure(self, exc_info, *args, **kwargs)
+            return original(self, exc_info, *args, **kwargs)
         finally:
             restore(span)
             span.fail(error)
             span.end()
 
-    @functools.wraps(cancel)
-    def told_of_cancellation(self: Any, *args: Any, **kwargs: Any) -> Any:
-        span = _lost(self) if _cancel is cancel and self.time_start else None
+    return told
+
+
+def cancel(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in the place of ``Request.cancel``."""
+
+    def told(self: Any, *args: Any, **kwargs: Any) -> Any:
+        replaced = INSTRUMENTATION.replaced.get("cancel") is original
+        span = _lost(self) if replaced and self.time_start else None
         try:
-            return cancel(self, *args, **kwargs)
+            return original(self, *args, **kwargs)
         finally:
             if span is not None:
                 _keep_cancelled(self, span)
 
-    Request.on_failure = told_of_failure
-    Request.cancel = told_of_cancellation
-    atexit.unregister(tell_of_cancelled)
-    atexit.register(tell_of_cancelled)  # it runs before the exporter's, which was imported before
+    return told
 
 
 def unhook() -> None:
-    """Put both back, unless somebody else has put theirs over it: then ours only pass on."""
-    global _on_failure, _cancel
-    if _on_failure is None or _cancel is None:
-        return
-    if getattr(Request.on_failure, "__wrapped__", None) is _on_failure:
-        Request.on_failure = _on_failure
-    if getattr(Request.cancel, "__wrapped__", None) is _cancel:
-        Request.cancel = _cancel
-    _on_failure = _cancel = None
+    """Put both back."""
+    INSTRUMENTATION.put_back(Request, "on_failure")
+    INSTRUMENTATION.put_back(Request, "cancel")
 
 
 def _lost(request: Any) -> TaskRun | None:
     """The span of an attempt that nobody else will tell of; None where somebody does or has."""
     try:
-        tasks = for_app(request.app)
-        attempt = _names.pop(request, None)
+        tasks = INSTRUMENTATION.for_app(request.app)
+        attempt = INSTRUMENTATION.names.pop(request, None)
         if tasks is None or attempt is None:
             return None
         span = lone(tasks, request, request.task.name, request.request_dict, attempt)
@@ -141,21 +116,21 @@ def _lost(request: Any) -> TaskRun | None:
 
 
 def _keep_cancelled(request: Any, span: TaskRun) -> None:
-    for each, kept in list(_cancelled.items()):
+    for each, kept in list(INSTRUMENTATION.cancelled.items()):
         if _asked(kept.result, "ready"):  # its child has told of it: no failure was heard of
             _tell_unless_told(each)
     clock = span.template.pipeline.clock
     result = _asked(request, "_apply_result")  # a weak reference; Celery gives no other way to it
-    _cancelled[request] = _Cancelled(span, clock.epoch(clock.now()), result)
+    INSTRUMENTATION.cancelled[request] = Cancelled(span, clock.epoch(clock.now()), result)
     if result is None:
         _tell_unless_told(request)
 
 
 def _tell_unless_told(request: Any) -> None:
     """Tell that an attempt was cut off, if it was cancelled and its child gave no result."""
-    kept = _cancelled.pop(request, None)
+    kept = INSTRUMENTATION.cancelled.pop(request, None)
     if kept is not None and not (_asked(kept.result, "ready") and _asked(kept.result, "successful")):
-        finish(kept.span, "RETRY", "cancelled", "the worker cancelled the task", kept.when)
+        finish(kept.span, "RETRY", "cancelled", "the worker cancelled the task", kept.cancelled_ns)
 
 
 def _asked(of: Any, name: str) -> Any:
@@ -168,14 +143,14 @@ def _asked(of: Any, name: str) -> Any:
 
 def tell_of_cancelled() -> None:
     """The end of the worker: nothing more will be heard of those that were cancelled."""
-    if not attempts.is_pool_child():  # which may have inherited some
-        for request in list(_cancelled):
+    if not INSTRUMENTATION.in_pool_child:  # which may have inherited some
+        for request in list(INSTRUMENTATION.cancelled):
             _tell_unless_told(request)
 
 
 def began(span: TaskRun, task_id: object) -> None:
     """Have a span begin when its task did, as far as this process knows."""
-    request = _requests.get(task_id) if isinstance(task_id, str) else None
+    request = INSTRUMENTATION.requests.get(task_id) if isinstance(task_id, str) else None
     if request is not None:
         _began(span, request)
 

@@ -20,8 +20,8 @@ from celery import signals  # type: ignore[import-untyped]  # Celery ships no ty
 
 from mqtrace.export.lifecycle import processors
 
-from . import attempts, dispatch, killed_children
-from .templates import instrumented
+from . import dispatch, killed_children
+from .state import INSTRUMENTATION
 
 __all__ = ["child_began", "embedded_beat_began", "flush", "worker_is_set_up"]
 
@@ -35,7 +35,7 @@ def worker_is_set_up(sender: Any = None, instance: Any = None, signal: Any = Non
 
 def child_began(sender: Any = None, signal: Any = None, **_: Any) -> None:
     """``worker_process_init``: in a child of a pool, and in the main process where the pool is solo."""
-    attempts.note_process(in_pool_child=_is_child())
+    INSTRUMENTATION.in_pool_child = _is_child()
 
 
 def _is_child() -> bool:
@@ -54,7 +54,7 @@ def flush(sender: Any = None, signal: Any = None, **_: Any) -> None:
     ``worker_process_shutdown`` in a child, ``worker_shutdown`` in the main process.
     """
     killed_children.tell_of_cancelled()
-    timeout = max((tasks.flush_timeout for tasks in instrumented()), default=0.0)
+    timeout = max((tasks.flush_timeout for tasks in INSTRUMENTATION.asked_for()), default=0.0)
     deadline = time.monotonic() + timeout
     thread = threading.Thread(target=_flush, args=(deadline,), name="mqtrace-flush", daemon=True)
     try:

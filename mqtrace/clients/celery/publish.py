@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
@@ -24,8 +23,9 @@ from mqtrace.carriers import Mapping as MappingCarrier
 from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_canonical, start_send
 from mqtrace.messaging import Operation, carry, end, send_time
 
-from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note, running
-from .templates import Tasks, for_app
+from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note
+from .state import INSTRUMENTATION
+from .templates import Tasks
 
 __all__ = ["before_publish", "delay", "due", "hook", "previous", "publishes", "publishing_app", "unhook"]
 
@@ -45,6 +45,7 @@ class _Publish:
 
 
 _sending: ContextVar[_Publish | None] = ContextVar("mqtrace_celery_sending", default=None)
+_for_app = INSTRUMENTATION.for_app
 _get_sending = _sending.get
 _set_sending = _sending.set
 _reset_sending = _sending.reset
@@ -63,19 +64,18 @@ def publishing_app() -> Any:
 
 # ---------------------------------------------------------------------- the hook
 
-_original: Callable[..., Any] | None = None
-
 
 def hook() -> None:
     """Have ``Celery.send_task`` say who publishes, and end the span, also of a publish that fails."""
-    global _original
-    if _original is not None:
-        return
-    original = _original = Celery.send_task
+    INSTRUMENTATION.replace(Celery, send_task)
 
-    @functools.wraps(original)
-    def send_task(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _original is not original:  # taken away, but somebody holds on to it
+
+def send_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What stands in the place of ``Celery.send_task``."""
+    replaced = INSTRUMENTATION.replaced
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if replaced.get("send_task") is not original:  # taken away, but somebody holds on to it
             return original(self, *args, **kwargs)
         publish = _Publish(self)
         token = _set_sending(publish)
@@ -93,17 +93,12 @@ def hook() -> None:
         _reset_sending(token)
         return result
 
-    Celery.send_task = send_task
+    return call
 
 
 def unhook() -> None:
-    """Put ``Celery.send_task`` back, unless somebody else has put theirs over it: then ours only passes on."""
-    global _original
-    if _original is None:
-        return
-    if getattr(Celery.send_task, "__wrapped__", None) is _original:
-        Celery.send_task = _original
-    _original = None
+    """Put ``Celery.send_task`` back."""
+    INSTRUMENTATION.put_back(Celery, "send_task")
 
 
 def _never_made(app: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> TaskSend | None:
@@ -111,7 +106,7 @@ def _never_made(app: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Task
 
     It begins when it fails.
     """
-    tasks = for_app(app)
+    tasks = _for_app(app)
     if tasks is None:
         return None
     try:
@@ -150,7 +145,7 @@ def before_publish(
         # A caller of send_task_message, or a send_task that was on its way when the configuration, read by it, called
         # instrument_celery. Nobody says which app it is.
         app = current_app._get_current_object()
-    tasks = for_app(app)
+    tasks = _for_app(app)
     if tasks is None:
         return
     try:
@@ -245,7 +240,7 @@ def _attempt(app: Any, task_id: object) -> TaskRun | PassedRun | None:
         return frame
     # the user's own span is current, or the trace is not recorded
     task = None if app is None else app.current_worker_task
-    attempt = None if task is None else running.get(id(task.request_stack.top))
+    attempt = None if task is None else INSTRUMENTATION.running.get(id(task.request_stack.top))
     return attempt if attempt is not None and attempt.task_id == task_id else None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mqtrace.core import SHORT_TEXTS, Attribute, NoopSpan, ProcessSpan, SendSpan
 from mqtrace.messaging.attributes import CONVERSATION, DELAY, MESSAGE_ID, REDELIVERED, RETRIES, RETRY_COUNT, STATE
 
-__all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "running"]
+__all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note"]
 
 #: The header of a retry that names the attempt before: its traceparent.
 PREVIOUS: Final = "mqtrace-previous"
@@ -51,7 +51,7 @@ class TaskRun(ProcessSpan):
     state_name: str | None
     #: The exception that was being handled when the task began (eager tasks in an except block): not the task's.
     ambient: BaseException | None
-    #: Its key in :data:`running`.
+    #: Its key among the attempts that run (state.py).
     key: int
 
     def extra_attributes(self) -> Mapping[str, Attribute]:
@@ -72,12 +72,6 @@ class PassedRun(NoopSpan):
     task_id: object
     #: As above.
     key: int
-
-
-#: The attempts that run here, by the id of their request, from ``task_prerun`` to ``task_postrun``. Each is kept beside
-#: its request, not in it: an application may pickle its requests, copy them, or write them as JSON. A context variable
-#: would do too, and cost more.
-running: Final[dict[int, TaskRun | PassedRun]] = {}
 
 
 # One call instead of four: messages of protocol 2, and whatever Celery has made of another, have all of them.

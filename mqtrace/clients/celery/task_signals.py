@@ -18,7 +18,7 @@ from mqtrace.messaging.attributes import ERROR_TYPE
 
 from . import attempts, killed_children
 from .spans import ATTEMPT
-from .templates import for_app
+from .state import INSTRUMENTATION
 from .unreported_attempts import finish, lone
 
 __all__ = ["internal_error", "rejected", "revoked", "unknown"]
@@ -34,7 +34,7 @@ def revoked(
     **_: Any,
 ) -> None:
     """``task_revoked``."""
-    tasks = for_app(sender.app)
+    tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
     own = vars(request)
@@ -71,14 +71,14 @@ def internal_error(
     **_: Any,
 ) -> None:
     """``task_internal_error``."""
-    tasks = for_app(sender.app)
+    tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
     if attempts.told.get() == id(exception):
         attempts.told.set(0)
         return
     own: Any = request if isinstance(request, dict) else {"id": task_id}
-    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if attempts.is_pool_child() else None)
+    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if INSTRUMENTATION.in_pool_child else None)
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)
@@ -86,7 +86,7 @@ def internal_error(
 
 
 def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseException | None, text: str) -> None:
-    tasks = for_app(sender.app)
+    tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
     headers = message.headers if isinstance(message.headers, dict) else {}

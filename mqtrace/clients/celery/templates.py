@@ -17,9 +17,9 @@ from mqtrace.messaging import Endpoint, Operation
 from mqtrace.messaging import attributes as names
 from mqtrace.messaging.amqp import destination
 from mqtrace.messaging.brokers import RABBITMQ, server_of, system_of
-from mqtrace.tracer import SpanTracer, default
+from mqtrace.tracer import SpanTracer
 
-__all__ = ["Tasks", "for_app", "for_task", "forget", "instrumented", "use"]
+__all__ = ["Tasks"]
 
 _KEPT: Final = 2048
 
@@ -122,54 +122,6 @@ class Tasks:
         if (system is not None or kind == "internal") and not made.weight:
             keep_recent(templates, key, made, _KEPT)
         return made
-
-
-# ---------------------------------------------------------------------- which tasks
-
-_all: Tasks | None = None
-_by_app: dict[Any, Tasks] = {}
-
-
-def for_app(app: Any) -> Tasks | None:
-    """What was asked for the tasks of this app; None where nothing was."""
-    return _by_app.get(app, _all) if _by_app else _all
-
-
-def for_task(task: Any) -> Tasks | None:
-    """What was asked for the tasks of this one's app."""
-    return _by_app.get(task.app, _all) if _by_app else _all
-
-
-def use(app: Any, tasks: Tasks) -> None:
-    """Trace the tasks of ``app``, None for those of every app, so from now on."""
-    global _all
-    if app is None:
-        _all = tasks
-    else:
-        _by_app[app] = tasks
-
-
-def forget(tracer: SpanTracer | None) -> bool:
-    """Trace nobody's tasks any more, or those that make spans of this tracer. Returns whether none is left.
-
-    What was asked for without a tracer is the default one's.
-    """
-    global _all
-    if tracer is None or (_all is not None and _is_of(_all, tracer)):
-        _all = None
-    for app, asked in list(_by_app.items()):
-        if tracer is None or _is_of(asked, tracer):
-            _by_app.pop(app, None)
-    return not instrumented()
-
-
-def _is_of(asked: Tasks, tracer: SpanTracer) -> bool:
-    return (default() if asked.tracer is None else asked.tracer) is tracer
-
-
-def instrumented() -> list[Tasks]:
-    """Everything that was asked for."""
-    return [*([] if _all is None else [_all]), *_by_app.values()]
 
 
 # ---------------------------------------------------------------------- what an app says of its broker
