@@ -31,10 +31,10 @@ class MessageAdapter(Protocol):
     """What a client file says of its messages."""
 
     def begin(self, operation: Operation, message: Any, /) -> Span | NoopSpan | None:
-        """Start the process span of a message; None for what is no message: an event, a partition's end."""
+        """Start the process span of a message; None if it is not a message: an event, a partition's end."""
 
     def collect(self, operation: Operation, messages: Iterable[Any], /) -> Batch | None:
-        """Read the contexts of a batch; None where there is no message in it."""
+        """Read the contexts of a batch; None if it has no messages."""
 
 
 _adapters: dict[type, MessageAdapter] = {}
@@ -89,7 +89,7 @@ def registry_of(message: type, adapter: MessageAdapter) -> Registry:
 
 
 def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of messages of this type; None if it is no message."""
+    """The adapter of messages of this type; None if it is not a message."""
     known = _adapters.get(kind) or _parts.get(kind)
     if known is not None or kind in _no_messages:
         return known
@@ -102,7 +102,7 @@ def adapter_of(kind: type) -> MessageAdapter | None:
 
 
 def adapter_in(message: Any) -> MessageAdapter | None:
-    """The adapter of this message: by its type, or by a part of it if it is a tuple; None if it is no message."""
+    """The adapter of this message: by its type, or by a part of it if it is a tuple; None if it is not a message."""
     found = adapter_of(type(message))
     if found is None and isinstance(message, tuple):
         for part in message:

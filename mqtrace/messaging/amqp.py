@@ -102,7 +102,7 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
     """
     if span is None:
         return headers
-    if operation.direct and (
+    if operation.w3c_only and (
         not headers
         or (
             type(headers) is dict
@@ -240,7 +240,7 @@ def start_below(operation: Operation, template: Template, make: type[P], headers
     """
     if not headers:
         return start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
-    if operation.direct and type(headers) is dict:
+    if operation.w3c_only and type(headers) is dict:
         span = start_process_from(template, headers, make)
         if span is not None:
             return span

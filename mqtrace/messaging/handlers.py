@@ -66,7 +66,7 @@ def _usable(tracer: SpanTracer, relation: Any, name: object) -> tuple[Relation |
 
 
 def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
-    """Start the process span of a message; None for what is no message. Never raises."""
+    """Start the process span of a message; None if it is not a message. Never raises."""
     adapter = adapters.get(type(message)) or adapter_in(message)
     if adapter is None:
         if not _is_nothing(message):
@@ -80,13 +80,13 @@ def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
 
 
 def process(message: Any, tracer: SpanTracer | None, relation: str | None, name: str | None) -> Span | NoopSpan:
-    """The span of a message, for ``with``; a no-op one for what is no message."""
+    """The span of a message, for ``with``; a no-op one if it is not a message."""
     span = begin(operation_of(tracer, relation, name), message)
     return NOOP if span is None else span
 
 
 def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
-    """One span with a link to every message; a no-op one where there is no message."""
+    """One span with a link to every message; a no-op one if there are no messages."""
     operation = operation_of(tracer, None, name)
     found = messages if isinstance(messages, (list, tuple)) else list(one_by_one(messages))
     try:
@@ -184,7 +184,7 @@ def operation_in(callback: Any) -> Operation | None:
 def _checked_name(name: object) -> str | None:
     plain = text(name)
     if name is not None and plain is None:
-        raise ConfigurationError(f"name={name!r} is no name: write the whole span name as text, 'charge the card'")
+        raise ConfigurationError(f"name={name!r} is not a name: write the whole span name as text, 'charge the card'")
     return plain
 
 

@@ -95,7 +95,7 @@ def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> A
 
     ``headers``: a list of pairs, a dict or None. Anything else is left to the client, which will refuse it.
     """
-    if operation.direct and headers and span.baggage is None and span.identity is not None:
+    if operation.w3c_only and headers and span.baggage is None and span.identity is not None:
         simple = _beside(span, headers)
         if simple is not None:
             return simple
@@ -122,7 +122,7 @@ def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | N
     """
     if span is None or (headers is not None and not isinstance(headers, list)):
         return headers
-    if not headers and operation.direct:
+    if not headers and operation.w3c_only:
         if isinstance(span, bytes):
             return [("traceparent", span)]
         if span.identity is not None and span.state is None and span.baggage is None:

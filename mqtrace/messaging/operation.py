@@ -62,14 +62,14 @@ class Operation:
     where the user gave one. ``relation``: of a process span to its message; None: as the tracer was configured.
     """
 
-    __slots__ = ("__weakref__", "_bound", "_guard", "direct", "name", "relation", "templates", "tracer", "verb")
+    __slots__ = ("__weakref__", "_bound", "_guard", "name", "relation", "templates", "tracer", "verb", "w3c_only")
 
     #: By what the client looks up: a topic, or an exchange and routing key.
     templates: dict[Hashable, Template]
     #: The tracer that the templates are of.
     tracer: SpanTracer
     #: Whether a message needs nothing but W3C headers, so that a client may write and read them by itself.
-    direct: bool
+    w3c_only: bool
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Operation:
     def _follow(self, tracer: SpanTracer) -> None:
         with self._guard.lock:
             self.tracer = tracer
-            self.direct = tracer.propagator.is_w3c
+            self.w3c_only = tracer.propagator.is_w3c
             self.templates = {}
 
     def forget(self, key: Hashable) -> None:

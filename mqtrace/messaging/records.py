@@ -31,7 +31,7 @@ class KafkaRecords:
         if not headers:
             return start_process(template, None, None, None, record.partition, record.offset, record.timestamp)
         baggage = None
-        if operation.direct and (found := plain_context(headers)) is not None:
+        if operation.w3c_only and (found := plain_context(headers)) is not None:
             origin, state = found
         else:
             context = kafka.extract(operation, list(headers))
@@ -58,7 +58,7 @@ def found_in(operation: Operation, records: Iterable[Any]) -> list[kafka.Found]:
         headers = record.headers
         identity: bytes | None = None
         if headers:
-            plain = plain_context(headers) if operation.direct else None
+            plain = plain_context(headers) if operation.w3c_only else None
             identity = kafka.extract(operation, list(headers)).identity if plain is None else plain[0]
         found.append((identity, record.topic, is_tombstone(record), record.partition, record.offset))
     return found

@@ -900,7 +900,7 @@ def test_a_wrong_argument_says_what_to_write() -> None:
         mqtrace.instrument_celery(flush=1)
     with pytest.raises(mqtrace.ConfigurationError, match="write seconds"):
         mqtrace.instrument_celery(flush_timeout="soon")
-    with pytest.raises(mqtrace.ConfigurationError, match="no Celery app"):
+    with pytest.raises(mqtrace.ConfigurationError, match="is not a Celery app"):
         mqtrace.instrument_celery(SimpleNamespace(main="shop"))
 
 

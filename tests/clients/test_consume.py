@@ -152,7 +152,11 @@ def test_a_wrong_relation_is_one_sentence(message: Make) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"name": 3}, "name=3 is no name"), ({"name": ["a"]}, "is no name"), ({"tracer": 3}, "tracer=3 is not a tracer")],
+    [
+        ({"name": 3}, "name=3 is not a name"),
+        ({"name": ["a"]}, "is not a name"),
+        ({"tracer": 3}, "tracer=3 is not a tracer"),
+    ],
 )
 def test_a_wrong_argument_of_the_decorator_is_one_sentence(wrong: Any, said: str) -> None:
     with pytest.raises(mqtrace.ConfigurationError, match=said):

@@ -50,8 +50,13 @@ def _distribution(folder: Path, name: str, points: str) -> None:
     (info / "entry_points.txt").write_text(points)
 
 
+def path_with(installed: Path) -> str:
+    """PYTHONPATH of a child that sees what is installed here, and what this process sees."""
+    return os.pathsep.join([str(installed), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def test_it_passes_the_contract_of_clients(installed: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    environment = {**os.environ, "PYTHONPATH": path_with(installed)}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(installed / "test_memory_queue.py")],
         cwd=installed,
@@ -158,7 +163,7 @@ def test_mqtrace_run_puts_its_classes_in_place(installed: Path, chosen: str) -> 
     spans = installed / "spans.jsonl"
     environment = {
         **os.environ,
-        "PYTHONPATH": str(installed),
+        "PYTHONPATH": path_with(installed),
         "MQTRACE_CLIENTS": chosen,
         "MQTRACE_EXPORTER": f"file://{spans}",
         "MQTRACE_EXIT_TIMEOUT": "60000",  # on a machine under load two seconds may pass before a span leaves

@@ -56,12 +56,12 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
     if options:
         raise ConfigurationError(f"instrument_celery() does not know {sorted(options)}: write flush_timeout=2.0")
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0:
-        raise ConfigurationError(f"flush_timeout={timeout!r} is no time: write seconds, for example 2.0")
+        raise ConfigurationError(f"flush_timeout={timeout!r} is not a time: write seconds, for example 2.0")
     if app is not None:
         current = getattr(app, "_get_current_object", None)  # celery.current_app is a proxy
         app = app if current is None else current()
         if not isinstance(app, Celery):
-            raise ConfigurationError(f"{app!r} is no Celery app: give one, or nothing for every app")
+            raise ConfigurationError(f"{app!r} is not a Celery app: give one, or nothing for every app")
     INSTRUMENTATION.use(app, Tasks(tracer, float(timeout)))
     instrumented_classes.leave_library("kombu")
     publish.hook()

@@ -26,7 +26,7 @@ from mqtrace.core import attach, new_span_id, restore
 
 from .spans import ATTEMPT, TaskRun
 from .state import INSTRUMENTATION, Cancelled
-from .unreported_attempts import finish, lone
+from .unreported_attempts import finish, start_unreported
 
 __all__ = ["attempt_at", "began", "hook", "received", "tell_of_cancelled", "unhook"]
 
@@ -107,7 +107,7 @@ def _lost(request: Any) -> TaskRun | None:
         attempt = INSTRUMENTATION.names.pop(request, None)
         if tasks is None or attempt is None:
             return None
-        span = lone(tasks, request, request.task.name, request.request_dict, attempt)
+        span = start_unreported(tasks, request, request.task.name, request.request_dict, attempt)
         if span is not None:
             _began(span, request)
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong

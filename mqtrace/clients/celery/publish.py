@@ -183,7 +183,7 @@ def before_publish(
 def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
     """Put the context of a trace that is not recorded into a message's headers."""
     if type(frame) is bytes:
-        if operation.direct and "traceparent" not in headers and "baggage" not in headers:
+        if operation.w3c_only and "traceparent" not in headers and "baggage" not in headers:
             headers["traceparent"] = frame.decode()
             return
         frame = NoopSpan(frame)
@@ -192,7 +192,7 @@ def _pass_on(operation: Operation, frame: Any, headers: dict[str, Any]) -> None:
 
 def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> None:
     """Put the context of a send span into a message's headers, with the send time."""
-    if operation.direct and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
+    if operation.w3c_only and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
         headers["traceparent"] = span.identity.decode()
         headers["tracestate"] = send_time.stamp(span.state, _now(span))
         return
@@ -249,7 +249,7 @@ def _retry(
 ) -> TaskSend | None:
     operation = tasks.sends
     if isinstance(attempt, PassedRun):
-        if attempt.identity is not None and "traceparent" not in headers and operation.direct:
+        if attempt.identity is not None and "traceparent" not in headers and operation.w3c_only:
             headers["traceparent"] = attempt.identity.decode("ascii")
         return None
     propagator = operation.tracer.propagator

@@ -19,7 +19,7 @@ from mqtrace.messaging.attributes import ERROR_TYPE
 from . import attempts, killed_children
 from .spans import ATTEMPT
 from .state import INSTRUMENTATION
-from .unreported_attempts import finish, lone
+from .unreported_attempts import finish, start_unreported
 
 __all__ = ["internal_error", "rejected", "revoked", "unknown"]
 
@@ -41,7 +41,7 @@ def revoked(
     attempt = killed_children.attempt_at(own.get("id"))
     if terminated and attempt is None:
         return  # it ran in this process, where its own span has ended with what terminated it
-    span = lone(tasks, sender, sender.name, own, attempt)
+    span = start_unreported(tasks, sender, sender.name, own, attempt)
     if span is None:
         return
     if terminated:
@@ -52,7 +52,7 @@ def revoked(
 
 def rejected(sender: Any = None, message: Any = None, exc: Any = None, signal: Any = None, **_: Any) -> None:
     """``task_rejected``."""
-    _not_run(sender, message, None, "REJECTED", exc, "the message is no task")
+    _not_run(sender, message, None, "REJECTED", exc, "the message is not a task")
 
 
 def unknown(
@@ -78,7 +78,9 @@ def internal_error(
         attempts.told.set(0)
         return
     own: Any = request if isinstance(request, dict) else {"id": task_id}
-    span = lone(tasks, sender, sender.name, own, own.get(ATTEMPT) if INSTRUMENTATION.in_pool_child else None)
+    span = start_unreported(
+        tasks, sender, sender.name, own, own.get(ATTEMPT) if INSTRUMENTATION.in_pool_child else None
+    )
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)
@@ -97,7 +99,7 @@ def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseExcept
     for key in ("id", "root_id", "retries", "eta"):
         own[key] = body.get(key)
     name = name or body.get("task")
-    span = lone(tasks, sender, name if isinstance(name, str) else "unknown", own, None)
+    span = start_unreported(tasks, sender, name if isinstance(name, str) else "unknown", own, None)
     if span is None:
         return
     span.state_name = state

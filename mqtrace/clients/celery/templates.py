@@ -43,7 +43,7 @@ class Tasks:
         tracer = self.runs.tracer
         if tracer is not self._asked:
             template = tracer.template("process", "consumer", {})
-            self._follow = template.follows_parent_only and not tracer.settings.rules and self.runs.direct
+            self._follow = template.follows_parent_only and not tracer.settings.rules and self.runs.w3c_only
             self._asked = tracer
         return self._follow
 

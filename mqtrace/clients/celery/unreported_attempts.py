@@ -11,10 +11,10 @@ from . import attempts
 from .spans import ATTEMPT, TaskRun
 from .templates import Tasks
 
-__all__ = ["finish", "lone"]
+__all__ = ["finish", "start_unreported"]
 
 
-def lone(tasks: Tasks, owner: Any, name: object, own: Any, attempt: str | None) -> TaskRun | None:
+def start_unreported(tasks: Tasks, owner: Any, name: object, own: Any, attempt: str | None) -> TaskRun | None:
     """The span of an attempt that is told of from outside; None where its trace is not recorded.
 
     ``owner``: what has the app: the task, its request, or the consumer.

@@ -55,11 +55,11 @@ class KafkaMessages:
         try:
             headers = message.headers()
             if headers:
-                if operation.direct and len(headers) == 1 and "traceparent" in headers[0]:
+                if operation.w3c_only and len(headers) == 1 and "traceparent" in headers[0]:
                     origin = headers[0][1]
                     if origin is not None and (type(origin) is not bytes or not is_canonical(origin)):
                         origin = kafka.extract(operation, headers).identity
-                elif NO_NAME not in headers and operation.direct and (found := plain_context(headers)) is not None:
+                elif NO_NAME not in headers and operation.w3c_only and (found := plain_context(headers)) is not None:
                     origin, state = found
                 else:
                     context = kafka.extract(operation, headers)
@@ -86,7 +86,7 @@ class KafkaMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        if operation.direct:
+        if operation.w3c_only:
             try:
                 alike = _collect_alike(messages)
             except UNREADABLE:  # headers that cannot be read: message by message, then
@@ -94,7 +94,7 @@ class KafkaMessages:
             if alike is not None:
                 return alike
         found: list[kafka.Found] = []
-        direct = operation.direct
+        w3c_only = operation.w3c_only
         first: Any = None
         for message in messages:
             if message is None or message.error() is not None:
@@ -104,11 +104,11 @@ class KafkaMessages:
             headers = readable(operation, message)
             identity: bytes | None = None
             if headers:
-                origin = headers[0][1] if direct and len(headers) == 1 and headers[0][0] == "traceparent" else None
+                origin = headers[0][1] if w3c_only and len(headers) == 1 and headers[0][0] == "traceparent" else None
                 if type(origin) is bytes and is_canonical(origin):
                     identity = origin
                 else:
-                    plain = plain_context(headers) if direct else None
+                    plain = plain_context(headers) if w3c_only else None
                     identity = kafka.extract(operation, headers).identity if plain is None else plain[0]
             found.append((identity, message.topic(), message.value() is None, message.partition(), message.offset()))
         return kafka.batch_of(first, found)

@@ -61,7 +61,7 @@ class TracedProducer(Traced):
         if type(span) is not ReportedSend:
             # Nothing is recorded. Where there is a context, it goes into the message all the same.
             if type(span) is bytes:
-                if not headers and operation.direct:
+                if not headers and operation.w3c_only:
                     headers = [("traceparent", span)]
                 else:
                     headers = sends.headers(NoopSpan(span), headers)
@@ -73,7 +73,7 @@ class TracedProducer(Traced):
                 refused(None, error, headers)
                 raise
             return
-        if not headers and operation.direct and span.baggage is None:
+        if not headers and operation.w3c_only and span.baggage is None:
             state = span.state
             headers = [("traceparent", span.identity)]
             if state is not None:

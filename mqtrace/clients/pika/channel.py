@@ -60,7 +60,7 @@ class TracedChannel(Traced):
             if (
                 properties is None
                 and type(span) is SendSpan
-                and operation.direct
+                and operation.w3c_only
                 and span.state is None
                 and span.baggage is None
             ):
@@ -68,7 +68,7 @@ class TracedChannel(Traced):
                 made.traceparent = span.identity
                 made.sent = (span.begun_ns + template.pipeline.clock.offset) // 1_000_000
                 made.table = UNREAD
-            elif properties is None and type(span) is bytes and operation.direct:
+            elif properties is None and type(span) is bytes and operation.w3c_only:
                 made = properties = _new(ContextProperties)
                 made.traceparent = span
                 made.sent = None

@@ -58,7 +58,7 @@ class PikaMessages:
     """The :class:`~mqtrace.messaging.MessageAdapter` of pika: of a tuple of parts, or of properties alone."""
 
     def begin(self, operation: Operation, message: Any) -> DeliverySpan | NoopSpan | None:
-        """Start the process span of a message; None for what is none, or is being handled already."""
+        """Start the process span of a message; None if it is not a message, or is being handled already."""
         deliveries, method, properties = _parts(message)
         if properties is None:
             return None

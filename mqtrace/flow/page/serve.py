@@ -66,14 +66,14 @@ def serve(
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= 65_535:  # getaddrinfo would take the rest of a division
-        raise AskError(f"--port {port} is no port: write one from 1 to 65535, or 0 for a free one")
+        raise AskError(f"--port {port} is not a port: write one from 1 to 65535, or 0 for a free one")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError, OverflowError) as error:
-        raise AskError(f"--host {host} --port {port} is no address of this machine: {error}") from error
+        raise AskError(f"--host {host} --port {port} is not an address of this machine: {error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
