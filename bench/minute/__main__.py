@@ -105,7 +105,8 @@ def as_markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
 def _facts() -> str:
     names = ("confluent-kafka", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"{date.today()}, {machine()}, {versions}."
+    load = f"{os.getloadavg()[2]:.0f} processes at work on average"  # in the last 15 minutes: ours and others'
+    return f"{date.today()}, {machine()}, {load}, {versions}."
 
 
 if __name__ == "__main__":
