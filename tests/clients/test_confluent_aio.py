@@ -6,8 +6,11 @@ import asyncio
 import gc
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -90,6 +93,66 @@ def test_a_future_that_nobody_awaits_ends_its_span_too(cluster: str, topic: str,
 
     assert run(main()) == []
     assert [span.attributes["messaging.kafka.message.tombstone"] for span in spans] == [True]
+
+
+def test_a_future_is_done_however_slowly_a_thread_is_handed_the_reports(cluster: str, topic: str, spans: Spans) -> None:
+    class Slow(ThreadPoolExecutor):
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            handed = super().submit(*args, **kwargs)
+            time.sleep(0.2)  # the work is done before whoever handed it over knows
+            return handed
+
+    async def main() -> None:
+        settings = {"bootstrap.servers": cluster, "log_level": 0, "linger.ms": 300}
+        async with mqtrace.wrap(AIOProducer)(settings, executor=Slow(2), buffer_timeout=0) as producer:
+            await asyncio.wait_for(await producer.produce(topic, b"x"), 10)
+
+    assert run(main()) == []
+    assert len(spans) == 1
+
+
+def test_a_future_that_is_cancelled_or_times_out_ends_its_span_with_that(
+    cluster: str, topic: str, spans: Spans
+) -> None:
+    async def main() -> None:
+        async with producing(cluster, **{"linger.ms": 200}) as producer:
+            cancelled, late = await producer.produce(topic, b"x"), await producer.produce(topic, b"y")
+            cancelled.cancel()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(late, 0.01)
+            await producer.flush()
+
+    assert run(main()) == []
+    assert [(span.status, span.attributes["error.type"]) for span in spans] == [("error", "CancelledError")] * 2
+
+
+def test_what_waits_for_its_report_when_its_loop_is_closed_ends_as_an_error_and_a_late_report_is_nobodys(
+    topic: str, spans: Spans
+) -> None:
+    async def send() -> Any:
+        nobody = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0, "message.timeout.ms": 1000}
+        producer = mqtrace.wrap(AIOProducer)(nobody, buffer_timeout=0)
+        await producer.produce(topic, b"x")
+        return producer
+
+    loop: Any = asyncio.new_event_loop()
+    came = threading.Event()
+    call = loop.call_soon_threadsafe
+
+    def call_soon_threadsafe(*args: Any) -> Any:
+        came.set()
+        return call(*args)
+
+    loop.call_soon_threadsafe = call_soon_threadsafe
+    producer = loop.run_until_complete(send())
+    loop.close()
+    assert list(spans) == []
+    assert came.wait(10)  # the report, and there is no loop
+    producer.executor.shutdown()
+    del producer
+    gc.collect()
+    (span,) = spans
+    assert (span.status, span.attributes["error.type"]) == ("error", "no_delivery_report")
 
 
 def test_a_message_that_librdkafka_refuses_fails_its_future_and_its_span(

@@ -89,6 +89,19 @@ read(take(mqtrace.wrap(Consumer)(configuration)))
 mqtrace.configure("trial", exporter="none:", propagators="b3,jaeger,xray,datadog,tracecontext,baggage")
 mqtrace.consumer(read)(take(mqtrace.wrap(Consumer)(configuration)))
 """,
+    "an asynchronous consumer": """
+import asyncio
+from confluent_kafka.aio import AIOConsumer
+
+async def main():
+    async with mqtrace.wrap(AIOConsumer)(configuration) as consumer:
+        await consumer.assign([TopicPartition("odd", partition, 0) for partition in range(4)])
+        while (message := await consumer.poll(0.2)) is None:
+            pass
+        return message
+
+mqtrace.consumer(read)(asyncio.run(main()))
+""",
     "a relay": """
 message = take(mqtrace.wrap(Consumer)(configuration))
 producer = mqtrace.wrap(Producer)(configuration)

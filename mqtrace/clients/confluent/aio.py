@@ -114,11 +114,11 @@ class Sends(AsyncSends):
         with self._lock.lock:
             if self._serving or self._inbox is None or not self._inbox.owed or client._is_closed:
                 return
+            self._serving = True  # before: a turn may be over before whoever submits it goes on
             try:
                 client.executor.submit(self._turn, client)
-                self._serving = True
             except RuntimeError:  # it is shut down
-                pass
+                self._serving = False
 
     def _turn(self, client: Any) -> None:
         try:
