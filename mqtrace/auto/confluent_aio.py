@@ -11,12 +11,47 @@ from types import ModuleType
 from typing import Any, Final
 
 import mqtrace
+from mqtrace.clients.confluent.aio_consumer import Reads, TracedAIOConsumer
+from mqtrace.clients.proxy import traced_kind
 
 from .names import replace_names
+from .polling import PollLoop, is_wanted
 
 __all__ = ["put_in_place"]
 
 _CLIENTS: Final = ("AIOProducer", "AIOConsumer")
+
+
+class LoopReads(Reads):
+    """The state of a consumer whose loop has spans."""
+
+    __slots__ = ("loop",)
+
+    def __init__(self) -> None:
+        super().__init__(None, {})
+        self.loop = PollLoop()
+
+
+class LoopConsumer(TracedAIOConsumer):
+    """A consumer whose poll loop has a process span from one poll to the next."""
+
+    __slots__ = ()
+    _mqtrace: LoopReads
+
+    async def poll(self, *args: Any, **kwargs: Any) -> Any:
+        """``poll`` of the client. What it returns is current until the next call."""
+        self._mqtrace.loop.end()
+        return self._mqtrace.loop.polled(await super().poll(*args, **kwargs))
+
+    async def consume(self, *args: Any, **kwargs: Any) -> Any:
+        """``consume`` of the client. What it returns is current, as a batch, until the next call."""
+        self._mqtrace.loop.end()
+        return self._mqtrace.loop.consumed(await super().consume(*args, **kwargs))
+
+    async def close(self, *args: Any, **kwargs: Any) -> Any:
+        """``close`` of the client."""
+        self._mqtrace.loop.end()
+        return await super().close(*args, **kwargs)
 
 
 class _Bare:
@@ -40,6 +75,9 @@ def put_in_place(module: ModuleType) -> None:
         home = sys.modules[raw.__module__].__dict__
         if home.get("confluent_kafka") is library:
             home["confluent_kafka"] = _Bare(library)
+    if is_wanted():
+        consumer = space["AIOConsumer"]
+        traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
     replaced = {raw: mqtrace.wrap(raw) for raw in own}
     space.update({raw.__name__: made for raw, made in replaced.items()})
     replace_names(replaced, "confluent_kafka")

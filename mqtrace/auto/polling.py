@@ -47,16 +47,18 @@ class PollLoop:
     def polled(self, message: Any) -> Any:
         """Begin the span of the message that a poll returned, if it is one. Returns the message."""
         if message is not None:
+            span = mqtrace.process(message)  # which finds the adapter of the first message
             _take_over_from_now_on(type(message))
-            self._begin(mqtrace.process(message), (message,))
+            self._begin(span, (message,))
         return message
 
     def consumed(self, messages: Any) -> Any:
         """Begin the span of the messages that one call returned. Returns them as they are."""
         if messages:
+            span = mqtrace.batch(messages)
             for kind in {type(message) for message in messages}:
                 _take_over_from_now_on(kind)
-            self._begin(mqtrace.batch(messages), tuple(messages))
+            self._begin(span, tuple(messages))
         return messages
 
     def end(self) -> None:

@@ -287,3 +287,50 @@ def test_a_program_may_import_a_module_of_kombu_that_imports_its_clients(traced:
             check=False,
         )
         assert (done.stdout, done.stderr) == ("True True\n", ""), name
+
+
+def test_celerys_prefork_workers_and_the_program_that_sends_are_traced(
+    traced: Any, until: Callable[[Callable[[], Any]], Any]
+) -> None:
+    pytest.importorskip("celery")
+    traced.script(
+        """
+        from celery import Celery
+
+        app = Celery("shop", broker="filesystem://")
+        folder = "messages"
+        app.conf.broker_transport_options = {
+            "data_folder_in": folder, "data_folder_out": folder, "control_folder": folder, "store_processed": False
+        }
+        app.conf.task_ignore_result = True
+        app.conf.worker_cancel_long_running_tasks_on_connection_loss = True
+
+        @app.task(name="shop.cook")
+        def cook():
+            pass
+        """,
+        "shop.py",
+    )
+    (traced.folder / "messages").mkdir()
+    sent = traced.run("-c", "import shop; [shop.cook.delay() for _ in range(4)]")
+    assert sent.returncode == 0, sent.stderr
+    worker = ["-m", "celery", "-A", "shop", "worker", "--pool", "prefork", "--concurrency", "2", "--loglevel", "ERROR"]
+    environment = traced.environment(OTEL_BSP_SCHEDULE_DELAY="100", C_FORCE_ROOT="true")
+    with (traced.folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            traced.command(*worker, "--without-mingle", "--without-gossip"),
+            cwd=traced.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            until(lambda: process.poll() is not None or traced.names().count("process shop.cook") == 4)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+    assert sorted(traced.names()) == ["process shop.cook"] * 4 + ["send shop.cook"] * 4, (
+        traced.folder / "log"
+    ).read_text()
+    sends = {span["spanId"] for span in traced.spans() if span["name"].startswith("send")}
+    assert {span["parentSpanId"] for span in traced.spans() if span["name"].startswith("process")} == sends
