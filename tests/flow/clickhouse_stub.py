@@ -34,11 +34,9 @@ class ClickHouse:
         self._session = session.Session(str(folder))
         self._lock = threading.Lock()
         self.refuse: tuple[int, str] | None = None
+        self._attributes = attributes
         self.run("CREATE DATABASE IF NOT EXISTS shop")
-        self.run(
-            f"CREATE TABLE shop.otel_traces ({_COLUMNS.format(attributes=attributes)}) "
-            "ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))"
-        )
+        self.make_table("otel_traces")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"clickhouse://reader:p%40ss@127.0.0.1:{self._server.server_port}/shop"
@@ -48,19 +46,26 @@ class ClickHouse:
         with self._lock:
             return bytes(self._session.query(query, format, params=parameters or {}).bytes())
 
-    def insert(self, spans: Iterable[SpanRecord], batch: int = 20_000) -> None:
+    def make_table(self, name: str) -> None:
+        """As the Collector's exporter makes it."""
+        self.run(
+            f"CREATE TABLE shop.{name} ({_COLUMNS.format(attributes=self._attributes)}) "
+            "ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))"
+        )
+
+    def insert(self, spans: Iterable[SpanRecord], batch: int = 20_000, *, table: str = "otel_traces") -> None:
         """As the Collector's exporter writes them."""
         rows: list[str] = []
         for span in spans:
             rows.append(json.dumps(_row(span)))
             if len(rows) == batch:
-                self._insert(rows)
+                self._insert(rows, table)
                 rows = []
-        self._insert(rows)
+        self._insert(rows, table)
 
-    def _insert(self, rows: list[str]) -> None:
+    def _insert(self, rows: list[str], table: str) -> None:
         if rows:
-            self.run("INSERT INTO shop.otel_traces FORMAT JSONEachRow " + "\n".join(rows))
+            self.run(f"INSERT INTO shop.{table} FORMAT JSONEachRow " + "\n".join(rows))
 
     def close(self) -> None:
         """End it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -12,15 +13,18 @@ import pytest
 
 pytest.importorskip("chdb", reason="chdb, a ClickHouse of 534 MB, is not installed: pip install chdb")
 pytest.importorskip("clickhouse_connect", reason="the extra clickhouse is not installed")
+pytest.importorskip("starlette", reason="the extra ui is not installed")
 
 from mqtrace.cli import main
 from mqtrace.flow import Scope, SourceError
 from mqtrace.flow.clickhouse import ClickHouseSource, server
 from mqtrace.flow.clickhouse.server import parse
 from mqtrace.flow.engine_source import EngineSource
+from mqtrace.flow.remote import RemoteSource
 from mqtrace.otlp.records import SpanRecord
 
 from .clickhouse_stub import MAP, ClickHouse
+from .page.served import served
 from .shop import Shop
 from .spans import NOW, OLD, S, batch, send, take
 
@@ -31,7 +35,7 @@ WHOLE = Scope(to_ns=NOW)
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """chdb answers in seconds on a machine with other work: what is tested here are rows."""
-    monkeypatch.setattr(server, "_MOST_SECONDS", 90)
+    monkeypatch.setattr(server, "_MOST_SECONDS", 300)
 
 
 @cache
@@ -208,3 +212,49 @@ def test_schema_prints_sql_for_a_broker_and_a_topic(capsys: pytest.CaptureFixtur
     for wrong in (["--kafka", "h'"], ["--into", "a;b"], ["--topic", "x y"]):
         with pytest.raises(SystemExit):
             main(["schema", "clickhouse", *wrong])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_injected_loss_is_found_and_no_other(clickhouse: ClickHouse) -> None:
+    """Of 300,000 spans, as of our own store (test_sources.py)."""
+    shop = Shop(NOW, lose=500)
+    clickhouse.make_table("many")
+    clickhouse.insert(shop.spans(300_000), table="many")
+    theirs = ClickHouseSource(f"{clickhouse.url}.many")
+    try:
+        rows = theirs.missing(WHOLE)
+        found = {(row["sent_to"], row["subscription"], row["state"]): row["messages"] for row in rows}
+        assert found == dict(shop.expected)
+        assert sum(row["messages"] for row in theirs.flow(WHOLE)) > 100_000
+    finally:
+        theirs.close()
+        clickhouse.run("DROP TABLE shop.many")
+
+
+def test_a_page_on_one_that_refuses_says_so_and_goes_on(clickhouse: ClickHouse) -> None:
+    source = ClickHouseSource(clickhouse.url)
+    server_of_page = served(source)
+    page = RemoteSource(server_of_page.address)
+    try:
+        clickhouse.refuse = 500, "Code: 202. DB::Exception: Too many queries. (TOO_MANY_SIMULTANEOUS_QUERIES)"
+        with pytest.raises(SourceError, match=r"answers 503: .*ClickHouse"):
+            page.flow(Scope(NOW - S, NOW))
+        clickhouse.refuse = None
+        assert page.traces(WHOLE, limit=1)
+    finally:
+        clickhouse.refuse = None
+        server_of_page.close()
+        source.close()
+
+
+def test_tail_draws_what_is_there(clickhouse: ClickHouse, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table's spans are of another year than the last hour, so only what a test inserts now is new."""
+    now = time.time_ns()
+    sent = send("fresh", now - 5 * S, 1)
+    clickhouse.insert([sent, take(sent, at=now - 4 * S)])
+    command = ["tail", clickhouse.url, "--from-beginning", "--destination", "fresh", "--json", "--settle", "0.5"]
+    assert main([*command, "--limit", "1", "--timeout", "60"]) == 0
+    (trace,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["name"] for one in trace["spans"]] == ["send fresh", "process fresh"]
+    clickhouse.run(f"ALTER TABLE shop.otel_traces DELETE WHERE TraceId = '{sent.trace_id}' SETTINGS mutations_sync = 1")

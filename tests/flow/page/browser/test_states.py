@@ -92,7 +92,6 @@ def test_a_source_in_trouble_is_said_and_what_was_read_is_shown(look: Look) -> N
 @pytest.mark.parametrize("path", VIEWS)
 def test_a_source_that_cannot_be_asked_is_its_sentence_and_asked_again(look: Look, path: str) -> None:
     source = Fake(gone="the file spans.duckdb is in use by another process")
-    page = look(source, quietly=False).page
     looking = look(source, quietly=False)
     page = looking.page
     page.goto(looking.address + path)
