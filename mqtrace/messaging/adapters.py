@@ -62,7 +62,7 @@ def register_part(part: type, adapter: MessageAdapter) -> None:
 #: Types of such parts that have been registered.
 parts: Final[Mapping[type, MessageAdapter]] = _parts
 
-# Types that were looked up and are no messages: the arguments of handlers, so a few, but bounded all the same.
+# Types that were looked up and are not messages: the arguments of handlers, so a few, but bounded all the same.
 _no_messages: dict[type, None] = {}
 _REMEMBERED: Final = 1024
 
