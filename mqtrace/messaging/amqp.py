@@ -180,6 +180,13 @@ class DeliverySpan(ProcessSpan):
 
     def weigh_ids(self) -> None:
         """Weigh the texts that were set, if they are long; what is no text, as Redis may bring it, is let go."""
+        one, other = self.message_id, self.conversation
+        if (
+            (one is None or type(one) is str)
+            and (other is None or type(other) is str)
+            and len(one or "") + len(other or "") <= SHORT_TEXTS
+        ):
+            return  # nearly always, so it is quick
         length = 0
         for slot in ("message_id", "conversation"):
             value = getattr(self, slot)
