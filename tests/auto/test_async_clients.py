@@ -25,6 +25,17 @@ async def main():
 
 asyncio.run(main())
 """
+INSTRUMENTED = """
+from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+made = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(made))
+AIOKafkaInstrumentor().instrument(tracer_provider=provider)
+"""
 AIO = """
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 
@@ -60,3 +71,23 @@ def test_they_can_be_left_out(traced: Any) -> None:
     program = AIOKAFKA.replace("PROCESS(", "__import__('mqtrace').process(")
     traced.program(CLUSTER + program, MQTRACE_CLIENTS="confluent_kafka")
     assert [span["name"] for span in traced.spans()] == ["process orders"]
+
+
+def test_beside_opentelemetrys_instrumentation_it_is_ours_alone(traced: Any) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.aiokafka")
+    pytest.importorskip("opentelemetry.sdk")
+    program = AIOKAFKA.replace("PROCESS(", "__import__('mqtrace').process(")
+    said = traced.program(f"{CLUSTER}{INSTRUMENTED}{program}print(len(made.get_finished_spans()))\n")
+    assert said == "0\n"
+    assert sorted(span["name"] for span in traced.spans()) == ["process orders", "send orders"]
+
+
+def test_turned_off_it_is_opentelemetrys(traced: Any) -> None:
+    pytest.importorskip("opentelemetry.instrumentation.aiokafka")
+    pytest.importorskip("opentelemetry.sdk")
+    program = AIOKAFKA.replace("with PROCESS(message):", "if message:")
+    said = traced.program(
+        f"{CLUSTER}{INSTRUMENTED}{program}print(len(made.get_finished_spans()))\n", MQTRACE_DISABLED="true"
+    )
+    assert said == "2\n"
+    assert traced.spans() == []

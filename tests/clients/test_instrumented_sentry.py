@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("sentry_sdk")
 pytest.importorskip("celery")
+pytestmark = pytest.mark.slow
 
 #: In a process of its own, since Sentry patches Celery and kombu and never takes that back.
 PROGRAM = """
