@@ -30,7 +30,7 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose loop has a process span from one message to the next. ``async for`` asks ``getone``."""
 
     __slots__ = ()
-    _mqtrace: LoopReads
+    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     async def getone(self, *partitions: Any) -> Any:
         """``getone`` of the client. What it returns is current until the next call."""

@@ -36,7 +36,7 @@ class LoopConsumer(TracedAIOConsumer):
     """A consumer whose poll loop has a process span from one poll to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopReads
+    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     async def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current until the next call."""

@@ -30,7 +30,7 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose loop has a process span from one message to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopReads
+    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current, as a batch, until the next call."""

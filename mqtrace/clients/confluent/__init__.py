@@ -140,11 +140,11 @@ def _sends(
     """The state of a producer of this class, whose ``produce`` is called with it."""
     if has_own_produce(kind):
         return Overriding(tracer, produce, options)
-    theirs: Any = getattr(kind, "produce", None)  # or the client's, or nobody's
-    is_over = theirs is not None and theirs is not defined(kind, "produce")
+    over: Any = getattr(kind, "produce", None)  # theirs, or the client's, or nobody's
+    theirs = None if over is None or over is defined(kind, "produce") else over
     if issubclass(kind, SerializingProducer):
         produce = produce_serialized if produce is SerializingProducer.produce else key_first(produce)
-    if is_over:
+    if theirs is not None:
         produce = either(produce, by_name(theirs))
     return Sends(tracer, produce, options, constructor=constructor)
 
