@@ -148,6 +148,17 @@ def test_threads_pools_tasks_and_processes_go_on_with_the_trace(recipe: Recipe) 
     assert "parentSpanId" not in found["chop alone"] or not found["chop alone"]["parentSpanId"]
 
 
+def test_logs_of_both_libraries_name_the_span_they_were_made_in(recipe: Recipe) -> None:
+    pytest.importorskip("structlog")
+    opens, chopping, ready = map(json.loads, recipe.run("order_logs.py").splitlines())
+    (span,) = recipe.spans()
+    assert (opens["message"], opens["trace_id"], opens["service_name"]) == ("the kitchen opens", "", "")
+    assert (chopping["message"], ready["event"], ready["plates"]) == ("chopping", "the soup is ready", 2)
+    for record in (chopping, ready):
+        said = [record[name] for name in ("trace_id", "span_id", "trace_flags", "service_name")]
+        assert said == [span["traceId"], span["spanId"], "01", "kitchen"]
+
+
 def test_a_users_tests_pass(recipe: Recipe) -> None:
     printed = recipe.run("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_orders.py")
     assert "2 passed" in printed
