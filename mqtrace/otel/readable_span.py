@@ -94,7 +94,7 @@ class Converter:
             if parent is None
             else SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), span.parent_remote, flags, state),
             self._resource or self._resource_of(span),
-            span.attributes if details is None or not details.attributes else _attributes(span.attributes),
+            _attributes(span.attributes),
             [_event(event) for event in details.events] if details is not None and details.events else (),
             [_link(link) for link in links] if links else (),
             _KINDS[span.kind],

@@ -45,3 +45,15 @@ def test_opentelemetrys_encoder_says_of_the_converted_span_what_ours_says_of_the
             theirs.resource_spans[0].scope_spans[0].spans[0].trace_state.split(",")
         )
     assert str(_sorted(theirs)) == str(_sorted(ours))
+
+
+def test_what_is_not_unicode_in_an_attribute_of_a_message_is_a_question_mark_to_them_too() -> None:
+    maker = Maker(Kept())
+    span = core.start(maker.template("send orders", "producer", {"to\udbb1": "a\udbb1"}), None, core.DescribedSend)
+    assert isinstance(span, core.DescribedSend)
+    span.partition = span.offset = -1
+    span.describe({"id\udbb1": "b\udbb1"})
+    span.end()
+    (sent,) = encode_spans([Converter()(span)]).resource_spans[0].scope_spans[0].spans
+    said = {pair.key: pair.value.string_value for pair in sent.attributes}
+    assert (said["to?"], said["id?"]) == ("a?", "b?")
