@@ -102,3 +102,24 @@ def test_a_part_of_the_table_is_not_written_over_the_whole(asked: list[str]) -> 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "--write puts the whole table there: leave out --only, and say --full" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "expected", "others"),
+    [
+        ("confluent-aio", {"send", "send, all threads", "handle"}, VARIANTS[:-1]),
+        ("aiokafka", {"send", "handle", "no socket send", "no socket header"}, VARIANTS),
+    ],
+)
+def test_the_asynchronous_clients_of_kafka_are_measured(
+    tmp_path: Path, family: str, expected: set[str], others: tuple[str, ...]
+) -> None:
+    if family == "aiokafka":
+        pytest.importorskip("opentelemetry.instrumentation.aiokafka", reason="needs mqtrace[bench]")
+    figures = quick(family, tmp_path)
+    for variant in others:
+        for figure in expected:
+            assert figures[variant][f"{family} {figure}"][0] > 0
+            assert len(figures[variant][f"{family} {figure} added"]) == 1
+    assert {*figures} == {*others}
