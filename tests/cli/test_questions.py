@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -314,3 +319,24 @@ def test_a_file_without_permission_is_one_sentence(tmp_path: Path, capsys: pytes
     path.chmod(stat.S_IWUSR)
     assert main(["flow", f"file://{path}"]) == 2
     assert "cannot be read: Permission denied" in capsys.readouterr().err
+
+
+def test_who_watches_sees_how_far_reading_is_and_nobody_else_does(tmp_path: Path) -> None:
+    """A line of stderr that is written over, and gone at the end; stdout has the answer alone."""
+    source = write_file(tmp_path / "spans", messages() * 2_000)
+    command = [sys.executable, "-m", "mqtrace.cli", "flow", source, "--json"]
+    seen, terminal = pty.openpty()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True) as running:
+        os.close(terminal)
+        written = b""
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while part := os.read(seen, 65_536):
+                written += part
+        assert running.stdout is not None
+        assert json.loads(running.stdout.read())["messages"] == 30
+    os.close(seen)
+    lines = written.decode().split("\r\x1b[K")
+    assert re.fullmatch(rf"mqtrace: reading {source}: [0-9,]+ spans, [0-9,]+ bytes to go", lines[1])
+    assert lines[-1] == "", "it is taken away"
+    quiet = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert quiet.stderr == ""
