@@ -143,9 +143,10 @@ class Operation:
 
 def operation_kept(tracer: SpanTracer, verb: str) -> Operation:
     """An operation that all clients of a tracer share, kept by the tracer."""
-    made: Operation | None = tracer.operations.get(verb)
-    if made is None:
-        made = tracer.operations.setdefault(verb, Operation(verb, tracer))
+    kept: Operation | None = tracer.operations.get(verb)
+    if kept is not None:
+        return kept
+    made: Operation = tracer.operations.setdefault(verb, Operation(verb, tracer))
     return made
 
 
