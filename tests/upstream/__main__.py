@@ -1,9 +1,10 @@
 """The clients' own suites, with the client bare and wrapped: ``make upstream ARGS="celery kombu"``.
 
 Without names, every suite that is there. Celery's and kombu's come from their source distributions; PIKA_SOURCE and
-CONFLUENT_SOURCE name checkouts. Where a RabbitMQ listens on 127.0.0.1:5672, pika's tests on a broker run too. What
-fails wrapped and not bare has to be in may_differ.txt, with a reason; the files of the rest are run once more, both
-ways, because some tests fail now and then. It takes minutes, and is for people: no CI run does it.
+CONFLUENT_SOURCE name checkouts. Where a RabbitMQ listens on 127.0.0.1:5672, pika's tests on a broker run too; where
+BROKERS names a Kafka, confluent-kafka's. What fails wrapped and not bare has to be in may_differ.txt, with a reason;
+the files of the rest are run once more, both ways, because some tests fail now and then. It takes minutes, and is for
+people: no CI run does it.
 
 A file whose tests cannot be collected has to be in that list too.
 

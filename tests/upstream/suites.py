@@ -73,6 +73,13 @@ _ON_A_BROKER: Final = (
     else ()
 )
 
+#: confluent-kafka's tests on a broker, which they look for in BROKERS.
+_ON_KAFKA: Final = (
+    ("tests/integration/consumer", "tests/integration/producer/test_transactions.py")
+    if os.environ.get("BROKERS")
+    else ()
+)
+
 SUITES: Final = {
     suite.name: suite
     for suite in (
@@ -85,7 +92,8 @@ SUITES: Final = {
             tuple(
                 f"tests/test_{name}.py"
                 for name in ("Producer", "Consumer", "Messages", "message", "misc", "log", "threads", "partitioners")
-            ),
+            )
+            + _ON_KAFKA,
         ),
     )
 }
