@@ -14,6 +14,7 @@ import pamqp.header
 import pika  # type: ignore[import-untyped]  # pika ships no types
 import pytest
 from celery import Celery  # type: ignore[import-untyped]  # Celery ships no types
+from pika.spec import Basic  # type: ignore[import-untyped]  # as above
 
 import mqtrace
 from mqtrace.clients.celery import attempts
@@ -64,7 +65,7 @@ def ids(number: int) -> dict[str, Any]:
 
 
 def of_pika(number: int, **named: Any) -> Any:
-    method = pika.spec.Basic.Deliver(consumer_tag="c", delivery_tag=1, exchange="", routing_key="orders")
+    method = Basic.Deliver(consumer_tag="c", delivery_tag=1, exchange="", routing_key="orders")
     return method, pika.BasicProperties(headers=remote(number), **(named or ids(number))), b""
 
 
