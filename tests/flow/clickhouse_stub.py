@@ -34,7 +34,7 @@ class ClickHouse:
         self._session = session.Session(str(folder))
         self._lock = threading.Lock()
         self.refuse: tuple[int, str] | None = None
-        self._attributes = attributes
+        self.attributes = attributes
         self.run("CREATE DATABASE IF NOT EXISTS shop")
         self.make_table("otel_traces")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -49,7 +49,7 @@ class ClickHouse:
     def make_table(self, name: str) -> None:
         """As the Collector's exporter makes it."""
         self.run(
-            f"CREATE TABLE shop.{name} ({_COLUMNS.format(attributes=self._attributes)}) "
+            f"CREATE TABLE shop.{name} ({_COLUMNS.format(attributes=self.attributes)}) "
             "ENGINE = MergeTree PARTITION BY toDate(Timestamp) ORDER BY (ServiceName, SpanName, toDateTime(Timestamp))"
         )
 

@@ -218,6 +218,8 @@ def test_schema_prints_sql_for_a_broker_and_a_topic(capsys: pytest.CaptureFixtur
 @pytest.mark.timeout(1200)
 def test_every_injected_loss_is_found_and_no_other(clickhouse: ClickHouse) -> None:
     """Of 300,000 spans, as of our own store (test_sources.py)."""
+    if clickhouse.attributes != MAP:
+        pytest.skip("once is enough: JSON has the same rows by the first test")
     shop = Shop(NOW, lose=500)
     clickhouse.make_table("many")
     clickhouse.insert(shop.spans(300_000), table="many")
