@@ -17,8 +17,8 @@ from typing import Any, Final
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # documented, not in __all__
 
 from .account import balance, faults_of_ended, faults_of_names, faults_of_stats
-from .course import ROOT, Course
 from .kafka import Kafka
+from .runner import ROOT, Runner
 from .topic import SpanTopic
 
 _SPANS: Final = "soak-spans"
@@ -51,7 +51,7 @@ def _soak(kafka: Kafka, seconds: float, rate: int, say: Callable[[str], None]) -
     admin.create_topics([NewTopic(_SPANS, _PARTITIONS, 1)])[_SPANS].result(timeout=30)
     del admin
     topic = SpanTopic(kafka.address, _SPANS, _PARTITIONS)
-    course = Course(kafka, f"kafka://{kafka.address}/{_SPANS}", say)
+    runner = Runner(kafka, f"kafka://{kafka.address}/{_SPANS}", say)
     command = [sys.executable, "-m", "bench.soak.load", kafka.address, _SPANS, str(rate)]
     said: list[dict[str, Any]] = []
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
@@ -61,7 +61,7 @@ def _soak(kafka: Kafka, seconds: float, rate: int, say: Callable[[str], None]) -
         listener = threading.Thread(target=lambda: said.extend(map(json.loads, load.stdout)))  # type: ignore[arg-type]
         listener.start()
         try:
-            course.run(time.monotonic() + seconds)
+            runner.run(time.monotonic() + seconds)
             load.stdin.close()
             status = load.wait(120)
             listener.join()
@@ -71,8 +71,8 @@ def _soak(kafka: Kafka, seconds: float, rate: int, say: Callable[[str], None]) -
     say("the load has ended; reading the topic to its end")
     faults = [] if topic.close() else ["the topic could not be read to its end"]
     faults += _judge_load(status, said, topic)
-    faults += _judge_children(said, topic, course)
-    faults += _judge_terminated(topic, course)
+    faults += _judge_children(said, topic, runner)
+    faults += _judge_terminated(topic, runner)
     for fault in faults:
         print(f"FAULT: {fault}")
     print("FAILED" if faults else "every span is accounted for")
@@ -103,7 +103,7 @@ def _judge_load(status: int, said: list[dict[str, Any]], topic: SpanTopic) -> li
     return faults
 
 
-def _judge_children(said: list[dict[str, Any]], topic: SpanTopic, course: Course) -> list[str]:
+def _judge_children(said: list[dict[str, Any]], topic: SpanTopic, runner: Runner) -> list[str]:
     faults = [f"a child of the load hangs: {line['hangs']}" for line in said if "hangs" in line]
     ends = {line["child"]: line for line in said if "status" in line}
     counted = sum(1 for line in said if "made" in line and "child" in line)
@@ -122,7 +122,7 @@ def _judge_children(said: list[dict[str, Any]], topic: SpanTopic, course: Course
         if "stats" in line:
             faults += faults_of_stats(who, line["made"], line["stats"], found)
         else:
-            was_well = course.was_well(line["begun_at"], end["ended_at"])
+            was_well = runner.was_well(line["begun_at"], end["ended_at"])
             well += was_well
             faults += faults_of_ended(f"{who} ({line['way']})", line["made"], line["made"], found, broker_well=was_well)
     faults += [f"child {pid} ended with {end['status']}, and said no count" for pid, end in ends.items()]
@@ -130,14 +130,14 @@ def _judge_children(said: list[dict[str, Any]], topic: SpanTopic, course: Course
     return faults
 
 
-def _judge_terminated(topic: SpanTopic, course: Course) -> list[str]:
+def _judge_terminated(topic: SpanTopic, runner: Runner) -> list[str]:
     faults = []
-    for one in course.ended:
-        was_well = course.was_well(one.begun_at, one.ended_at)
+    for one in runner.ended:
+        was_well = runner.was_well(one.begun_at, one.ended_at)
         if one.status != -signal.SIGTERM:
             faults.append(f"{one.who} ended with {one.status}")
         faults += faults_of_ended(one.who, one.least, one.most, topic.found(one.who), broker_well=was_well)
-    print(f"processes ended by SIGTERM: {len(course.ended)}, {sum(one.least for one in course.ended):,} spans")
+    print(f"processes ended by SIGTERM: {len(runner.ended)}, {sum(one.least for one in runner.ended):,} spans")
     return faults
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import mqtrace
 from mqtrace import tracer as tracers
-from mqtrace.clients.outside import named
+from mqtrace.clients.entry_points import named
 from mqtrace.environment import Environment
 from mqtrace.imports import when_imported
 
@@ -41,7 +41,7 @@ def activate() -> None:
     if not tracers.is_configured():
         mqtrace.configure()
     for name in _wanted(environment):
-        module, ours = _PLACES.get(name, (name, "mqtrace.auto.outside"))
+        module, ours = _PLACES.get(name, (name, "mqtrace.auto.entry_points"))
         when_imported(module, _Placing(ours), whole=True)
 
 

@@ -22,7 +22,7 @@ from mqtrace.otlp.trace import Trace
 
 from . import terminal
 from .assemble import Assembler
-from .wording import count
+from .format import count
 
 __all__ = ["AskedFeed", "Feed", "ReadFeed", "Wanted", "feed_of"]
 

@@ -16,7 +16,7 @@ from mqtrace.flow.opening import KINDS, is_filled, opened, reader_of
 from mqtrace.flow.trouble import SourceError
 
 from . import terminal
-from .wording import count
+from .format import count
 
 __all__ = ["add_question", "opening", "print_rows", "scope", "typed", "window_words"]
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mqtrace.flow import STATES, FlowRow, MissingRow, TraceRow
 
-from .wording import count, duration, printable
+from .format import count, duration, printable
 
 __all__ = ["flow", "missing", "traces"]
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from mqtrace.otlp.records import LinkRecord, SpanRecord
 from mqtrace.otlp.trace import Row, Trace
 
-from .wording import count, duration, printable
+from .format import count, duration, printable
 
 __all__ = ["Waterfall"]
 

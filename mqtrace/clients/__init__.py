@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from mqtrace.messaging.adapters import MessageAdapter, ask
 
 if TYPE_CHECKING:
-    from .outside import Outside
+    from .entry_points import EntryPointClient
 
 __all__ = ["SUPPORTED", "module_of"]
 
@@ -41,7 +41,7 @@ SUPPORTED: Final = (
 )
 
 
-def module_of(kind: type) -> ModuleType | Outside | None:
+def module_of(kind: type) -> ModuleType | EntryPointClient | None:
     """The client module of a type, by where the type or one of its bases is defined; None where there is none.
 
     What is not of a library that we know may be of a client from outside.
@@ -50,9 +50,9 @@ def module_of(kind: type) -> ModuleType | Outside | None:
         name = _MODULES.get(str(base.__module__).partition(".")[0])
         if name is not None and importlib.util.find_spec(name) is not None:
             return importlib.import_module(name)
-    from .outside import outside_of  # only then: it reads what is installed
+    from .entry_points import client_of  # only then: it reads what is installed
 
-    return outside_of(kind)
+    return client_of(kind)
 
 
 def _adapter_of(kind: type) -> MessageAdapter | None:

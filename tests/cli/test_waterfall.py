@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from mqtrace.cli.format import duration, printable
 from mqtrace.cli.waterfall import Waterfall
-from mqtrace.cli.wording import duration, printable
 from mqtrace.otlp.records import LinkRecord, SpanRecord
 from mqtrace.otlp.trace import Trace
 

@@ -1,6 +1,6 @@
 """``mqtrace demo``: a small shop of several processes, and the traces that it leaves.
 
-shop.py is the shop, to be read as an example; course.py its course; check.py says whether a trace is broken.
+shop.py is the shop, to be read as an example; runner.py runs it; check.py says whether a trace is broken.
 """
 
 from __future__ import annotations
@@ -63,15 +63,15 @@ def run(options: argparse.Namespace) -> int:
     """The command; its exit status."""
     try:
         from . import check, sums
-        from .course import SHOP, Course
-        from .further import further
+        from .extra_stages import extra_stages
+        from .runner import SHOP, Runner
     except ModuleNotFoundError as error:
         raise CommandError(f"the demo needs {error.name}, which is missing: pip install 'mqtrace[demo]'") from error
 
     console = None if options.json else terminal.console()
-    with _ended_cleanly(), further(options.amqp) as more, _progress(console) as progress:
+    with _ended_cleanly(), extra_stages(options.amqp) as more, _progress(console) as progress:
         hops = (*SHOP, *more.hops)
-        outcome = Course(options.bootstrap, options.orders, options.timeout, progress, hops, more.options).run()
+        outcome = Runner(options.bootstrap, options.orders, options.timeout, progress, hops, more.options).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
     others = sum(outcome.others.values())

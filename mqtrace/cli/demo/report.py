@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mqtrace.cli.format import count
 from mqtrace.cli.waterfall import Waterfall
-from mqtrace.cli.wording import count
 from mqtrace.otlp.trace import Trace
 
 from . import questions
-from .course import Outcome
+from .runner import Outcome
 from .sums import summary
 
 __all__ = ["draw", "selection"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .course import Outcome
+from .runner import Outcome
 
 __all__ = ["summary"]
 

@@ -16,7 +16,7 @@ from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, r
 from mqtrace.messaging.amqp import Found, batch_of
 from mqtrace.tracer import SpanTracer
 
-__all__ = ["GROUP", "Client", "Outside", "loaded", "named", "outside_of"]
+__all__ = ["GROUP", "Client", "EntryPointClient", "client_of", "loaded", "named"]
 
 log = logging.getLogger("mqtrace")
 
@@ -42,7 +42,7 @@ class Client(Protocol):
         """The same kind of client, traced. ``client``: one of :attr:`types` or an object of one. None: neither."""
 
 
-class Outside:
+class EntryPointClient:
     """A client from outside, in the place of a module of ours."""
 
     def __init__(self, client: Client) -> None:
@@ -100,11 +100,11 @@ def _clean(attributes: Mapping[str, Any]) -> dict[str, Attribute]:
     return {key: good for key, value in attributes.items() if (good := clean(value, None)) is not None}
 
 
-_loaded: dict[str, Outside] | None = None
+_loaded: dict[str, EntryPointClient] | None = None
 _loading: Final = ForkSafeLock()
 
 
-def loaded() -> Mapping[str, Outside]:
+def loaded() -> Mapping[str, EntryPointClient]:
     """The clients from outside, by the name of their entry point. One that cannot be loaded is one warning."""
     global _loaded
     with _loading.lock:  # reentrant: what is loaded may hand us something that nobody knows
@@ -123,15 +123,15 @@ def named() -> dict[str, EntryPoint]:
         return {}
 
 
-def _load(point: EntryPoint) -> Outside | None:
+def _load(point: EntryPoint) -> EntryPointClient | None:
     try:
-        return Outside(point.load())
+        return EntryPointClient(point.load())
     except Exception as error:  # noqa: BLE001  # somebody else's code: the application goes on without this client
         log.warning("mqtrace: the client %s (%s) cannot be loaded: %r", point.name, point.value, error)
         return None
 
 
-def outside_of(kind: type) -> Outside | None:
+def client_of(kind: type) -> EntryPointClient | None:
     """The client from outside whose client or message this type is; None where there is none."""
     for client in loaded().values():
         if issubclass(kind, (*client.types, *client.messages)):

@@ -1,4 +1,4 @@
-"""The further stages: asyncio and Celery where they can be, RabbitMQ where the demo is given one."""
+"""The extra stages: asyncio and Celery where they can be, RabbitMQ where the demo is given one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 from mqtrace.cli.trouble import CommandError
 
-from .course import Hop
+from .runner import Hop
 
-__all__ = ["Further", "further"]
+__all__ = ["ExtraStages", "extra_stages"]
 
 _NOTICES: Final = Hop("notices", "payments", "mqtrace.cli.demo.notices")
 _RECEIPTS: Final = Hop("receipts", "payments", "mqtrace.cli.demo.receipts")
@@ -21,7 +21,7 @@ _MAIL: Final = Hop("mail", "receipts", "mqtrace.cli.demo.mail")
 _INSTALL: Final = "pip install 'mqtrace[demo]'"
 
 
-class Further(NamedTuple):
+class ExtraStages(NamedTuple):
     """``options``: what the stages need to know. ``left_out``: a sentence for each part that is."""
 
     hops: Sequence[Hop]
@@ -30,7 +30,7 @@ class Further(NamedTuple):
 
 
 @contextmanager
-def further(amqp: str | None) -> Iterator[Further]:
+def extra_stages(amqp: str | None) -> Iterator[ExtraStages]:
     """The stages, and the folder that is their broker while the block runs. ``amqp``: a RabbitMQ's URL.
 
     CommandError where that is no URL, nobody answers there, or what it needs is not installed.
@@ -53,7 +53,7 @@ def further(amqp: str | None) -> Iterator[Further]:
         ask(amqp)
     elif "celery" in missing:
         left_out.append(f"the receipts are left out, Celery is not installed: {_INSTALL}")
-        yield Further(hops, options, left_out)
+        yield ExtraStages(hops, options, left_out)
         return
     with tempfile.TemporaryDirectory(prefix="mqtrace-demo-", ignore_cleanup_errors=True) as folder:
         hops.append(_RECEIPTS)
@@ -61,4 +61,4 @@ def further(amqp: str | None) -> Iterator[Further]:
         if amqp is not None:
             hops.append(_MAIL)
             options |= {"amqp": amqp, "queues": f"demo-{uuid.uuid4().hex[:6]}"}
-        yield Further(hops, options, left_out)
+        yield ExtraStages(hops, options, left_out)

@@ -1,4 +1,4 @@
-"""The course of the demo: start the broker and the stages, read the span topic meanwhile, stop the stages in order.
+"""Runs the demo: start the broker and the stages, read the span topic meanwhile, stop the stages in order.
 
 The first stage ends by itself, each other one when it has received all that the one which feeds it has sent to it.
 A hop more is a :class:`Hop` more.
@@ -23,7 +23,7 @@ from mqtrace.otlp.trace import Trace
 from .process import DemoProcess
 from .topics import borrowed
 
-__all__ = ["SHOP", "Course", "Hop", "Outcome"]
+__all__ = ["SHOP", "Hop", "Outcome", "Runner"]
 
 #: How long spans that were exported may take to appear on the topic, seconds.
 _LAST_SPANS: Final = 5.0
@@ -63,7 +63,7 @@ class Outcome:
     seconds: float = 0.0
 
 
-class Course:
+class Runner:
     """One run. ``progress`` is called with what is going on, often. ``timeout``: seconds for all of it.
 
     ``options``: what the stages need to know beside the Kafka broker, ``stage.options`` there.

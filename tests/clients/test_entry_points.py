@@ -15,7 +15,7 @@ import pytest
 
 import mqtrace
 from mqtrace import clients
-from mqtrace.clients import outside
+from mqtrace.clients import entry_points
 from mqtrace.messaging.adapters import _adapters
 from mqtrace.testing import record
 
@@ -34,7 +34,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     _distribution(tmp_path, "broken-queue", "[mqtrace.clients]\nbroken_queue = broken_queue_mqtrace:client\n")
     (tmp_path / "broken_queue_mqtrace.py").write_text("raise RuntimeError('not on this machine')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(outside, "_loaded", None)
+    monkeypatch.setattr(entry_points, "_loaded", None)
     known = dict(_adapters)
     yield tmp_path
     for name in MODULES:
@@ -147,9 +147,9 @@ def test_nothing_is_read_while_every_type_is_known(installed: Path, monkeypatch:
 
     import confluent_kafka
 
-    monkeypatch.setattr(outside, "outside_of", refuse)
+    monkeypatch.setattr(entry_points, "client_of", refuse)
     assert clients.module_of(confluent_kafka.Producer) is not None
-    assert outside._loaded is None
+    assert entry_points._loaded is None
 
 
 @pytest.mark.parametrize("chosen", ["memory_queue", "memory-queue"])

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from .kafka import Kafka
 from .terminated import BURST
 
-__all__ = ["Course", "Ended"]
+__all__ = ["Ended", "Runner"]
 
 ROOT: Final = Path(__file__).parent.parent.parent
 _AWAY: Final = 3.0
@@ -33,7 +33,7 @@ class Ended(NamedTuple):
     most: int
 
 
-class Course:
+class Runner:
     """``run(until)`` goes through it. ``say`` takes what happens, a line each."""
 
     def __init__(self, kafka: Kafka, exporter: str, say: Callable[[str], None]) -> None:

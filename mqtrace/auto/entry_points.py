@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import mqtrace
-from mqtrace.clients.outside import loaded
+from mqtrace.clients.entry_points import loaded
 
 from .names import replace_names
 
