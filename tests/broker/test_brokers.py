@@ -143,7 +143,8 @@ def test_redis(redis_url): assert redis_url == 'redis://there/0'
 def _run_elsewhere(tmp_path: Path, **environment: str) -> tuple[int, str]:
     broker = tmp_path / "tests" / "broker"
     broker.mkdir(parents=True)
-    shutil.copy(_HERE / "conftest.py", broker)
+    for file in ("conftest.py", "secure_kafka.py"):
+        shutil.copy(_HERE / file, broker)
     (broker / "test_it.py").write_text(_USES_ALL, encoding="utf-8")
     unset = {"KAFKA_BOOTSTRAP", "RABBITMQ_URL", "REDIS_URL", "CI", "DOCKER_HOST"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
