@@ -95,8 +95,8 @@ def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> A
 
     ``headers``: a list of pairs, a dict or None. Anything else is left to the client, which will refuse it.
     """
-    if operation.w3c_only and headers and span.baggage is None and span.identity is not None:
-        simple = _beside(span, headers)
+    if operation.w3c_only and span.baggage is None and span.identity is not None:
+        simple = _beside(span, [] if headers is None else headers)
         if simple is not None:
             return simple
     if isinstance(headers, list):
