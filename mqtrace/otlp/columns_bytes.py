@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from .columns_record import Link
-from .wire import BYTES, FIXED32, FIXED64, VARINT, Malformed, varint
+from .wire import Malformed, varint
 
-__all__ = ["double", "link", "passed_over", "short_text", "text_pair", "whole"]
+__all__ = ["double", "link", "short_text", "text_pair", "whole"]
 
 _HALVES: Final = struct.Struct(">QQ").unpack_from
 _ID: Final = struct.Struct(">Q").unpack_from
@@ -97,25 +97,3 @@ def link(content: bytes) -> Link | None:
     except (IndexError, UnicodeDecodeError):
         return None
     return (hi, lo, span, attributes) if at == size or (size - at == 5 and content[at] == 0x35) else None
-
-
-def passed_over(data: bytes, at: int, end: int) -> tuple[int, int, int]:
-    """Where the field ends that begins at ``at``, its number and its wire type."""
-    tag, at = varint(data, at, end)
-    number, wire = tag >> 3, tag & 7
-    if not 0 < number < 1 << 29:
-        raise Malformed("a field has no number")
-    if wire == VARINT:
-        _, at = varint(data, at, end)
-        return at, number, wire
-    if wire == BYTES:
-        size, at = varint(data, at, end)
-    elif wire == FIXED64:
-        size = 8
-    elif wire == FIXED32:
-        size = 4
-    else:
-        raise Malformed(f"a field has wire type {wire}")
-    if size > end - at:
-        raise Malformed("a field is longer than what is left")
-    return at + size, number, wire

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .columns import ATTRIBUTES, BLANK, COLUMNS, Columns
-from .columns_bytes import double, link, passed_over, short_text, text_pair, whole
+from .columns_bytes import double, link, short_text, text_pair, whole
 from .columns_record import Link, add, finish, keep_newer, rest, said_scope
 from .columns_value import Entry, entry, short, threshold
 from .read_proto import read_event, read_key_value, read_link, read_span, read_text
 from .records import EventRecord
-from .wire import BYTES, FIXED64, VARINT, Malformed, fields, varint
+from .wire import BYTES, FIXED64, VARINT, Malformed, field_at, fields, varint
 
 __all__ = ["ProtoColumns"]
 
@@ -208,7 +208,7 @@ class ProtoColumns:
                 if at > end:
                     raise Malformed("a field is longer than what is left")
             else:
-                at, number, wire = passed_over(data, at, end)
+                number, wire, _, at = field_at(data, at, end)
                 if number < 16 and wire in _WIRES:
                     # Written in an uncommon way, a long tag or a long enum: as the records' reader does it.
                     record = read_span(data, service, scope)

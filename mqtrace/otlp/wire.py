@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-__all__ = ["BYTES", "FIXED32", "FIXED64", "VARINT", "Malformed", "fields", "varint"]
+__all__ = ["BYTES", "FIXED32", "FIXED64", "VARINT", "Malformed", "field_at", "fields", "varint"]
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -26,26 +26,30 @@ def fields(data: bytes) -> Iterator[Field]:
     """Number, wire type and value of each field. Groups (wire types 3 and 4) went out of use before OTLP began."""
     at, end = 0, len(data)
     while at < end:
-        tag, at = varint(data, at, end)
-        number, wire = tag >> 3, tag & 7
-        if not 0 < number < 1 << 29:
-            raise Malformed("a field has no number")
-        if wire == VARINT:
-            value, at = varint(data, at, end)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            size, at = varint(data, at, end)
-        elif wire == FIXED64:
-            size = 8
-        elif wire == FIXED32:
-            size = 4
-        else:
-            raise Malformed(f"a field has wire type {wire}")
-        if size > end - at:
-            raise Malformed("a field is longer than what is left")
-        yield number, wire, data[at : at + size]
-        at += size
+        number, wire, value, at = field_at(data, at, end)
+        yield number, wire, value
+
+
+def field_at(data: bytes, at: int, end: int) -> tuple[int, int, Any, int]:
+    """Number, wire type and value of the field that begins at ``at``, and where what follows it begins."""
+    tag, at = varint(data, at, end)
+    number, wire = tag >> 3, tag & 7
+    if not 0 < number < 1 << 29:
+        raise Malformed("a field has no number")
+    if wire == VARINT:
+        value, at = varint(data, at, end)
+        return number, wire, value, at
+    if wire == BYTES:
+        size, at = varint(data, at, end)
+    elif wire == FIXED64:
+        size = 8
+    elif wire == FIXED32:
+        size = 4
+    else:
+        raise Malformed(f"a field has wire type {wire}")
+    if size > end - at:
+        raise Malformed("a field is longer than what is left")
+    return number, wire, data[at : at + size], at + size
 
 
 def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
