@@ -397,11 +397,29 @@ def test_a_countdown_is_an_attribute_and_no_time_in_the_queue(app: Celery, await
     spans = await_spans(2)
     (send,), (run,) = _sends(spans), _runs(spans)
     assert send.attributes["mqtrace.delay"] == 1.2
-    assert run.attributes["mqtrace.delay"] == 1.2
-    assert run.start_time - send.start_time >= 1.1e9
+    # a worker knows when the task is due and when it was sent: on a busy machine that is less than what was asked for
+    delay = run.attributes["mqtrace.delay"]
+    assert isinstance(delay, float)
+    assert 0.7 < delay <= 1.2
+    assert run.start_time - send.start_time >= 0.7e9
     latency = run.attributes["messaging.message.receive.latency"]
     assert isinstance(latency, float)
     assert latency < 1000
+
+
+def test_a_countdown_is_what_was_asked_for_however_long_the_publish_took(
+    app: Celery, spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = app.amqp.create_task_message
+
+    def create_slowly(*args: object, **kwargs: object) -> object:
+        message = create(*args, **kwargs)
+        time.sleep(0.1)
+        return message
+
+    monkeypatch.setitem(app.amqp.__dict__, "create_task_message", create_slowly)
+    app.tasks["shop.add"].apply_async((1,), countdown=30, queue="nobody reads it")
+    assert spans.named("send shop.add")[0].attributes["mqtrace.delay"] == 30.0
 
 
 def test_an_eta_is_a_delay_too_with_a_time_zone_and_without(app: Celery, spans: Spans) -> None:

@@ -31,15 +31,17 @@ __all__ = ["before_publish", "delay", "due", "hook", "previous", "publishes", "p
 
 
 class _Publish:
-    """A call of ``send_task``: the app that publishes, whether the signal was sent, and the span, if one is recorded.
+    """A call of ``send_task``: the app that publishes, the countdown asked for, whether the signal was sent, and the span,
+    if one is recorded.
 
     An object that is changed, since setting a context variable costs more than the three.
     """
 
-    __slots__ = ("app", "span", "told")
+    __slots__ = ("app", "countdown", "span", "told")
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, countdown: object) -> None:
         self.app = app
+        self.countdown = countdown
         self.told = False
         self.span: TaskSend | None = None
 
@@ -77,7 +79,7 @@ def send_task(original: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if replaced.get("send_task") is not original:  # taken away, but somebody holds on to it
             return original(self, *args, **kwargs)
-        publish = _Publish(self)
+        publish = _Publish(self, kwargs.get("countdown"))
         token = _set_sending(publish)
         try:
             result = original(self, *args, **kwargs)
@@ -156,8 +158,7 @@ def before_publish(
         if PREVIOUS in headers:
             del headers[PREVIOUS]
         eta = facts.get("eta")
-        # before there is a template: the first one is slow to make, and a countdown is counted from the call
-        wait = None if eta is None else delay(eta, app, _now_ms(tasks.sends) / 1e3)
+        wait = None if eta is None else _asked_for(publish, eta, app, tasks.sends)
         attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
         if attempt is not None:
             span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt)
@@ -210,6 +211,15 @@ def due(eta: object, app: Any) -> float | None:
         return when.timestamp()
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _asked_for(publish: _Publish | None, eta: object, app: Any, sends: Operation) -> float | None:
+    """Seconds to wait that a publish asks for: its countdown, else what is left until its eta."""
+    countdown = None if publish is None else publish.countdown
+    # Celery takes the countdown where there are both. Its eta says it too, but how long ago that was made, nobody knows.
+    if countdown and isinstance(countdown, (int, float)):
+        return max(0.0, float(countdown))
+    return delay(eta, app, _now_ms(sends) / 1e3)
 
 
 def delay(eta: object, app: Any, sent: float) -> float | None:
