@@ -36,7 +36,7 @@ class Frame(Protocol):
     def decision(self) -> Decision: ...
     @property
     def ended(self) -> int:
-        """Not 0 once the span has ended."""
+        """Not 0 once the span has ended. Read first: a view of another tracer's current span is brought up to date here."""
         ...
 
     @property
@@ -48,8 +48,8 @@ class Frame(Protocol):
 def is_frame(value: Any) -> bool:
     """Whether this may be made current, or be a parent: it has a frame's attributes, and they are valid."""
     try:
+        _ = (value.ended, value.decision, value.remote)  # whether they can be read
         identity, state, baggage = value.identity, value.state, value.baggage
-        _ = (value.decision, value.remote, value.ended)  # whether they can be read
     except Exception:  # noqa: BLE001  # any object may be given, and its properties may raise anything
         return False
     return (
