@@ -36,7 +36,7 @@ class Frame(Protocol):
     def decision(self) -> Decision: ...
     @property
     def ended(self) -> int:
-        """Not 0 once the span has ended. Read first: a view of another tracer's current span is brought up to date here."""
+        """Not 0 once the span has ended. Read first: another tracer's frame is brought up to date here."""
         ...
 
     @property

@@ -31,8 +31,7 @@ __all__ = ["before_publish", "delay", "due", "hook", "previous", "publishes", "p
 
 
 class _Publish:
-    """A call of ``send_task``: the app that publishes, the countdown asked for, whether the signal was sent, and the span,
-    if one is recorded.
+    """A call of ``send_task``: the app, the countdown, whether the signal was sent, and the span, if one is recorded.
 
     An object that is changed, since setting a context variable costs more than the three.
     """
@@ -216,7 +215,7 @@ def due(eta: object, app: Any) -> float | None:
 def _asked_for(publish: _Publish | None, eta: object, app: Any, sends: Operation) -> float | None:
     """Seconds to wait that a publish asks for: its countdown, else what is left until its eta."""
     countdown = None if publish is None else publish.countdown
-    # Celery takes the countdown where there are both. Its eta says it too, but how long ago that was made, nobody knows.
+    # Celery takes the countdown where there are both. Its eta says it too, but not when that was made.
     if countdown and isinstance(countdown, (int, float)):
         return max(0.0, float(countdown))
     return delay(eta, app, _now_ms(sends) / 1e3)
