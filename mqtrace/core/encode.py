@@ -91,8 +91,9 @@ def _named(span: Span) -> bytes:
 
 def _batch_links(span: BatchSpan) -> bytes:
     out = []
+    remote = b"03" if span.remote_origins else b"01"
     for origin, partition, offset, extra in span.origins:
-        body = unhexlify(b"0a10%b1208%b350%b030000" % (origin[3:35], origin[36:52], origin[54:]))
+        body = unhexlify(b"0a10%b1208%b350%b%b0000" % (origin[3:35], origin[36:52], origin[54:], remote))
         if partition >= 0:
             body += encode_message.partition(partition, 0x22)
         if offset >= 0:

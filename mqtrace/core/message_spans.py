@@ -28,6 +28,7 @@ __all__ = [
     "MessageSpan",
     "Origin",
     "ProcessSpan",
+    "SendBatchSpan",
     "SendSpan",
     "note_skew",
 ]
@@ -224,6 +225,8 @@ class BatchSpan(Span):
     __slots__ = ("origins",)
 
     origins: Sequence[Origin]
+    #: Whether the messages' spans are of another process, or may be.
+    remote_origins: bool = True
 
     def link_to(self, origins: Sequence[Origin]) -> None:
         """Link to these messages; what is said of each is cut to the length limit."""
@@ -248,7 +251,16 @@ class BatchSpan(Span):
                 own[PARTITION] = str(partition)
             if offset >= 0:
                 own[OFFSET] = offset
-            yield Link(Context(origin), own)
+            remote = self.remote_origins
+            yield Link(Context(origin, remote=remote), own, 0, remote)
+
+
+class SendBatchSpan(BatchSpan):
+    """The span of a batch on its way to the broker: a link to the create span of every message."""
+
+    __slots__ = ()
+
+    remote_origins = False
 
 
 def _cut(origin: Origin, length: int) -> Origin:

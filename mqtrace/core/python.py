@@ -25,6 +25,7 @@ from .message_spans import (
     MessageSpan,
     Origin,
     ProcessSpan,
+    SendBatchSpan,
     SendSpan,
     note_skew,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Pipeline",
     "ProcessSpan",
     "Relation",
+    "SendBatchSpan",
     "SendSpan",
     "Sink",
     "Span",

@@ -10,7 +10,7 @@ from asyncio import CancelledError, get_running_loop
 from collections.abc import Awaitable
 from typing import Any
 
-from mqtrace.core import BatchSpan, SendSpan
+from mqtrace.core import SendBatchSpan, SendSpan
 
 from .pending import Pending
 from .run import end
@@ -44,7 +44,7 @@ class FutureSpan(SendSpan):
         raise NotImplementedError
 
 
-class FutureBatchSpan(BatchSpan):
+class FutureBatchSpan(SendBatchSpan):
     """The span of a batch whose report is a future. ``pending``: as of a :class:`FutureSpan`."""
 
     __slots__ = ("pending",)

@@ -274,6 +274,7 @@ def test_a_batch_has_a_create_span_a_message_and_one_send_span_that_links_to_the
             assert [(span.name, span.kind) for span in created] == [("create", "producer")] * 3
             assert (sent.name, sent.kind) == (f"send {topic}", "client")
             assert [link.context.span_id for link in sent.links] == [span.span_id for span in created]
+            assert not any(link.remote for link in sent.links)
             assert sent.attributes["messaging.batch.message_count"] == 3
 
     assert run(main()) == []

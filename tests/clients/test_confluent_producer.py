@@ -603,6 +603,7 @@ def test_a_batch_has_a_context_for_each_message_and_one_send_span(
     assert sending.name == f"send {topic}"
     assert sending.attributes["messaging.batch.message_count"] == 3
     assert {link.context.span_id for link in sending.links} == {span.span_id for span in created}
+    assert not any(link.remote for link in sending.links)
     assert {span.name for span in created} == {f"create {topic}"}
     sent = {dict(message.headers())["traceparent"][36:52].decode() for message in read(topic, 3)}
     assert sent == {span.span_id for span in created}

@@ -76,6 +76,18 @@ def test_a_batch_links_to_every_message_with_what_is_its_own(template: Make) -> 
     assert [(one.key, one.value.string_value) for one in second.attributes] == [("topic", "orders")]
 
 
+def test_a_batch_that_was_received_links_to_spans_of_another_process_and_one_that_is_sent_to_spans_of_this(
+    template: Make,
+) -> None:
+    """SpanFlags of trace.proto: bit 9, and bit 8, which says that bit 9 says something."""
+    flags = []
+    for make in (core.BatchSpan, core.SendBatchSpan):
+        span = ended(template(), make, origins=[(PARENT, -1, -1, None)])
+        assert [link.remote for link in span.links] == [make.remote_origins]
+        flags.append(only(span).links[0].flags & 0x300)
+    assert flags == [0x300, 0x100]
+
+
 def test_events_links_and_the_status_are_in_it(template: Make) -> None:
     def prepare(span: Any) -> None:
         span.add_event("charged", {"amount": 12}, 5)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.proxy import Traced
-from mqtrace.core import NoopSpan, Span, current_frame, start, start_send
+from mqtrace.core import NoopSpan, Origin, SendBatchSpan, current_frame, start, start_send
 from mqtrace.messaging.attributes import BATCH_COUNT
 from mqtrace.messaging.kafka import SYSTEM, tombstone
 
@@ -121,9 +121,12 @@ class TracedProducer(Traced):
         template = operation.templates.get(key) if type(topic) is str else None
         if template is None:
             template = operation.make(key, SYSTEM, "send", str(topic), sends.endpoint, kind="client")
-        sending = start(template, current_frame(), Span)
+        sending = start(template, current_frame(), SendBatchSpan)
         writes = sending.identity is not None and bool(operation.tracer.propagator.fields)
-        recorded = isinstance(sending, Span)
+        created: list[Origin] = []
+        if isinstance(sending, SendBatchSpan):
+            sending.origins = created
+        recorded = sending.is_recording()
         if not (writes or recorded) or not isinstance(topic, str) or not batches.can_part(kind, messages):
             # What the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own.
             return int(super().produce_batch(topic, messages, partition, callback))
@@ -138,9 +141,10 @@ class TracedProducer(Traced):
             return batches.produce_all(produce, topic, messages, partition, callback, sends.headers(sending, None))
         with sending:
             sending.set_attribute(BATCH_COUNT, len(messages))
+            create = sends.create_template(topic)
             sent = 0
             for message in messages:
-                headers = sends.created(topic, sending)
+                headers = sends.created(create, created)
                 error = batches.produce(produce, topic, message, partition, callback, headers)
                 if error is None:
                     sent += 1

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka.cimpl import Producer
 
 from mqtrace.clients.proxy import State
-from mqtrace.core import NoopSpan, SendSpan, Span, Template, start
+from mqtrace.core import NoopSpan, Origin, SendSpan, Span, Template, start_send
 from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, end, kafka
 from mqtrace.messaging.pending import Pending
 from mqtrace.tracer import SpanTracer
@@ -123,18 +123,31 @@ class Sends(State):
             return headers
         return kafka.with_context(self.operation, span, headers)
 
-    def created(self, topic: str, sending: Span | NoopSpan) -> Headers:
-        """The headers of one message of a batch: the context of a create span."""
-        operation = self.operation
+    def create_template(self, topic: str) -> Template:
+        """The template of the create spans of a batch to this topic."""
         key = ("create", topic)
-        template = operation.templates.get(key)
-        if template is None:
-            template = operation.make(key, kafka.SYSTEM, "create", topic, self.endpoint, verb="create")
-        span = start(template, sending, Span)
-        headers = self.headers(span, None)
-        if isinstance(span, Span):
-            span.end()
-            sending.add_link(span)
+        return self.operation.templates.get(key) or self.operation.make(
+            key, kafka.SYSTEM, "create", topic, self.endpoint, verb="create"
+        )
+
+    def created(self, template: Template, origins: list[Origin]) -> Headers:
+        """The headers of one message of a batch: the context of a create span, which has begun and ended here.
+
+        What the batch links to is put into ``origins``. Flat like ``produce``: it runs once a message.
+        """
+        span = start_send(template)
+        if type(span) is not SendSpan:
+            if type(span) is bytes:
+                span = NoopSpan(span)
+            return None if span is None else self.headers(span, None)  # type: ignore[arg-type]  # a NoopSpan
+        if self.operation.w3c_only and span.baggage is None:
+            headers = [("traceparent", span.identity)]
+            if span.state is not None:
+                headers.append(("tracestate", span.state))  # type: ignore[arg-type]  # text or bytes, as headers are
+        else:
+            headers = self.headers(span, None)
+        span.end()
+        origins.append((span.identity, -1, -1, None))
         return headers
 
     def unreported(self, span: ReportedSend, arguments: tuple[Any, ...]) -> None:
