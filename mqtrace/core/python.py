@@ -14,7 +14,7 @@ from .encode_message import REMOTE as SPAN_FLAGS_REMOTE
 from .fork_safe_lock import ForkSafeLock
 from .forks import after_fork, notice_fork, prepare_repair
 from .identity import LENGTH as TRACEPARENT_LENGTH
-from .identity import are_canonical, child_of, is_canonical, is_valid, new_span_id, use_randomness
+from .identity import are_canonical, is_canonical, is_valid, new_span_id, use_randomness
 from .identity import reset as forget_ids
 from .message_spans import (
     SENT,
@@ -33,7 +33,7 @@ from .noop import NOOP, NoopSpan, current_span
 from .pipeline import NO_LIMIT, Counters, Pipeline, Sink
 from .recent import keep_recent
 from .span import Span, is_time
-from .start_message import start_process, start_process_from, start_process_in, start_send
+from .start_message import start_process, start_process_from, start_process_in, start_send, start_unsampled
 from .template import KINDS, Decider, Kind, Relation, Template
 
 __all__ = [
@@ -81,7 +81,6 @@ __all__ = [
     "after_fork",
     "are_canonical",
     "attach",
-    "child_of",
     "clean",
     "current_frame",
     "current_span",
@@ -109,6 +108,7 @@ __all__ = [
     "start_process_from",
     "start_process_in",
     "start_send",
+    "start_unsampled",
     "still_open",
     "text",
     "use_randomness",

@@ -18,7 +18,7 @@ from .message_spans import SENT, ProcessSpan, SendSpan
 from .noop import NoopSpan
 from .template import Template
 
-__all__ = ["start_process", "start_process_from", "start_process_in", "start_send"]
+__all__ = ["start_process", "start_process_from", "start_process_in", "start_send", "start_unsampled"]
 
 # A tracestate that is nothing but a send time: from 2001 to 2286 the time, ms since the epoch, has thirteen digits, so
 # such a state lies between these two.
@@ -27,6 +27,7 @@ _LATEST: Final = f"{SENT}{'9' * 13}"
 _SENT_LENGTH: Final = len(_LATEST)
 
 _current = innermost_frame
+_new = object.__new__
 _pop_child = identity.pop_child
 _is_canonical = identity.is_canonical
 child_of = identity.child_of
@@ -134,6 +135,22 @@ def start_process(
     if template.propagate_only and outer is None and origin is not None:
         return NoopSpan(origin, state, baggage)
     return start_process_in(template, Context(origin, state, baggage), partition, offset, timestamp, make)
+
+
+def start_unsampled(origin: bytes, state: str | None, baggage: Mapping[str, str] | None) -> NoopSpan:
+    """The span of the handler of a message that is not sampled: an id of its own below the message's context.
+
+    What :func:`start_process` does there, for a client that has looked at the flags and whether anything is current.
+    """
+    span = _new(NoopSpan)
+    try:
+        span.identity = origin[:36] + _pop_child[origin[54]]()
+    except LookupError:
+        span.identity = child_of(origin)
+    span.state = state
+    span.baggage = baggage
+    span.token = None
+    return span
 
 
 def _linked_to(outer: Frame) -> OuterLink | None:

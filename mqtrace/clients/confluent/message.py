@@ -19,11 +19,11 @@ from mqtrace.core import (
     Origin,
     ProcessSpan,
     are_canonical,
-    child_of,
     innermost_frame,
     is_canonical,
     start_process,
     start_process_in,
+    start_unsampled,
 )
 from mqtrace.messaging import Batch, Operation, consumers, kafka, register
 from mqtrace.messaging.attributes import TOMBSTONE
@@ -75,7 +75,9 @@ class KafkaMessages:
                     and (template.propagate_only or (template.follows_parent_only and not origin[54] & 1))
                     and _current() is None
                 ):  # as start_process would, before the message is asked for more
-                    return NoopSpan(origin if template.propagate_only else child_of(origin), state, baggage)
+                    if template.propagate_only:
+                        return NoopSpan(origin, state, baggage)
+                    return start_unsampled(origin, state, baggage)
         except UNREADABLE as error:
             replace_unreadable(message, error)
             operation.tracer.malformed()
