@@ -25,7 +25,18 @@ from opentelemetry import context as api
 from opentelemetry.context.context import Context as TheirContext
 from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 
-from mqtrace.core import SUPPRESSED, Decision, Frame, NoopSpan, Span, attach, current_frame, detach, innermost_frame
+from mqtrace.core import (
+    SUPPRESSED,
+    Decision,
+    Frame,
+    NoopSpan,
+    Span,
+    attach,
+    current_frame,
+    detach,
+    innermost_frame,
+    open_frames,
+)
 
 __all__ = ["AttachedFrame", "RuntimeContext", "join", "leave"]
 
@@ -43,11 +54,22 @@ class AttachedFrame:
 
     A live view: after detaching in another order than attaching, the frame says what OpenTelemetry would. It is brought
     up to date where ``ended`` is read, which whoever takes a frame from the variable reads first: properties for the
-    others would cost a message 0.2 us. ``theirs``: OpenTelemetry's token; ``token``: ours; None where the context was
-    attached before :func:`join`.
+    others would cost a message 0.2 us. ``theirs``: the token of the context that it was made for; None where that was
+    attached before, or is current again.
     """
 
-    __slots__ = ("_seen", "_their_current", "baggage", "identity", "remote", "span", "state", "theirs", "token")
+    __slots__ = (
+        "_seen",
+        "_their_current",
+        "baggage",
+        "identity",
+        "is_left",
+        "remote",
+        "span",
+        "state",
+        "theirs",
+        "token",
+    )
 
     decision: Decision = "flag"
 
@@ -67,6 +89,8 @@ class AttachedFrame:
         self._seen: TheirContext | None = None
         self.theirs = theirs
         self.token: Token[Frame | None] | None = None
+        #: Whether OpenTelemetry detached it while a frame of ours was current above it.
+        self.is_left = False
 
     @property
     def ended(self) -> int:
@@ -110,20 +134,42 @@ class RuntimeContext(ContextVarsRuntimeContext):
     _made: tuple[Any, Any, Any] = (None, None, None)
 
     def attach(self, context: TheirContext) -> Token[TheirContext]:
-        """Make a context current, there and here."""
+        """Make a context current, there and here: by a frame, unless there is one already, which sees this one too.
+
+        So what is attached and never detached is not kept here either: Flask's instrumentation leaves a context with
+        each request, in threads that live long.
+        """
         theirs = super().attach(context)
+        while type(frame := innermost_frame()) is AttachedFrame:
+            if not frame.is_left:
+                return theirs
+            try:
+                detach(cast("Token[Frame | None]", frame.token))
+            except ValueError:  # it was left in the context that this one is a copy of
+                break
+        self._attach(theirs)
+        return theirs
+
+    def _attach(self, theirs: Token[TheirContext] | None) -> None:
         frame = AttachedFrame(self, theirs)
         frame.token = attach(frame)
-        return theirs
 
     def detach(self, token: Token[TheirContext]) -> None:
         """Make current what was before ``attach``; here too, unless something of ours has been made current since."""
-        try:
-            super().detach(token)
-        finally:
-            frame = innermost_frame()
-            if type(frame) is AttachedFrame and frame.theirs is token and frame.token is not None:
-                detach(frame.token)
+        super().detach(token)
+        frame = innermost_frame()
+        if (
+            type(frame) is AttachedFrame
+            and frame.token is not None
+            and (frame.theirs is token or (frame.theirs is None and not self._current_context.get()))
+        ):
+            detach(frame.token)
+        else:
+            for below in open_frames():
+                if type(below) is AttachedFrame and below.theirs is token:
+                    below.is_left = True
+        if innermost_frame() is None and self._current_context.get():
+            self._attach(None)  # detached in another order: what it had current before is so again
 
     def get_current(self) -> TheirContext:
         """The current context: OpenTelemetry's own, or one with the span of ours that was made current later."""
@@ -184,7 +230,7 @@ def join() -> bool:
         return False
     setattr(runtime, "__class__", RuntimeContext)  # noqa: B010  # the type checkers take an assignment for a mistake
     if runtime._current_context.get() and current_frame() is None:
-        attach(AttachedFrame(cast("RuntimeContext", runtime), None))
+        cast("RuntimeContext", runtime)._attach(None)
     return True
 
 

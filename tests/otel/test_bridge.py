@@ -319,6 +319,54 @@ def test_what_they_detach_below_ours_is_gone_when_ours_ends(theirs: trace.Tracer
     contextvars.copy_context().run(run)
 
 
+def frames() -> int:
+    return len(list(core.open_frames()))
+
+
+@pytest.mark.parametrize("detached", [(0, 1, 2), (1, 0), (0, 2), (2, 0), (0,), (1, 0, 2)])
+def test_requests_that_detach_in_any_order_or_not_at_all_leave_no_more_with_each(
+    theirs: trace.Tracer, ours: Any, detached: tuple[int, ...]
+) -> None:
+    """Flask's instrumentation attaches three contexts a request, and detaches the second and the first."""
+
+    def request(within: bool) -> int:
+        tokens = [context.attach(trace.set_span_in_context(theirs.start_span("request"))) for _ in range(3)]
+        with ours.start_span("work") as work:
+            if within:
+                for number in detached:
+                    context.detach(tokens[number])
+                assert mqtrace.current_span() is work
+        if not within:
+            for number in detached:
+                context.detach(tokens[number])
+        current = trace.get_current_span()
+        with ours.start_span("after") as after:
+            assert after.parent_id == (f"{current.get_span_context().span_id:016x}" if current.is_recording() else None)
+        return frames()
+
+    def run(within: bool) -> list[int]:
+        return [request(within) for _ in range(20)]
+
+    for within in (False, True):
+        left = contextvars.copy_context().run(run, within)
+        assert max(left) <= 3
+
+
+def test_what_is_detached_below_both_is_no_longer_kept(theirs: trace.Tracer, ours: Any) -> None:
+    def run() -> list[int]:
+        left = []
+        for _ in range(20):
+            outer = context.attach(trace.set_span_in_context(theirs.start_span("outer")))
+            with ours.start_span("work"):
+                inner = context.attach(trace.set_span_in_context(theirs.start_span("inner")))
+                context.detach(outer)
+                context.detach(inner)
+            left.append(frames())
+        return left
+
+    assert max(contextvars.copy_context().run(run)) <= 2
+
+
 def test_threads_begin_with_nothing_and_are_handed_a_context(theirs: trace.Tracer, ours: Any) -> None:
     found: list[Any] = []
 

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import mqtrace
+from mqtrace import core
 from mqtrace import tracer as tracers
 from mqtrace.otel.exporters import ProviderExporter
 
@@ -170,6 +171,7 @@ def test_one_trace_and_every_parent(
     finally:
         mqtrace.uninstrument_celery()
     assert done() == ["ordered", "cooked", "charged"]
+    assert core.current_frame() is None
 
     spans: Any = theirs.get_finished_spans()
     root = [span for span in spans if span.name == "POST /order"]
