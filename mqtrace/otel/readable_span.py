@@ -28,6 +28,7 @@ _OK: Final = Status(StatusCode.OK)
 _NO_STATE: Final = TraceState()
 _SCOPE: Final = InstrumentationScope(core.SCOPE_NAME, VERSION)
 _MOST_RESOURCES: Final = 64
+_MOST_TEMPLATES: Final = 1024
 _SCALARS: Final = frozenset((bool, int, float, bytes))
 
 
@@ -76,6 +77,8 @@ class Converter:
         self._resource = resource
         # By the identity of the mapping that a tracer's spans share, which is kept so that it stays one.
         self._resources: dict[int, tuple[Mapping[str, Any], Resource]] = {}
+        # The same of an operation: its name, its kind and its attributes.
+        self._templates: dict[int, tuple[core.Template, str, SpanKind, dict[str, Any]]] = {}
 
     def __call__(self, span: core.Span, kind: type[ExportedSpan] = ExportedSpan) -> Any:
         """A new ``kind``, which is ExportedSpan or a class below it."""
@@ -86,18 +89,22 @@ class Converter:
         parent = span.parent
         details = span.details
         links = span.links
-        name = span.name
+        template = span.template
+        _, name, their_kind, attributes = self._templates.get(id(template)) or self._template(template)
+        attributes = {**attributes, **_attributes(span.own_attributes())}
+        if details is not None and details.attributes:
+            attributes.update(_attributes(details.attributes))
         made = kind(
-            name if name.isascii() else _unicode(name),
+            name,
             SpanContext(trace_id, int(own[36:52], 16), False, flags, state),
             None
             if parent is None
             else SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), span.parent_remote, flags, state),
             self._resource or self._resource_of(span),
-            _attributes(span.attributes),
+            attributes,
             [_event(event) for event in details.events] if details is not None and details.events else (),
             [_link(link) for link in links] if links else (),
-            _KINDS[span.kind],
+            their_kind,
             None,
             _UNSET if details is None or details.status == "unset" else _status(details),
             span.start_time,
@@ -107,6 +114,14 @@ class Converter:
         if details is not None and (details.dropped_attributes or details.dropped_events or details.dropped_links):
             made.dropped = (details.dropped_attributes, details.dropped_events, details.dropped_links)
         return made
+
+    def _template(self, template: core.Template) -> tuple[core.Template, str, SpanKind, dict[str, Any]]:
+        known = template, _unicode(template.name), _KINDS[template.kind], _attributes(template.attributes)
+        if not template.weight:  # else its name is so long that nobody keeps it
+            if len(self._templates) >= _MOST_TEMPLATES:
+                self._templates.clear()
+            self._templates[id(template)] = known
+        return known
 
     def _resource_of(self, span: core.Span) -> Resource:
         attributes = span.resource
