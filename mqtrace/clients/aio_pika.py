@@ -17,12 +17,13 @@ from aio_pika.queue import Queue
 from aio_pika.tools import ensure_awaitable
 from aiormq.abc import DeliveredMessage
 
-from mqtrace.clients.deliveries import Broker, Source, adopting, begin_unless_handled, collect, source_of, within_span
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import State, Traced, stand_in
+from mqtrace.clients.settling import adopting, source_of
 from mqtrace.core import NoopSpan, SendSpan, start_send
 from mqtrace.messaging import Batch, Operation, end, registry_of
 from mqtrace.messaging.amqp import DeliverySpan, named, with_context
+from mqtrace.messaging.deliveries import Broker, Source, begin_unless_handled, collect, within_span
 from mqtrace.messaging.handlers import operation_in
 from mqtrace.tracer import SpanTracer
 

@@ -76,13 +76,18 @@ def ask(registry: Registry) -> None:
     _registries.append(registry)
 
 
-def registry_of(message: type, adapter: MessageAdapter) -> Registry:
-    """The registry of a client whose messages are of this type and its subclasses, each registered when it is seen."""
+def registry_of(
+    message: type, adapter: MessageAdapter, note: Callable[[type, MessageAdapter], None] = register
+) -> Registry:
+    """The registry of a client whose messages are of this type and its subclasses, each registered when it is seen.
+
+    ``note``: :func:`register`, or :func:`register_part` for a type of parts.
+    """
 
     def adapter_of(kind: type) -> MessageAdapter | None:
         if not issubclass(kind, message):
             return None
-        register(kind, adapter)
+        note(kind, adapter)
         return adapter
 
     return adapter_of

@@ -12,7 +12,7 @@ No client library is imported here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from mqtrace.carriers import AmqpTable
@@ -54,13 +54,16 @@ from .operation import Endpoint, Operation, OperationType
 __all__ = [
     "DeliverySpan",
     "Found",
+    "Told",
     "batch_of",
     "destination",
     "named",
+    "read_batch",
     "read_context",
     "send_template",
     "start_below",
     "start_delivery",
+    "start_delivery_of",
     "template_of",
     "with_context",
 ]
@@ -226,6 +229,19 @@ def batch_of(system: str, found: list[Found], endpoint: Endpoint) -> Batch:
     return Batch(system, single or None, len(found), origins, endpoint, {})
 
 
+#: A message of a batch as its client has it: its headers, its destination, its delivery tag, its id and conversation.
+Told = tuple[Any, str, Any, Any, Any]
+
+
+def read_batch(operation: Operation, system: str, told: Iterable[Told], endpoint: Endpoint) -> Batch | None:
+    """Read the contexts of a batch; None if it has no messages."""
+    found: list[Found] = []
+    for headers, name, tag, message_id, conversation in told:
+        context, _ = read_context(operation, headers)
+        found.append((context.identity, name, named(tag, message_id, conversation)))
+    return batch_of(system, found, endpoint) if found else None
+
+
 P = TypeVar("P", bound=ProcessSpan)
 D = TypeVar("D", bound=DeliverySpan)
 
@@ -235,6 +251,29 @@ def start_delivery(operation: Operation, template: Template, make: type[D], head
     span = start_below(operation, template, make, headers)
     if isinstance(span, DeliverySpan):
         span.outcome = None
+        if headers and ("x-death" in headers or "x-delivery-count" in headers):
+            span.set_attributes(history(headers))
+    return span
+
+
+def start_delivery_of(
+    operation: Operation, template: Template, method: Any, properties: Any
+) -> DeliverySpan | NoopSpan:
+    """The same by what the protocol calls the parts of a message, which are read only for a span that is recorded.
+
+    ``method``: its ``delivery_tag``, and whether it is ``redelivered``. ``properties``: its ``headers``, ``message_id``
+    and ``correlation_id``. It runs once a message, so it does by itself what :func:`start_delivery` does.
+    """
+    headers = properties.headers
+    span = start_below(operation, template, DeliverySpan, headers)
+    if type(span) is DeliverySpan:
+        span.outcome = None
+        span.delivery_tag = method.delivery_tag
+        span.redelivered = method.redelivered
+        span.message_id = properties.message_id
+        span.conversation = properties.correlation_id
+        if span.message_id is not None or span.conversation is not None:
+            span.weigh_ids()
         if headers and ("x-death" in headers or "x-delivery-count" in headers):
             span.set_attributes(history(headers))
     return span

@@ -18,7 +18,7 @@ from confluent_kafka.serializing_producer import SerializingProducer
 from mqtrace.clients.instrumented import defined, either, leave_class, pass_by, say
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class, traced_once
 from mqtrace.errors import ConfigurationError
-from mqtrace.messaging import MessageAdapter, register
+from mqtrace.messaging import registry_of
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
@@ -37,12 +37,8 @@ __all__ = ["adapter_of", "traced_consumer", "wrap"]
 _OPTIONS: Final = ("on_delivery", "bootstrap_servers", "client_id", "group_id", "delivery_report_only_error")
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of confluent_kafka.Message and its subclasses."""
-    if issubclass(kind, Message):
-        register(kind, ADAPTER)
-        return ADAPTER
-    return None
+#: The adapter of confluent_kafka.Message and its subclasses.
+adapter_of = registry_of(Message, ADAPTER)
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:

@@ -12,7 +12,7 @@ from kombu.simple import SimpleBase
 
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import Traced, stand_in, wrapped
-from mqtrace.messaging import MessageAdapter, register
+from mqtrace.messaging import registry_of
 from mqtrace.tracer import SpanTracer
 
 from .consumer import Receiving, Standing, TracedConsumer, TwinnedConsumer
@@ -22,12 +22,8 @@ from .producer import Sending, TracedProducer, TracedSimpleQueue
 __all__ = ["adapter_of", "wrap"]
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of kombu.Message and its subclasses, of which each transport has its own."""
-    if issubclass(kind, Message):
-        register(kind, ADAPTER)
-        return ADAPTER
-    return None
+#: The adapter of kombu.Message and its subclasses, of which each transport has its own.
+adapter_of = registry_of(Message, ADAPTER)
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from mqtrace.clients.in_place import InPlaceOf
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.messaging import Operation
 from mqtrace.messaging.handlers import operation_in
@@ -119,26 +120,20 @@ class TracedConsumer(Traced):
         return super().consume(no_ack)
 
 
-class _OnMessage:
-    """``on_message`` of a traced consumer. It is equal to the user's own."""
+class _OnMessage(InPlaceOf):
+    """``on_message`` of a traced consumer."""
 
-    __slots__ = ("_callback", "_consumer")
+    __slots__ = ("_consumer",)
 
     def __init__(self, consumer: Any, callback: Callable[[Any], Any]) -> None:
         self._consumer = consumer
-        self._callback = callback
+        self.function = callback
 
     def __call__(self, message: Any) -> Any:
-        return self._consumer._mqtrace.messaged(self._consumer, self._callback, message)
+        return self._consumer._mqtrace.messaged(self._consumer, self.function, message)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._callback, name)
-
-    def __eq__(self, other: object) -> bool:
-        return bool(self._callback == (other._callback if isinstance(other, _OnMessage) else other))
-
-    def __hash__(self) -> int:
-        return hash(self._callback)
+        return getattr(self.function, name)
 
 
 # ---------------------------------------------------------------------- objects that somebody else made

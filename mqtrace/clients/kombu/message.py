@@ -15,16 +15,7 @@ from kombu.message import Message
 
 from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import Batch, Operation, register
-from mqtrace.messaging.amqp import (
-    DeliverySpan,
-    Found,
-    batch_of,
-    destination,
-    named,
-    read_context,
-    start_delivery,
-    template_of,
-)
+from mqtrace.messaging.amqp import DeliverySpan, Told, destination, read_batch, start_delivery, template_of
 from mqtrace.messaging.brokers import RABBITMQ
 from mqtrace.messaging.operation import operation_kept
 from mqtrace.messaging.opt_in import wants_settle
@@ -124,7 +115,7 @@ class KombuMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        found: list[Found] = []
+        told: list[Told] = []
         broker: Broker | None = None
         for message in messages:
             if not isinstance(message, Message):
@@ -134,9 +125,8 @@ class KombuMessages:
             name = destination(_name(said.get("exchange")), _name(said.get("routing_key")), _source(message)[0])
             tag = message.delivery_tag if broker.system == RABBITMQ else None
             properties = message.properties or {}
-            own = named(tag, properties.get("message_id"), properties.get("correlation_id"))
-            found.append((read_context(operation, message.headers)[0].identity, name, own))
-        return None if broker is None else batch_of(broker.system, found, broker.endpoint)
+            told.append((message.headers, name, tag, properties.get("message_id"), properties.get("correlation_id")))
+        return None if broker is None else read_batch(operation, broker.system, told, broker.endpoint)
 
 
 def _source(message: Any) -> tuple[str, bool]:

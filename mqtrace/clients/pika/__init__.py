@@ -12,7 +12,7 @@ from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika sh
 
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import wrapped
-from mqtrace.messaging import MessageAdapter, register_part
+from mqtrace.messaging import register_part, registry_of
 from mqtrace.tracer import SpanTracer
 
 from .channel import TracedBlockingChannel, TracedChannel
@@ -23,12 +23,8 @@ from .state import ChannelState
 __all__ = ["adapter_of", "wrap"]
 
 
-def adapter_of(kind: type) -> MessageAdapter | None:
-    """The adapter of BasicProperties and its subclasses: the part of a message that makes it one."""
-    if issubclass(kind, BasicProperties):
-        register_part(kind, ADAPTER)
-        return ADAPTER
-    return None
+#: The adapter of BasicProperties and its subclasses: the part of a message that makes it one.
+adapter_of = registry_of(BasicProperties, ADAPTER, register_part)
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:

@@ -14,13 +14,12 @@ from typing import Any
 
 from pika.spec import Basic  # type: ignore[import-untyped]  # pika ships no types
 
+from mqtrace.clients.in_place import InPlaceOf
 from mqtrace.core import SendSpan
 from mqtrace.messaging import Operation
 from mqtrace.messaging.amqp import destination
 from mqtrace.messaging.attributes import ERROR_TYPE
 from mqtrace.tracer import SpanTracer
-
-from .callbacks import InPlaceOf
 
 __all__ = ["Confirms"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from mqtrace.clients.in_place import InPlaceOf
 from mqtrace.core import NoopSpan, attach, detach, let_go
 from mqtrace.messaging import Operation, close
 from mqtrace.messaging.amqp import DeliverySpan
 from mqtrace.messaging.handlers import operation_in
 
-from .callbacks import InPlaceOf
 from .deliveries import Deliveries
 from .message import begin_delivery
 

@@ -8,6 +8,7 @@ properties make it a message.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any, Final
 
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
@@ -15,16 +16,7 @@ from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # 
 from mqtrace.clients.proxy import is_traced
 from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, register_part
-from mqtrace.messaging.amqp import (
-    DeliverySpan,
-    Found,
-    batch_of,
-    destination,
-    named,
-    read_context,
-    start_delivery,
-    template_of,
-)
+from mqtrace.messaging.amqp import DeliverySpan, Told, destination, read_batch, start_delivery_of, template_of
 from mqtrace.messaging.brokers import RABBITMQ
 
 from .deliveries import Deliveries, find
@@ -32,6 +24,7 @@ from .deliveries import Deliveries, find
 __all__ = ["ADAPTER", "begin_delivery"]
 
 _METHODS: Final = (Basic.Deliver, Basic.GetOk)
+_NO_METHOD: Final = SimpleNamespace(delivery_tag=None, redelivered=None)
 
 
 def begin_delivery(
@@ -43,15 +36,7 @@ def begin_delivery(
     if template is None:
         endpoint = NOTHING_KNOWN if deliveries is None else deliveries.endpoint
         template = template_of(operation, "process", key, key[:3], endpoint)
-    span = start_delivery(operation, template, DeliverySpan, properties.headers)
-    if type(span) is DeliverySpan:
-        span.delivery_tag = method.delivery_tag
-        span.redelivered = method.redelivered
-        span.message_id = properties.message_id
-        span.conversation = properties.correlation_id
-        if properties.message_id is not None or properties.correlation_id is not None:
-            span.weigh_ids()
-    return span
+    return start_delivery_of(operation, template, method, properties)
 
 
 class PikaMessages:
@@ -64,14 +49,7 @@ class PikaMessages:
             return None
         if method is None:  # where it came from is not among the arguments
             template = operation.templates.get("") or operation.make("", RABBITMQ, "process", None)
-            span = start_delivery(operation, template, DeliverySpan, properties.headers)
-            if type(span) is DeliverySpan:
-                span.delivery_tag = span.redelivered = None
-                span.message_id = properties.message_id
-                span.conversation = properties.correlation_id
-                if properties.message_id is not None or properties.correlation_id is not None:
-                    span.weigh_ids()
-            return span
+            return start_delivery_of(operation, template, _NO_METHOD, properties)
         deliveries = deliveries or find(method)
         if deliveries is None:
             return begin_delivery(operation, method, properties, "", None)
@@ -89,7 +67,7 @@ class PikaMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        found: list[Found] = []
+        told: list[Told] = []
         endpoint: Endpoint | None = None
         for message in messages:
             deliveries, method, properties = _parts(message)
@@ -104,9 +82,8 @@ class PikaMessages:
                 name = destination(method.exchange, method.routing_key, queue)
             if deliveries is not None and endpoint is None:
                 endpoint = deliveries.endpoint
-            context, _ = read_context(operation, properties.headers)
-            found.append((context.identity, name, named(tag, properties.message_id, properties.correlation_id)))
-        return batch_of(RABBITMQ, found, endpoint or NOTHING_KNOWN) if found else None
+            told.append((properties.headers, name, tag, properties.message_id, properties.correlation_id))
+        return read_batch(operation, RABBITMQ, told, endpoint or NOTHING_KNOWN)
 
 
 def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:

@@ -7,29 +7,22 @@ settled. No client library is imported.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from mqtrace.clients.proxy import State, Traced, stand_in
 from mqtrace.core import NoopSpan, Span, Template, attach, current_frame, detach, keep_recent, let_go, restore
-from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, amqp, end, opt_in
-from mqtrace.messaging.acknowledgements import note_outcome, receive, start_settle_of
-from mqtrace.messaging.amqp import DeliverySpan, Found, read_context, template_of
-from mqtrace.messaging.brokers import RABBITMQ, server_in_parts
 from mqtrace.tracer import SpanTracer
 
-__all__ = [
-    "Broker",
-    "Deliveries",
-    "Source",
-    "adopting",
-    "begin",
-    "begin_unless_handled",
-    "collect",
-    "source_of",
-    "within_span",
-]
+from . import amqp, opt_in
+from .acknowledgements import note_outcome, receive, start_settle_of
+from .amqp import DeliverySpan, Told, start_delivery_of, template_of
+from .batch import Batch
+from .brokers import RABBITMQ, server_in_parts
+from .operation import NOTHING_KNOWN, Endpoint, Operation
+from .run import end
+
+__all__ = ["Broker", "Deliveries", "Source", "begin", "begin_unless_handled", "collect", "within_span"]
 
 # A prefetch count has 16 bits; who sets none may hold more, and then only outcomes of the oldest go unnoticed.
 _HELD: Final = 65536
@@ -132,92 +125,6 @@ class Source:
         receive(broker.receive, broker.endpoint, begun_ns, _names(message, self), message.headers)
 
 
-class _SourceState(State):
-    __slots__ = ("source",)
-
-    def __init__(self, source: Source) -> None:
-        super().__init__()
-        self.source = source
-
-
-def _settling(verb: str, *names: str) -> Any:
-    """The method of the channel that settles with this verb. ``names``: of its arguments by position."""
-
-    async def method(self: Settling, delivery_tag: Any, *args: Any, **options: Any) -> Any:
-        own = self._mqtrace
-        options = {**dict(zip(names, args, strict=False)), **options}
-        return await own.source.settle(verb, getattr(own.raw, f"basic_{verb}"), delivery_tag, options)
-
-    return method
-
-
-_ack = _settling("ack", "multiple", "wait")
-
-
-async def _acknowledged(span: DeliverySpan, call: Awaitable[Any]) -> Any:
-    result = await call
-    if not span.ended:
-        span.outcome = "ack"
-    return result
-
-
-class Settling(Traced):
-    """The channel of a message, which is settled through it."""
-
-    __slots__ = ()
-    _mqtrace: _SourceState
-
-    @property
-    def is_closed(self) -> Any:
-        """``is_closed`` of the channel, which every acknowledgement asks for."""
-        return self._mqtrace.raw.is_closed
-
-    def basic_ack(self, delivery_tag: Any, multiple: bool = False, *args: Any, **options: Any) -> Any:
-        """``basic_ack`` of the channel, which every message asks for once, in its callback mostly."""
-        own = self._mqtrace
-        source = own.source
-        span = source.handling.get(delivery_tag)
-        if multiple or args or span is None or source.broker.settle.tracer.settings.settle_spans:
-            return _ack(self, delivery_tag, multiple, *args, **options)
-        if type(span) is DeliverySpan:
-            return _acknowledged(span, own.raw.basic_ack(delivery_tag, **options))
-        return own.raw.basic_ack(delivery_tag, **options)  # not recorded: nobody to tell
-
-    basic_nack = _settling("nack", "multiple", "requeue", "wait")
-    basic_reject = _settling("reject")
-
-
-def adopting(broker: Broker, queue: Any, no_ack: bool, slot: Any) -> Callable[[Any], Source | None]:
-    """``adopt(message)`` has a message say that it is from this queue. It runs once a message, so it is flat.
-
-    ``slot``: the descriptor of the slot in which a message keeps its channel; None where it has none.
-    """
-    get, put = getattr(slot, "__get__", None), getattr(slot, "__set__", None)
-    raw: Any = None
-    channel_of_ours: Any = None
-    source: Source | None = None
-
-    def adopt(message: Any) -> Source | None:
-        nonlocal raw, channel_of_ours, source
-        try:
-            channel = get(message)  # type: ignore[misc]  # None where the slot is missing, which is caught
-            if channel is not raw:  # the first message, or the first since a reconnect
-                source = Source(broker, queue.name, no_ack, channel)
-                channel_of_ours, raw = stand_in(Settling, channel, _SourceState(source)), channel
-            put(message, channel_of_ours)  # type: ignore[misc]  # as above
-            return source
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            broker.process.tracer.complain("where a message is from could not be noted")
-            return None
-
-    return adopt
-
-
-def source_of(channel: Any) -> Source | None:
-    """The source of the messages of a channel that :func:`adopting` put there; None for another channel."""
-    return channel._mqtrace.source if issubclass(type(channel), Settling) else None
-
-
 def _names(message: Any, source: Source | None) -> tuple[str, str, str]:
     """The exchange, the routing key and the queue of a message."""
     return message.exchange or "", message.routing_key or "", "" if source is None else source.queue
@@ -233,16 +140,9 @@ def begin(operation: Operation, source: Source | None, message: Any) -> Delivery
     if template is None:
         endpoint = NOTHING_KNOWN if source is None else source.broker.endpoint
         template = template_of(operation, "process", key, _names(message, source), endpoint)
-    span = amqp.start_delivery(operation, template, DeliverySpan, message.headers)
-    if type(span) is DeliverySpan:
-        span.delivery_tag = message.delivery_tag
-        span.redelivered = message.redelivered
-        span.message_id = message.message_id
-        span.conversation = message.correlation_id
-        if span.message_id is not None or span.conversation is not None:
-            span.weigh_ids()
-        if source is not None and source.no_ack:
-            span.outcome = "auto"
+    span = start_delivery_of(operation, template, message, message)
+    if source is not None and source.no_ack and type(span) is DeliverySpan:
+        span.outcome = "auto"
     return span
 
 
@@ -303,12 +203,11 @@ def begin_unless_handled(operation: Operation, source: Source | None, message: A
 
 def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]]) -> Batch | None:
     """Read the contexts of a batch of messages, each with its source."""
-    found: list[Found] = []
+    told: list[Told] = []
     endpoint: Endpoint | None = None
     for source, message in messages:
         if source is not None and endpoint is None:
             endpoint = source.broker.endpoint
-        context, _ = read_context(operation, message.headers)
-        own = amqp.named(message.delivery_tag, message.message_id, message.correlation_id)
-        found.append((context.identity, amqp.destination(*_names(message, source)), own))
-    return amqp.batch_of(RABBITMQ, found, endpoint or NOTHING_KNOWN) if found else None
+        name = amqp.destination(*_names(message, source))
+        told.append((message.headers, name, message.delivery_tag, message.message_id, message.correlation_id))
+    return amqp.read_batch(operation, RABBITMQ, told, endpoint or NOTHING_KNOWN)
