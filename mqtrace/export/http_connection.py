@@ -115,7 +115,11 @@ class Connection:
         sock.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
         with stream.response(sock, method="POST") as response:
             response.begin()
+            if stream.has_ended:  # http.client takes what has come by then for all of the headers
+                raise http.client.IncompleteRead(b"")
             content = response.read(_MOST_READ + 1)
+            if stream.has_ended and response.length:  # bytes that were announced and did not come
+                raise http.client.IncompleteRead(content, response.length)
             if len(content) > _MOST_READ or not response.isclosed() or response.will_close:
                 self.close()  # or the rest of it would be taken for the next answer
             return Answer(response.status, response.headers, content)
@@ -175,6 +179,8 @@ class _Stream:
         self._socket: socket.socket | None = None
         #: Whether a byte has come.
         self.has_begun = False
+        #: Whether the receiver has closed the connection.
+        self.has_ended = False
 
     def response(self, sock: socket.socket, *arguments: Any, **options: Any) -> http.client.HTTPResponse:
         """Made in place of an HTTPResponse on ``sock``."""
@@ -203,6 +209,7 @@ class _Stream:
                 count = self._socket.recv_into(buffer)
             except TimeoutError:
                 continue
+            self.has_ended = not count
             if count and not self.has_begun:
                 self.has_begun = True
                 start = bytes(buffer[: min(count, 5)])

@@ -41,6 +41,8 @@ class Receiver:
     context: ssl.SSLContext | None = None
     #: Sent before a request is read, as a server of another protocol does.
     greeting: bytes = b""
+    #: Whether it closes the connection after each answer.
+    closes: bool = False
     #: What listens, if it is to be at a port that the test knows.
     server: socket.socket | None = None
     requests: list[Request] = field(default_factory=list)
@@ -96,5 +98,7 @@ class Receiver:
                 if answer is None:
                     break
                 sock.sendall(answer)
+                if self.closes:
+                    break
         with contextlib.suppress(OSError):
             sock.close()

@@ -316,9 +316,15 @@ _BROKEN: dict[str, dict[str, Any]] = {
     "endless header": {"answer": lambda request: b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 20000},
     "bad chunk": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nno"},
     "half a status line": {"answer": lambda request: b"HTTP/1.1 2"},
+    "a status line alone": {"answer": lambda request: b"HTTP/1.1 200 OK\r\n"},
+    "headers without an end": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"},
     "half a header": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nContent-Le"},
     "half a body": {"answer": lambda request: b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"},
     "endless interim answers": {"answer": lambda request: b"HTTP/1.1 100 Continue\r\n\r\n" * 20000},
+}
+
+_BROKEN |= {
+    f"{how}, then closed": {**_BROKEN[how], "closes": True} for how in _BROKEN if how.startswith(("half", "a s", "h"))
 }
 
 
