@@ -282,3 +282,10 @@ def test_the_producer_within_is_not_traced_again_where_its_class_has_been_put_in
         with record(propagators=propagators) as spans:
             assert run(main()) == []
         assert [span.name for span in spans] == [f"send {topic}"]
+
+
+@pytest.mark.parametrize("option", ["on_delivery", "delivery_report_only_error", "colour"])
+def test_an_option_that_would_be_ignored_is_refused(option: str) -> None:
+    for client in (AIOProducer, AIOConsumer):
+        with pytest.raises(mqtrace.ConfigurationError, match=f"'{option}'.*write.*client_id"):
+            mqtrace.wrap(client, **{option: None})

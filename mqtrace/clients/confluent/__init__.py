@@ -16,8 +16,8 @@ from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
 from mqtrace.clients.instrumented import defined, either, leave_class, pass_by, say
+from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class, traced_once
-from mqtrace.errors import ConfigurationError
 from mqtrace.messaging import registry_of
 from mqtrace.tracer import SpanTracer
 
@@ -43,9 +43,7 @@ adapter_of = registry_of(Message, ADAPTER)
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    unknown = options.keys() - set(_OPTIONS)
-    if unknown:
-        raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: for confluent_kafka write {list(_OPTIONS)}")
+    expect(options, _OPTIONS, f"for confluent_kafka write {list(_OPTIONS)}")
     if "confluent_kafka.aio" in sys.modules:  # imported by whoever has such a client, not by us
         from . import aio
 

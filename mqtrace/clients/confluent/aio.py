@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import Producer
 
 from mqtrace.clients.awaiting import AsyncSends, Closed
 from mqtrace.clients.kafka_clients import wrap_one_of
+from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import is_traced
 from mqtrace.core import ForkSafeLock
 from mqtrace.messaging import Endpoint, kafka
@@ -30,6 +31,8 @@ from .reports import Inbox, Report
 
 __all__ = ["wrap"]
 
+#: What an instance does not show and `wrap` may be told.
+_OPTIONS: Final = ("client_id", "group_id", "bootstrap_servers")
 #: Classes whose objects a coroutine makes, past the constructor. Not every version has them.
 _AWAITED: Final = tuple(
     getattr(library, name)
@@ -47,6 +50,8 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
             return None
     elif isinstance(client, AIOProducer) and type(client).produce is not AIOProducer.produce:
         return None
+    if issubclass(client if isinstance(client, type) else type(client), (AIOProducer, AIOConsumer)):
+        expect(options, _OPTIONS, f"for confluent_kafka.aio write {list(_OPTIONS)}")
     clients = (
         (AIOProducer, TracedAIOProducer, partial(Sends, tracer, options)),
         (AIOConsumer, TracedAIOConsumer, partial(Reads, tracer, options)),
