@@ -24,7 +24,7 @@ example:
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     commands.add_parser(
         "broker",
         help="run an embedded Kafka, in memory, to try things out with",
@@ -35,7 +35,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(_options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     try:
         from .demo.broker import embedded
     except ImportError as error:

@@ -1,7 +1,7 @@
-"""Traces as they come, of any source: what ``mqtrace tail`` draws.
+"""The traces of any source as they come: what ``mqtrace tail`` draws.
 
 A topic and a file are read, and their spans put together here. A running page, ClickHouse and a DuckDB file hold spans
-already: they are asked which traces have new ones, and for each of these once nothing more comes.
+already: they are asked which traces have new spans, and for each such trace once no more of it comes.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ __all__ = ["AskedFeed", "Feed", "ReadFeed", "Wanted", "feed_of"]
 
 #: How often a source is asked what is new, seconds.
 _EVERY_S: Final = 1.0
-#: How far back a span may begin that is new: messages wait, and services send their spans in batches. Seconds.
+#: How long ago a new span may have begun, seconds: messages wait, and services send their spans in batches.
 _LATE_S: Final = 300.0
-#: Traces that a source tells at once; it takes no more.
+#: The most traces that a source returns at once.
 _MOST: Final = 1_000
 
 
 class Feed(Protocol):
-    """Gives out traces, each once; again, as late, where more of it came."""
+    """Yields traces, each once; again, marked as late, if more of it came."""
 
     over: bool
-    """Nothing more comes."""
+    """Whether nothing more comes."""
 
     def due(self, timeout: float) -> Iterable[Trace]:
-        """Those that seem complete, after at most ``timeout`` seconds of waiting for more. Raises SourceError."""
+        """The traces that seem complete, after at most ``timeout`` seconds of waiting. Raises SourceError."""
         ...
 
     def rest(self) -> Iterable[Trace]:
-        """Those that are still open, at the end."""
+        """The traces that are still open, at the end."""
         ...
 
     def close(self) -> None:
@@ -63,15 +63,15 @@ class Wanted:
     slower_than_ms: float | None = None
 
 
-def feed_of(address: str, *, settle: float, from_beginning: bool, wanted: Wanted) -> Feed:
-    """The traces of a source. ``settle``: as :class:`Assembler` takes it. Raises SourceError."""
+def feed_of(address: str, *, quiet_seconds: float, from_beginning: bool, wanted: Wanted) -> Feed:
+    """The traces of a source. ``quiet_seconds``: as :class:`Assembler` takes it. Raises SourceError."""
     if is_filled(address):
-        return ReadFeed(reader_of(address, from_beginning=from_beginning), Assembler(settle))
-    return AskedFeed(opened(address), settle, from_beginning, wanted)
+        return ReadFeed(reader_of(address, from_beginning=from_beginning), Assembler(quiet_seconds))
+    return AskedFeed(opened(address), quiet_seconds, from_beginning, wanted)
 
 
 class ReadFeed:
-    """Of a topic or a file, which is closed at the end."""
+    """The traces of a topic or a file, which is closed at the end."""
 
     over = False
 
@@ -79,14 +79,14 @@ class ReadFeed:
         self._reader = reader
         self._assembler = assembler
         self._decoder = OtlpReader()
-        self._said: str | None = None
+        self._last_trouble: str | None = None
         reader.start({})
         self._say_trouble()
-        if self._said is None and sys.stderr.isatty():
+        if self._last_trouble is None and sys.stderr.isatty():
             terminal.say(f"reading {reader.shown}; Ctrl-C ends it")
 
     def due(self, timeout: float) -> Iterable[Trace]:
-        """What the assembler takes for complete."""
+        """See :class:`Feed`."""
         for payload in self._reader.read(timeout):
             for span in self._decoder.read(payload):
                 self._assembler.add(span)
@@ -94,11 +94,11 @@ class ReadFeed:
         return self._assembler.due()
 
     def rest(self) -> Iterable[Trace]:
-        """What the assembler still has."""
+        """See :class:`Feed`."""
         return self._assembler.rest()
 
     def close(self) -> None:
-        """Count what was no OTLP."""
+        """Close the reader, and say how much of what it read was not OTLP."""
         self._reader.close()
         read = self._decoder
         if read.messages_malformed or read.spans_malformed:
@@ -109,31 +109,32 @@ class ReadFeed:
 
     def _say_trouble(self) -> None:
         trouble = self._reader.trouble
-        if trouble is not None and trouble != self._said:
+        if trouble is not None and trouble != self._last_trouble:
             terminal.say(trouble)
-        self._said = trouble
+        self._last_trouble = trouble
 
 
 @dataclass(slots=True)
-class _Known:
-    """A trace that was told of: how many spans it had, since when nothing came, whether it was drawn before that."""
+class _ListedTrace:
+    """A trace that the source has listed. ``late``: it was drawn before, and more of it has come."""
 
     spans: int
+    #: When its number of spans changed last, monotonic seconds.
     since: float
     drawn: bool
     late: bool = False
 
 
 class AskedFeed:
-    """Of a source that holds spans, which is closed at the end. ``clock`` gives monotonic seconds.
+    """The traces of a source that holds spans, which is closed at the end. ``clock`` returns monotonic seconds.
 
-    A DuckDB file is at rest: all that is in it is given out, and it is over.
+    A DuckDB file does not grow: all of its traces are yielded, and the feed is over.
     """
 
     def __init__(
         self,
         source: Source,
-        settle: float,
+        quiet_seconds: float,
         from_beginning: bool,
         wanted: Wanted,
         *,
@@ -141,20 +142,20 @@ class AskedFeed:
         every_s: float = _EVERY_S,
     ) -> None:
         self._source = source
-        self._settle = settle
-        self._give_up = 5 * settle
+        self._quiet_seconds = quiet_seconds
+        self._give_up_seconds = 5 * quiet_seconds
         self._wanted = wanted
         self._clock = clock
         self._every_s = every_s
-        self._known: dict[str, _Known] = {}
-        self._said: str | None = None
+        self._listed: dict[str, _ListedTrace] = {}
+        self._last_trouble: str | None = None
         self._cut = False
         try:
             state = source.state()
             if state["trouble"] is not None:
                 raise SourceError(state["trouble"])
             self.over = state["kind"] == "duckdb"
-            self._asked = clock()
+            self._asked_at = clock()
             if self.over or from_beginning:
                 window = state["window_s"]
                 self._look(Scope() if window is None else Scope.last(window))
@@ -167,36 +168,36 @@ class AskedFeed:
             terminal.say(f"asking {state['source']} each second; Ctrl-C ends it")
 
     def due(self, timeout: float) -> Iterable[Trace]:
-        """Those of which nothing came for a while."""
+        """The traces of which nothing came for a while."""
         if self.over:
             return
         now = self._clock()
-        if now - self._asked < self._every_s:
-            time.sleep(min(timeout, self._every_s - (now - self._asked)))
+        if now - self._asked_at < self._every_s:
+            time.sleep(min(timeout, self._every_s - (now - self._asked_at)))
             return
-        self._asked = now
+        self._asked_at = now
         try:
             self._look(Scope.last(_LATE_S))
-            for trace_id, known in self._oldest_first():
-                quiet = now - known.since
-                if quiet >= self._settle:
-                    trace = self._trace(trace_id, known)
-                    if trace is not None and (quiet >= self._give_up or trace.root is not None):
-                        known.drawn = True
+            for trace_id, entry in self._oldest_first():
+                quiet = now - entry.since
+                if quiet >= self._quiet_seconds:
+                    trace = self._trace(trace_id, entry)
+                    if trace is not None and (quiet >= self._give_up_seconds or trace.root is not None):
+                        entry.drawn = True
                         yield trace
         except SourceError as error:
             # What asks again by itself must not end for one answer that stayed away.
-            if str(error) != self._said:
-                self._said = str(error)
+            if str(error) != self._last_trouble:
+                self._last_trouble = str(error)
                 terminal.say(f"{error}; it is asked again")
             return
-        self._said = None
+        self._last_trouble = None
 
     def rest(self) -> Iterator[Trace]:
-        """The others."""
-        for trace_id, known in self._oldest_first():
-            trace = self._trace(trace_id, known)
-            known.drawn = True
+        """The traces that were not drawn."""
+        for trace_id, entry in self._oldest_first():
+            trace = self._trace(trace_id, entry)
+            entry.drawn = True
             if trace is not None:
                 yield trace
 
@@ -205,7 +206,7 @@ class AskedFeed:
         self._source.close()
 
     def _look(self, scope: Scope, *, drawn: bool = False) -> None:
-        """Which traces have more spans than before. ``drawn``: those that are there now are not to be drawn."""
+        """See which traces have more spans than before. ``drawn``: count those that are there now as drawn."""
         wanted = self._wanted
         rows = self._source.traces(
             Scope(scope.from_ns, scope.to_ns, wanted.services, wanted.destinations), errors=wanted.errors, limit=_MOST
@@ -214,24 +215,24 @@ class AskedFeed:
             self._cut = True
             terminal.say(f"there are more traces than a source tells at once: the newest {_MOST:,} are drawn")
         now = self._clock()
-        listed: dict[str, _Known] = {}
+        listed: dict[str, _ListedTrace] = {}
         for row in reversed(rows):
             if wanted.slower_than_ms is not None and row["duration_ms"] <= wanted.slower_than_ms:
                 continue
-            known = self._known.pop(row["trace_id"], None)
-            if known is None or known.spans != row["spans"]:
-                known = _Known(row["spans"], now, drawn, known is not None and (known.drawn or known.late))
-            listed[row["trace_id"]] = known
-        # What is told no more has left the window; what is still to be drawn of it is kept.
-        self._known = {key: known for key, known in self._known.items() if not known.drawn} | listed
+            entry = self._listed.pop(row["trace_id"], None)
+            if entry is None or entry.spans != row["spans"]:
+                entry = _ListedTrace(row["spans"], now, drawn, entry is not None and (entry.drawn or entry.late))
+            listed[row["trace_id"]] = entry
+        # A trace that is not listed any more has left the window; it is kept while it is still to be drawn.
+        self._listed = {key: entry for key, entry in self._listed.items() if not entry.drawn} | listed
 
-    def _oldest_first(self) -> list[tuple[str, _Known]]:
-        return [(trace_id, known) for trace_id, known in self._known.items() if not known.drawn]
+    def _oldest_first(self) -> list[tuple[str, _ListedTrace]]:
+        return [(trace_id, entry) for trace_id, entry in self._listed.items() if not entry.drawn]
 
-    def _trace(self, trace_id: str, known: _Known) -> Trace | None:
+    def _trace(self, trace_id: str, entry: _ListedTrace) -> Trace | None:
         answer = self._source.trace(trace_id)
         if answer is None:
             return None
         trace = assembled(answer)
-        trace.late = known.late
+        trace.late = entry.late
         return trace

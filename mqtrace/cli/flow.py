@@ -21,7 +21,7 @@ exit status: 0, or 2 when SOURCE cannot be read
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = sources.add_question(
         commands, "flow", "say who sends to whom, and how long it waits", _DESCRIPTION, _EPILOG
     )
@@ -29,7 +29,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     console = None if options.json else terminal.console()
     with sources.opening(options.source) as source:
         rows = source.flow(sources.scope(source, options))

@@ -27,7 +27,7 @@ exit status: 0, or 1 when a message is missing, or 2 when SOURCE cannot be read
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = sources.add_question(
         commands, "missing", "find messages that were sent and not processed", _DESCRIPTION, _EPILOG
     )
@@ -38,7 +38,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     console = None if options.json else terminal.console()
     with sources.opening(options.source) as source:
         rows = source.missing(sources.scope(source, options), options.after)

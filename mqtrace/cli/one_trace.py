@@ -26,7 +26,7 @@ _KEYS = ("trace_id", "span_id", "parent_id", "service", "name", "kind", "start",
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = commands.add_parser(
         "trace",
         help="draw one trace",
@@ -41,7 +41,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     drawn = None if options.json else terminal.waterfall()
     with sources.opening(options.source) as source:
         answer = source.trace(options.id)

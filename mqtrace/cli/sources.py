@@ -1,4 +1,4 @@
-"""What the questions have in common on the command line: a SOURCE, a window, filters, ``--json``."""
+"""What the commands that ask a question share: SOURCE, a window, filters, ``--json``."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def add_question(
 
 
 def typed(check: Callable[[str], Answer]) -> Callable[[str], Answer]:
-    """A check for argparse, which says its own words otherwise."""
+    """A check for argparse whose own sentence is shown."""
 
     def argument(text: str) -> Answer:
         try:
@@ -79,14 +79,14 @@ def _moment(text: str) -> str:
 
 def scope(source: Source, options: argparse.Namespace) -> Scope:
     """The window and the filters of a command."""
-    said = {
+    parameters = {
         "last": [options.last] if options.last else [],
         "from": [options.from_] if options.from_ else [],
         "to": [options.to] if options.to else [],
         "service": options.service or [],
         "destination": options.destination or [],
     }
-    return scope_of(source, said)
+    return scope_of(source, parameters)
 
 
 def window_words(source: Source, options: argparse.Namespace) -> str:
@@ -101,7 +101,7 @@ def window_words(source: Source, options: argparse.Namespace) -> str:
 
 @contextmanager
 def opening(address: str) -> Iterator[Source]:
-    """The source; a topic or a file is read first, to where it ended when it was opened. Raises SourceError."""
+    """Open a source. A topic or a file is first read to where it ended when it was opened. Raises SourceError."""
     source = _read(address) if is_filled(address) else opened(address)
     try:
         yield source
@@ -136,15 +136,15 @@ def _read(address: str) -> Source:
 def _progress(shown: str, kind: str) -> Iterator[Callable[[int, int | None], None]]:
     """A line on stderr that changes while a source is read; nothing where nobody watches."""
     watched = sys.stderr.isatty()
-    said = time.monotonic()
+    written_at_s = time.monotonic()
     written = False
 
     def progress(spans: int, behind: int | None) -> None:
-        nonlocal said, written
+        nonlocal written_at_s, written
         now = time.monotonic()
-        if not watched or now - said < 0.2:
+        if not watched or now - written_at_s < 0.2:
             return
-        said = now
+        written_at_s = now
         left = "" if not behind else f", {behind:,} {'messages' if kind == 'topic' else 'bytes'} to go"
         sys.stderr.write(f"\r\x1b[Kmqtrace: reading {shown}: {spans:,} spans{left}")
         sys.stderr.flush()
@@ -159,6 +159,6 @@ def _progress(shown: str, kind: str) -> Iterator[Callable[[int, int | None], Non
 
 
 def print_rows(rows: Iterable[Any]) -> None:
-    """Each as a JSON object on a line of its own."""
+    """Print each row as a JSON object on a line of its own."""
     for row in rows:
         print(json.dumps(row, allow_nan=False))

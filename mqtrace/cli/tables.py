@@ -106,9 +106,9 @@ def missing(console: Console, rows: Sequence[MissingRow], window: str) -> None:
             Text(f"{row['oldest']}\n{row['example']}"),
         )
     console.print(table)
-    for known in dict.fromkeys(row["state"] for row in rows):
-        if known is not None:
-            console.print(Text(f"{known}: {STATES[known]}.", "dim"))
+    for state_name in dict.fromkeys(row["state"] for row in rows):
+        if state_name is not None:
+            console.print(Text(f"{state_name}: {STATES[state_name]}.", "dim"))
     if any(row["share"] is not None for row in rows):
         console.print(Text("reads a share of it: a filter, so what it leaves is not called missing.", "dim"))
 

@@ -20,8 +20,8 @@ __all__ = ["add_arguments", "run", "wanted"]
 _DESCRIPTION = f"""\
 Draws the traces of SOURCE as they complete, whichever library wrote the spans.
 
-A trace is taken for complete when its root has arrived and nothing new came for --settle seconds; one whose root never
-comes is drawn after five times as long. Nothing is committed, and no consumer group is formed.
+A trace is taken for complete when its root has arrived and nothing new came for --quiet-seconds; one whose root
+never comes is drawn after five times as long. Nothing is committed, and no consumer group is formed.
 
 SOURCE: {KINDS}.
 A running page and ClickHouse are asked each second. A DuckDB file gets no more: its newest 1,000 traces are drawn, the
@@ -39,7 +39,7 @@ exit status: 0, or 1 when --timeout came before --limit traces, or 2 when there 
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = commands.add_parser(
         "tail",
         help="draw traces as they complete",
@@ -64,8 +64,14 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="also what is there already (of a page or ClickHouse, the last hour)",
     )
     when.add_argument(
-        "--settle", type=terminal.positive, default=6.0, metavar="S", help="seconds of quiet that complete a trace (6)"
+        "--quiet-seconds",
+        type=terminal.positive,
+        default=6.0,
+        metavar="S",
+        help="a trace is complete when nothing of it came for so long (6)",
     )
+    # What this option was called before: settle is what a consumer does with a message.
+    when.add_argument("--settle", dest="quiet_seconds", type=terminal.positive, help=argparse.SUPPRESS)
     when.add_argument("--limit", type=terminal.whole, metavar="N", help="end after N traces")
     when.add_argument(
         "--timeout", type=terminal.positive, metavar="S", help="end after S seconds, drawing what has come until then"
@@ -75,13 +81,16 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     draw = _writer(options.json)
     keep = wanted(options)
     drawn = 0
     ends = None if options.timeout is None else time.monotonic() + options.timeout
     feed = feed_of(
-        options.source, settle=options.settle, from_beginning=options.from_beginning, wanted=_asked_for(options)
+        options.source,
+        quiet_seconds=options.quiet_seconds,
+        from_beginning=options.from_beginning,
+        wanted=_source_filters(options),
     )
     try:
         over = False
@@ -100,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if options.limit is not None and drawn < options.limit else 0
 
 
-def _asked_for(options: argparse.Namespace) -> Wanted:
+def _source_filters(options: argparse.Namespace) -> Wanted:
     """The filters, for a source that can apply them."""
     return Wanted(tuple(options.service or ()), tuple(options.destination or ()), options.errors, options.slower_than)
 

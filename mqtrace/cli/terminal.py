@@ -1,4 +1,4 @@
-"""What the commands share of the terminal: rich where it is installed, sentences on stderr, numbers in arguments."""
+"""What the commands share: rich where it is installed, sentences on stderr, numbers in arguments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["console", "positive", "say", "waterfall", "whole"]
 
 
 def console() -> Console:
-    """The terminal; without colour where stdout is none. CommandError where rich is missing."""
+    """The terminal; without colour where stdout is not one. CommandError if rich is missing."""
     try:
         from rich.console import Console
     except ImportError as error:
@@ -27,15 +27,15 @@ def console() -> Console:
 
 
 def waterfall() -> Waterfall:
-    """What draws traces on stdout. CommandError where rich is missing."""
-    made = console()
+    """What draws traces on stdout. CommandError if rich is missing."""
+    drawn_on = console()
     from .waterfall import Waterfall
 
-    return Waterfall(made)
+    return Waterfall(drawn_on)
 
 
 def say(sentence: str) -> None:
-    """A sentence for the person, which is no output."""
+    """Write a sentence for the person at the terminal to stderr: it is not output."""
     print(f"mqtrace: {sentence}", file=sys.stderr, flush=True)
 
 

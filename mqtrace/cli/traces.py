@@ -23,7 +23,7 @@ _MOST = 1_000
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = sources.add_question(commands, "traces", "list the newest or the slowest traces", _DESCRIPTION, _EPILOG)
     order = parser.add_mutually_exclusive_group()
     order.add_argument("--newest", dest="order", action="store_const", const="newest", help="the newest first")
@@ -44,7 +44,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     console = None if options.json else terminal.console()
     order: TracesOrder = "slowest" if options.order == "slowest" else "newest"
     with sources.opening(options.source) as source:

@@ -31,7 +31,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = commands.add_parser(
         "ui",
         help="show spans on a page, live",
@@ -53,8 +53,8 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _size(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
-    size = round(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    size = round(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if size <= 0:
         raise AskError(f"{text!r} is not a size: write 500MB or 10GB")
     return size
@@ -67,7 +67,7 @@ def _port(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     show(_opened(options), options.host, options.port)
     return 0
 
@@ -76,8 +76,8 @@ def _opened(options: argparse.Namespace) -> Source:
     if not is_filled(options.source):
         for name in ("db", "keep", "max_size"):
             if getattr(options, name) is not None:
-                said = f"--{name.replace('_', '-')}"
-                raise CommandError(f"{said} is for a topic or a file, which are read into a file: leave it out")
+                option = f"--{name.replace('_', '-')}"
+                raise CommandError(f"{option} is for a topic or a file, which are read into a file: leave it out")
         return opened(options.source)
     reader = reader_of(options.source)
     from mqtrace.flow.store.filled import FilledSource

@@ -1,4 +1,4 @@
-"""Traces as waterfalls in a terminal, with rich: a line a span, and a bar for when it ran.
+"""Traces as waterfalls in a terminal, drawn with rich: a line a span, and a bar for when it ran.
 
 Columns get their width from what is in them and from the terminal: under 110 columns the destination stays in the
 span's name. What a topic holds is not trusted: characters that a terminal obeys are not passed on to it.
@@ -90,8 +90,8 @@ class Waterfall:
         left.truncate(max(8, width - right.cell_len - 3), overflow="ellipsis")
         left.append(self._glyphs.rule * max(1, width - left.cell_len - right.cell_len - 1), "dim")
         yield left.append(" ").append_text(right)
-        told = datetime.fromtimestamp(trace.start // 10**9 % 10**10, UTC)
-        below = Text(f"{trace.trace_id}  {told:%Y-%m-%d %H:%M:%S}.{trace.start // 10**6 % 1000:03d} UTC", "dim")
+        began = datetime.fromtimestamp(trace.start // 10**9 % 10**10, UTC)
+        below = Text(f"{trace.trace_id}  {began:%Y-%m-%d %H:%M:%S}.{trace.start // 10**6 % 1000:03d} UTC", "dim")
         if trace.root is None:
             below.append("  the root has not arrived", "yellow")
         elif trace.late:
@@ -120,12 +120,12 @@ class Waterfall:
             yield line
 
     def _link(self, trace: Trace, link: LinkRecord) -> Text:
-        said = [
+        parts = [
             title + printable(str(link.attributes[key])) for key, title in _LINK_FACTS.items() if key in link.attributes
         ]
-        known = trace.spans.get(link.span_id) if link.trace_id == trace.trace_id else None
-        said.append(f"{printable(known.name)} of this trace" if known else f"trace {link.trace_id}")
-        return Text(self._glyphs.link + "  ".join([*said, f"span {link.span_id}"]), "dim")
+        linked_span = trace.spans.get(link.span_id) if link.trace_id == trace.trace_id else None
+        parts.append(f"{printable(linked_span.name)} of this trace" if linked_span else f"trace {link.trace_id}")
+        return Text(self._glyphs.link + "  ".join([*parts, f"span {link.span_id}"]), "dim")
 
 
 class _Columns:
@@ -151,8 +151,8 @@ class _Columns:
         self._queue = 8 if any(trace.queued(span) for span in spans) else 0
         self._time = 9
         self._gap = 2 if self._wide else 1
-        others = (self._service, self._destination, self._partition, self._queue, self._time)
-        rest = width - sum(size + self._gap for size in others if size) - self._gap
+        column_widths = (self._service, self._destination, self._partition, self._queue, self._time)
+        rest = width - sum(size + self._gap for size in column_widths if size) - self._gap
         least = max(12, rest // 3) if self._wide else 12
         self._operation = max(16, min(names, rest - least))
         self._bar = max(8, min(rest - self._operation, 60))

@@ -47,7 +47,7 @@ def test_what_one_sends_the_other_handles_in_its_trace_and_tail_draws_it(fresh_k
     assert cooked == {"cooking one pizza\n", "cooking two soups\n"}
     tail = [sys.executable, "-m", "mqtrace.cli", "tail", f"kafka://{fresh_kafka}/otlp_spans", "--from-beginning"]
     drawn = subprocess.run(
-        [*tail, "--settle", "2", "--limit", "2", "--timeout", "30"],
+        [*tail, "--quiet-seconds", "2", "--limit", "2", "--timeout", "30"],
         capture_output=True,
         timeout=60,
         check=True,

@@ -38,7 +38,7 @@ def test_help(arguments: list[str], shown: list[str], capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "arguments",
     [[], ["nothing"], ["tail"], ["tail", "kafka://h/t", "--limit", "0"], ["demo", "--orders", "-1"]]
-    + [["tail", "kafka://h/t", "--settle", number] for number in ("0", "nan", "inf", "-1", "x")],
+    + [["tail", "kafka://h/t", "--quiet-seconds", number] for number in ("0", "nan", "inf", "-1", "x")],
 )
 def test_wrong_arguments_are_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

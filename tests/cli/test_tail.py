@@ -88,7 +88,7 @@ class Shop:
 
 
 def tail(*arguments: str) -> int:
-    return main(["tail", *arguments, "--from-beginning", "--settle", "0.5", "--timeout", "8"])
+    return main(["tail", *arguments, "--from-beginning", "--quiet-seconds", "0.5", "--timeout", "8"])
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def test_filters(
 ) -> None:
     until = ["--limit", str(len(found)), "--timeout", "8"] if found else ["--timeout", "1.5"]
     url = span_topic(*shop.messages())
-    assert main(["tail", url, "--json", "--from-beginning", "--settle", "0.5", *until, *filters]) == 0
+    assert main(["tail", url, "--json", "--from-beginning", "--quiet-seconds", "0.5", *until, *filters]) == 0
     traces = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [trace["spans"][0]["name"] for trace in traces] == found
 

@@ -74,7 +74,7 @@ def page() -> Iterator[Callable[[Source], str]]:
 
 def tailed(capsys: pytest.CaptureFixture[str], source: str, *arguments: str) -> list[dict[str, Any]]:
     """What it wrote of the source, to which nothing comes any more."""
-    main(["tail", source, "--json", "--from-beginning", "--settle", "0.3", "--timeout", "4", *arguments])
+    main(["tail", source, "--json", "--from-beginning", "--quiet-seconds", "0.3", "--timeout", "4", *arguments])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for trace in found:
         for one in (*trace["spans"], *trace["linked_spans"]):
@@ -122,7 +122,7 @@ def test_filters_hold_of_a_source_that_is_asked(
 
 def test_a_file_that_nobody_fills_is_drawn_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    assert main(["tail", kept(tmp_path / "spans.duckdb", orders()), "--settle", "60"]) == 0
+    assert main(["tail", kept(tmp_path / "spans.duckdb", orders()), "--quiet-seconds", "60"]) == 0
     assert time.monotonic() - began < 30
     assert capsys.readouterr().out.count("2 services") == 3
     assert main(["tail", str(tmp_path / "spans.duckdb"), "--limit", "9", "--json"]) == 1
@@ -170,7 +170,7 @@ def test_of_a_page_only_what_comes_is_drawn_and_again_where_more_came(
     timers = [threading.Timer(after, appended, (path, spans), {"framed": False}) for after, spans in steps]
     for timer in timers:
         timer.start()
-    assert main(["tail", address, "--json", "--settle", "0.5", "--limit", "2", "--timeout", "30"]) == 0
+    assert main(["tail", address, "--json", "--quiet-seconds", "0.5", "--limit", "2", "--timeout", "30"]) == 0
     for timer in timers:
         timer.join()
     first, again = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -185,7 +185,7 @@ def test_a_page_that_is_gone_for_a_moment_is_said_once_and_asked_again(
     source = DatabaseSource(Path(kept(tmp_path / "spans.duckdb", orders())))
     server = served(source)
     threading.Timer(0.7, server.close).start()
-    assert main(["tail", server.address, "--json", "--settle", "0.5", "--timeout", "4"]) == 0
+    assert main(["tail", server.address, "--json", "--quiet-seconds", "0.5", "--timeout", "4"]) == 0
     err = capsys.readouterr().err
     assert err.count("no page answers at") == 1
     assert "it is asked again" in err

@@ -149,7 +149,8 @@ def test_a_trace_of_twenty_thousand_spans_is_cut_and_says_so(
     assert (len(told["spans"]), told["omitted"]) == (10_000, 10_001)
     assert main(["trace", followed.address, root.trace_id]) == 0
     assert "10001 spans more are not shown" in capsys.readouterr().out
-    assert main(["tail", followed.address, "--from-beginning", "--settle", "1", "--limit", "1", "--timeout", "60"]) == 0
+    ends = ["--quiet-seconds", "1", "--limit", "1", "--timeout", "60"]
+    assert main(["tail", followed.address, "--from-beginning", *ends]) == 0
     assert "10001 spans more are not shown" in capsys.readouterr().out
 
 
@@ -170,7 +171,7 @@ def test_no_name_is_obeyed_by_a_terminal(
             ["missing", source],
             ["traces", source],
             ["trace", source, one],
-            ["tail", source, "--from-beginning", "--settle", "0.2", "--limit", "30", "--timeout", "20"],
+            ["tail", source, "--from-beginning", "--quiet-seconds", "0.2", "--limit", "30", "--timeout", "20"],
         ):
             main(command)
             told = capsys.readouterr()

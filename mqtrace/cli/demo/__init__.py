@@ -36,7 +36,7 @@ _TIMEOUT: Final = 60.0
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Say what the command takes."""
+    """Add the command with its arguments."""
     parser = commands.add_parser(
         "demo",
         help="run a small traced shop, and draw its traces",
@@ -60,7 +60,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def run(options: argparse.Namespace) -> int:
-    """The command; its exit status."""
+    """Run the command. Returns its exit status."""
     try:
         from . import check, sums
         from .extra_stages import extra_stages
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
         outcome = Runner(options.bootstrap, options.orders, options.timeout, progress, hops, more.options).run()
     broken = check.problems_of_traces(outcome.traces)
     sent, received = sum(outcome.sent.values()), sum(outcome.received.values())
-    others = sum(outcome.others.values())
-    problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received, others)
+    foreign_spans = sum(outcome.foreign_spans.values())
+    problems = check.problems_of_counts(outcome.stats, outcome.traces, sent, received, foreign_spans)
     if console is None:
         for trace in outcome.traces:
             write_json(trace)
@@ -111,12 +111,12 @@ def _progress(console: Any) -> Iterator[Any]:
         with console.status("") as status:
             yield status.update
     else:
-        said: list[str] = []
+        steps_said: list[str] = []
 
         def say(doing: str) -> None:
             step = doing.partition(":")[0]
-            if step not in said and sys.stderr.isatty():
-                said.append(step)
+            if step not in steps_said and sys.stderr.isatty():
+                steps_said.append(step)
                 terminal.say(step)
 
         yield say

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from .stage import say, until_told
+from .stage import say, stop_event
 
 __all__ = ["embedded", "main"]
 
@@ -26,7 +26,7 @@ def embedded(*topics: str) -> tuple[Any, str]:
 
 def main(topics: list[str]) -> None:
     """Run one until told to stop."""
-    stop = until_told()
+    stop = stop_event()
     owner, bootstrap = embedded(*topics)
     say(bootstrap=bootstrap)
     while not stop.wait(0.5):

@@ -23,11 +23,11 @@ def problems_of_traces(traces: Sequence[Trace]) -> dict[str, list[str]]:
     handled = set(_handled(spans.values()))
     broken: dict[str, list[str]] = {}
     for trace in traces:
-        found = [
+        sentences = [
             sentence for span in trace.spans.values() for sentence in _problems_of_span(trace, span, spans, handled)
         ]
-        if found:
-            broken[trace.trace_id] = found
+        if sentences:
+            broken[trace.trace_id] = sentences
     return broken
 
 
@@ -66,29 +66,29 @@ def _problems_of_span(
 
 
 def problems_of_counts(
-    stats: Mapping[str, Mapping[str, Any]], traces: Sequence[Trace], sent: int, received: int, others: int = 0
+    stats: Mapping[str, Mapping[str, Any]], traces: Sequence[Trace], sent: int, received: int, foreign_spans: int = 0
 ) -> list[str]:
     """What is wrong with the counts, a sentence each.
 
     ``stats``: of each stage's tracer. ``traces``: from the topic. ``sent`` and ``received``: messages, as stages say.
-    ``others``: spans that another library has sent to the topic.
+    ``foreign_spans``: spans that another library has sent to the topic.
     """
-    found: list[str] = []
+    problems: list[str] = []
     read = sum(len(trace.spans) for trace in traces)
     sends = sum(span.kind == "producer" for trace in traces for span in trace.spans.values())
-    exported = others + sum(counts["spans_exported"] for counts in stats.values())
+    exported = foreign_spans + sum(counts["spans_exported"] for counts in stats.values())
     for role, counts in stats.items():
         for reason, number in counts["spans_dropped"].items():
             if number:
-                found.append(f"{role} dropped {number} spans: {reason}")
+                problems.append(f"{role} dropped {number} spans: {reason}")
         if counts["spans_ended"] != counts["spans_exported"] + sum(counts["spans_dropped"].values()):
-            found.append(f"{role} ended {counts['spans_ended']} spans and exported {counts['spans_exported']}")
+            problems.append(f"{role} ended {counts['spans_ended']} spans and exported {counts['spans_exported']}")
         if counts["contexts_malformed"]:
-            found.append(f"{role} met {counts['contexts_malformed']} malformed contexts")
+            problems.append(f"{role} met {counts['contexts_malformed']} malformed contexts")
     if read != exported:
-        found.append(f"{exported} spans were exported, and {read} are on the span topic")
+        problems.append(f"{exported} spans were exported, and {read} are on the span topic")
     if sends != sent:
-        found.append(f"{sent} messages were sent, and {sends} spans on the span topic say so")
+        problems.append(f"{sent} messages were sent, and {sends} spans on the span topic say so")
     if sent != received:
-        found.append(f"{sent} messages were sent, and {received} were processed")
-    return found
+        problems.append(f"{sent} messages were sent, and {received} were processed")
+    return problems

@@ -42,8 +42,8 @@ async def run(stage: Stage) -> None:
         while stage.running:
             records = await consumer.getmany(timeout_ms=50)
             async with asyncio.TaskGroup() as writing:
-                for some in records.values():
-                    for record in some:
+                for of_partition in records.values():
+                    for record in of_partition:
                         writing.create_task(write(record))
 
 

@@ -1,4 +1,4 @@
-"""A process that the demo started: what it says, and its end.
+"""A process that the demo started: what it reports, and its end.
 
 Each is in a session of its own, so that Ctrl-C reaches the demo alone, which then ends each by its pid.
 """
@@ -20,12 +20,12 @@ _GRACE: Final = 3.0
 
 
 class DemoProcess:
-    """``python -m module arguments``. ``said``: the newest value of everything it said in JSON lines."""
+    """``python -m module arguments``. ``facts``: the newest value of each that it reported in JSON lines."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self.name = module.rpartition(".")[2]
-        self.said: dict[str, Any] = {}
-        self._told = False
+        self.facts: dict[str, Any] = {}
+        self._was_stopped = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # read after the process has ended
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -44,7 +44,7 @@ class DemoProcess:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended, and all that it said is known."""
+        """Whether it has ended, and all that it reported has been read."""
         return self._process.poll() is not None and not self._listener.is_alive()
 
     @property
@@ -61,14 +61,14 @@ class DemoProcess:
         assert self._process.stdout is not None, "it is a pipe"
         for line in self._process.stdout:
             try:
-                self.said.update(json.loads(line))
+                self.facts.update(json.loads(line))
             except (ValueError, TypeError):
                 pass  # a library that printed something
 
     def tell_to_stop(self) -> None:
         """Ask it to finish what it is doing. Once: at its very end an interpreter would die of a second signal."""
-        if not self._told and self._process.poll() is None:
-            self._told = True
+        if not self._was_stopped and self._process.poll() is None:
+            self._was_stopped = True
             self._process.terminate()
 
     def end(self) -> None:

@@ -75,8 +75,9 @@ def draw(
     sent = ", ".join(f"{role} {number}" for role, number in outcome.sent.items() if number)
     table.add_row("messages", f"{sums['messages_sent']} sent ({sent}), {sums['messages_processed']} processed")
     table.add_row("spans", f"{sums['spans_exported']} exported, {sums['spans']} on the span topic")
-    if others := sum(outcome.others.values()):
-        table.add_row("OpenTelemetry", f"{others} of the spans are its own: the front's requests, above our messages")
+    if foreign_spans := sum(outcome.foreign_spans.values()):
+        sentence = f"{foreign_spans} of the spans are its own: the front's requests, above our messages"
+        table.add_row("OpenTelemetry", sentence)
     whole = sums["traces_whole"] == sums["traces"]
     table.add_row("traces", Text(f"{sums['traces']}, {sums['traces_whole']} whole", "green" if whole else "red"))
     dropped = sums["spans_dropped"]

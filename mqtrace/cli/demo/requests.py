@@ -28,7 +28,7 @@ def opentelemetry_requests(stage: Stage) -> Callable[[str], AbstractContextManag
 
     class Counted(SpanProcessor):
         def on_end(self, span: ReadableSpan) -> None:
-            stage.others += 1
+            stage.foreign_spans += 1
 
     provider = TracerProvider(resource=Resource.create({"service.name": "front"}))
     provider.add_span_processor(Counted())

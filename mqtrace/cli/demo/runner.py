@@ -1,7 +1,7 @@
 """Runs the demo: start the broker and the stages, read the span topic meanwhile, stop the stages in order.
 
 The first stage ends by itself, each other one when it has received all that the one which feeds it has sent to it.
-A hop more is a :class:`Hop` more.
+Another stage is another :class:`Hop`.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _TOPICS: Final = ("orders", "payments", "notices", "otlp_spans")
 class Outcome:
     """What the demo saw.
 
-    ``stats``: of each stage's tracer; ``others``: how many spans another library made there, which are on the topic
-    too; ``cost``: see cost.py, empty where it was not measured.
+    ``stats``: of each stage's tracer; ``foreign_spans``: how many spans another library made in each stage, and sent
+    to the same topic; ``cost``: see cost.py, empty where it was not measured.
     """
 
     bootstrap: str = ""
@@ -58,7 +58,7 @@ class Outcome:
     sent: dict[str, int] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
     stats: dict[str, dict[str, Any]] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
+    foreign_spans: dict[str, int] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -98,8 +98,8 @@ class Runner:
             if self._bootstrap is None:
                 self._progress("starting a broker")
                 broker = stack.enter_context(DemoProcess("mqtrace.cli.demo.broker", *names))
-                self._until(lambda: "bootstrap" in broker.said, "the embedded broker did not start", broker)
-                outcome.bootstrap = broker.said["bootstrap"]
+                self._until(lambda: "bootstrap" in broker.facts, "the embedded broker did not start", broker)
+                outcome.bootstrap = broker.facts["bootstrap"]
             else:
                 outcome.bootstrap = self._bootstrap
                 self._progress("making topics")
@@ -108,14 +108,14 @@ class Runner:
             stack.callback(topic.close)
             stages = self._stages(stack, outcome.bootstrap, topic, cost)
             for hop, stage in stages.items():
-                outcome.sent[hop.role] = sum(stage.said.get("sent", {}).values())
-                outcome.received[hop.role] = stage.said.get("received", 0)
-                outcome.stats[hop.role] = stage.said["stats"]
-                outcome.others[hop.role] = stage.said["others"]
+                outcome.sent[hop.role] = sum(stage.facts.get("sent", {}).values())
+                outcome.received[hop.role] = stage.facts.get("received", 0)
+                outcome.stats[hop.role] = stage.facts["stats"]
+                outcome.foreign_spans[hop.role] = stage.facts["foreign_spans"]
             exported = sum(stats["spans_exported"] for stats in outcome.stats.values())
-            self._last_spans(topic, exported + sum(outcome.others.values()))
+            self._last_spans(topic, exported + sum(outcome.foreign_spans.values()))
             self._until(lambda: cost.ended, "the measurement did not end", cost)
-            outcome.cost = {key: value for key, value in cost.said.items() if isinstance(value, (int, float))}
+            outcome.cost = {key: value for key, value in cost.facts.items() if isinstance(value, (int, float))}
         outcome.traces = self._assembler.rest()
         outcome.spans = sum(len(trace.spans) for trace in outcome.traces)
         outcome.seconds = time.monotonic() - self._began
@@ -126,37 +126,37 @@ class Runner:
         stages: dict[Hop, DemoProcess] = {}
 
         def start(hop: Hop) -> None:
-            told = {
+            argument = {
                 "role": hop.role,
                 "bootstrap": bootstrap,
                 "orders": self._orders,
                 "prefix": self._prefix,
                 "options": self._options,
             }
-            stages[hop] = stack.enter_context(DemoProcess(hop.module, json.dumps(told)))
+            stages[hop] = stack.enter_context(DemoProcess(hop.module, json.dumps(argument)))
             stages[hop].name = hop.role
 
         # Consumers come first: a message that waits for its group to form would wait seconds.
         for hop in self._hops[1:]:
             start(hop)
         consumers = list(stages.values())
-        while not all("ready" in stage.said for stage in consumers):
+        while not all("ready" in stage.facts for stage in consumers):
             self._turn(topic, "waiting for the consumer groups", "the consumers did not get ready", *consumers)
         start(self._hops[0])
         roles = {hop.role: stage for hop, stage in stages.items()}
         for hop in self._hops:
             stage = stages[hop]
             while not stage.ended:
-                if hop.after and stage.said.get("received", 0) >= _sent(roles[hop.after], hop):
+                if hop.after and stage.facts.get("received", 0) >= _sent(roles[hop.after], hop):
                     stage.tell_to_stop()
-                told = ", ".join(f"{one.role} {_count(one, stages)}" for one in self._hops)
+                progress = ", ".join(f"{one.role} {_count(one, stages)}" for one in self._hops)
                 self._turn(
                     topic,
-                    f"{self._orders} orders: {told}; {self._reader.spans} spans",
+                    f"{self._orders} orders: {progress}; {self._reader.spans} spans",
                     "it did not end",
                     *stages.values(),
                 )
-            if "stats" not in stage.said:
+            if "stats" not in stage.facts:
                 raise CommandError(f"the demo's {hop.role} process ended: {stage.failure or 'it said nothing more'}")
         return {hop: stages[hop] for hop in self._hops}
 
@@ -182,19 +182,19 @@ class Runner:
 
     def _last_spans(self, topic: SpanTopic, exported: int) -> None:
         """Read on until every exported span is here, or none has come for a while."""
-        quiet_since, known = time.monotonic(), self._reader.spans
+        quiet_since, spans_seen = time.monotonic(), self._reader.spans
         while self._reader.spans < exported and time.monotonic() - quiet_since < _LAST_SPANS:
             self._turn(topic, "reading the span topic", "the span topic was not read to its end")
-            if self._reader.spans > known:
-                quiet_since, known = time.monotonic(), self._reader.spans
+            if self._reader.spans > spans_seen:
+                quiet_since, spans_seen = time.monotonic(), self._reader.spans
 
 
 def _sent(stage: DemoProcess, to: Hop) -> int:
     """How many messages a stage has sent to another."""
-    return int(stage.said.get("sent", {}).get(to.role, 0))
+    return int(stage.facts.get("sent", {}).get(to.role, 0))
 
 
 def _count(hop: Hop, stages: dict[Hop, DemoProcess]) -> int:
     """How far a stage has come: what it received, or for the first one what it sent."""
-    said = stages[hop].said
-    return int(said.get("received") or sum(said.get("sent", {}).values()))
+    facts = stages[hop].facts
+    return int(facts.get("received") or sum(facts.get("sent", {}).values()))

@@ -1,8 +1,8 @@
-"""What a process of the demo is told, and what it says: the frame around the shop's code.
+"""The frame around the shop's code: how the demo configures and stops one of its processes, and what that reports.
 
-It is told by one JSON argument, and to stop by SIGTERM or by the end of its stdin, which also comes when the demo
-itself is killed. It says what it does in JSON lines on stdout: ``ready``, how many messages it ``received`` so far and
-how many it ``sent`` to which other stage, and at its end the counts of its tracer.
+A process is configured by one JSON argument. It stops at SIGTERM or at the end of its stdin, which also comes when the
+demo itself is killed. It reports in JSON lines on stdout: ``ready``, how many messages it ``received`` so far and how
+many it ``sent`` to which other stage, and at its end the counts of its tracer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import mqtrace
 
-__all__ = ["Stage", "until_told", "work"]
+__all__ = ["Stage", "stop_event", "work"]
 
 # Seconds between two lines about messages: a line each would cost more than the message.
 _PACE: Final = 0.1
@@ -26,22 +26,22 @@ _PACE: Final = 0.1
 class Stage:
     """One process of the demo, from the inside."""
 
-    def __init__(self, told: Mapping[str, Any], stop: threading.Event) -> None:
+    def __init__(self, argument: Mapping[str, Any], stop: threading.Event) -> None:
         #: Bootstrap servers.
-        self.bootstrap: str = told["bootstrap"]
+        self.bootstrap: str = argument["bootstrap"]
         #: Orders to make in all.
-        self.orders: int = told["orders"]
-        #: What else the stages are told: addresses of other brokers.
-        self.options: Mapping[str, str] = told["options"]
+        self.orders: int = argument["orders"]
+        #: What the stages need to know beside the Kafka broker: addresses of other brokers.
+        self.options: Mapping[str, str] = argument["options"]
         #: Spans that another library has ended here and exports to the same topic.
-        self.others = 0
+        self.foreign_spans = 0
         #: What is called when all work is done: such a library's last export.
         self.at_end: list[Callable[[], object]] = []
-        self._prefix: str = told["prefix"]
+        self._prefix: str = argument["prefix"]
         self._stop = stop
         self._received = 0
         self._sent: dict[str, int] = {}
-        self._said = 0.0
+        self._said_at = 0.0
 
     @property
     def exporter(self) -> str:
@@ -87,8 +87,8 @@ class Stage:
         self._say_counts()
 
     def _say_counts(self, *, now: bool = False) -> None:
-        if now or time.monotonic() - self._said > _PACE:
-            self._said = time.monotonic()
+        if now or time.monotonic() - self._said_at > _PACE:
+            self._said_at = time.monotonic()
             say(received=self._received, sent=self._sent)
 
     def end(self) -> None:
@@ -97,7 +97,7 @@ class Stage:
             end()
         in_time = mqtrace.shutdown(10.0)
         self._say_counts(now=True)
-        say(end=True, in_time=in_time, stats=mqtrace.stats(), others=self.others)
+        say(end=True, in_time=in_time, stats=mqtrace.stats(), foreign_spans=self.foreign_spans)
 
 
 # A worker's threads speak too, and print() writes a line in two pieces.
@@ -105,7 +105,7 @@ _speaking: Final = threading.RLock()
 
 
 def say(**facts: Any) -> None:
-    """A line to the demo."""
+    """Write a line to the demo."""
     try:
         with _speaking:
             sys.stdout.write(f"{json.dumps(facts)}\n")
@@ -114,8 +114,8 @@ def say(**facts: Any) -> None:
         pass  # the demo has gone; stdin says so too
 
 
-def until_told() -> threading.Event:
-    """Set by SIGTERM, and by the end of stdin."""
+def stop_event() -> threading.Event:
+    """An event that SIGTERM sets, and the end of stdin."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -129,7 +129,7 @@ def until_told() -> threading.Event:
 
 def work(roles: Mapping[str, Callable[[Stage], None]]) -> None:
     """Do what the argument says, to the end."""
-    told = json.loads(sys.argv[1])
-    stage = Stage(told, until_told())
-    roles[told["role"]](stage)
+    argument = json.loads(sys.argv[1])
+    stage = Stage(argument, stop_event())
+    roles[argument["role"]](stage)
     stage.end()

@@ -32,11 +32,11 @@ def borrowed(bootstrap: str, names: Sequence[str], groups: Sequence[str]) -> Ite
         raise CommandError(
             f"no Kafka broker answers at {bootstrap}: start one, or leave --bootstrap out for the embedded one"
         ) from error
-    made = _make(admin, bootstrap, names)
+    can_be_deleted = _make(admin, bootstrap, names)
     try:
         yield
     finally:
-        if made:
+        if can_be_deleted:
             forgotten = [admin.delete_topics(list(names), request_timeout=_PATIENCE)]
             forgotten.append(admin.delete_consumer_groups(list(groups), request_timeout=_PATIENCE))
             for result in (result for results in forgotten for result in results.values()):
@@ -46,15 +46,15 @@ def borrowed(bootstrap: str, names: Sequence[str], groups: Sequence[str]) -> Ite
 
 def _make(admin: AdminClient, bootstrap: str, names: Sequence[str]) -> bool:
     """Whether they can be deleted again."""
-    asked = [NewTopic(name, _PARTITIONS, _DEFAULT_REPLICAS) for name in names]
+    new_topics = [NewTopic(name, _PARTITIONS, _DEFAULT_REPLICAS) for name in names]
     try:
-        for result in admin.create_topics(asked, request_timeout=_PATIENCE).values():
+        for result in admin.create_topics(new_topics, request_timeout=_PATIENCE).values():
             result.result(timeout=2 * _PATIENCE)
     except (KafkaException, TimeoutError) as error:
         # The embedded broker knows no such request; it makes a topic when a producer asks about it, as others may too.
-        asking = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+        asker = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
         for name in names:
-            if not asking.list_topics(name, timeout=_PATIENCE).topics[name].partitions:
+            if not asker.list_topics(name, timeout=_PATIENCE).topics[name].partitions:
                 why = error.args[0].str() if isinstance(error, KafkaException) else "it did not answer"
                 raise CommandError(f"the broker at {bootstrap} made no topic: {why}") from error
         return False
