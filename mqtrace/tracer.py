@@ -161,7 +161,7 @@ class SpanTracer:
         self._complaints: set[str] = set()
         #: The operations of `process`, `each` and `batch`, kept by messaging/handlers.py.
         self.operations: dict[Any, Any] = {}
-        lifecycle.waiting.add(self)
+        lifecycle.tracers.add(self)
 
     @property
     def service(self) -> str:
@@ -357,15 +357,15 @@ class SpanTracer:
         """End what waits for a report, send what has ended, and stop. True: everything left in time."""
         timeout = self._seconds(timeout)
         began = time.monotonic()
-        self.end_waiting()
+        self.end_pending()
         return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
 
     def retire(self, timeout: float = _TIMEOUT) -> None:
         """As :meth:`shutdown`, without waiting for it."""
-        self.end_waiting()
+        self.end_pending()
         self.processor.retire(timeout)
 
-    def end_waiting(self) -> None:
+    def end_pending(self) -> None:
         """End what waits for a report."""
         for owner in list(self.pending_owners):
             owner.release(self)

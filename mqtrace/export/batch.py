@@ -1,8 +1,8 @@
 """The batch processor: a bounded queue, and the worker's thread that empties it.
 
-OpenTelemetry's Trace SDK specification, "Batching processor", with two differences on purpose: the delay counts from
-the oldest span, so that a slow trickle is not held back, and what is in flight counts against the bound, so that a
-dead broker cannot take the memory.
+It is the one of OpenTelemetry's Trace SDK specification, "Batching processor", with two differences on purpose: the
+delay counts from the oldest span, so that a slow trickle is not held back, and spans in flight count against the bound,
+so that a dead broker cannot use up the memory.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class BatchSettings:
     max_batch_size: int = 100
     #: Seconds that the oldest span waits at most (OTEL_BSP_SCHEDULE_DELAY, in ms).
     schedule_delay: float = 5.0
-    #: Seconds until a batch that was not confirmed is lost (OTEL_BSP_EXPORT_TIMEOUT, in ms).
+    #: Seconds after which a batch that was not confirmed is lost (OTEL_BSP_EXPORT_TIMEOUT, in ms).
     export_timeout: float = 30.0
-    #: Seconds that the end of the process waits for spans at most (MQTRACE_EXIT_TIMEOUT, in ms).
+    #: The most seconds that the end of the process waits for spans (MQTRACE_EXIT_TIMEOUT, in ms).
     exit_timeout: float = 2.0
-    #: Whether a SIGTERM that nobody else takes lets spans leave before it ends the process (MQTRACE_SIGTERM).
+    #: Whether spans are sent before a SIGTERM that nobody else handles ends the process (MQTRACE_SIGTERM).
     sigterm: bool = True
     #: Bytes of spans with long attributes or events, queued and in flight (MQTRACE_MAX_QUEUE_BYTES).
     max_queue_bytes: int = 64 << 20
@@ -50,8 +50,8 @@ class BatchProcessor:
 
     The thread starts with the first span, and nobody waits for it at the end. A forked child has an empty queue and a
     thread of its own; a child that ends with ``os._exit`` loses what it has not flushed. A processor that is dropped
-    sends what it has. ``upkeep`` is called by the thread every few seconds, and must not hold the processor.
-    ``counters`` are the tracer's; ``clock`` is the one that its spans are timed by.
+    still sends what is queued. The thread calls ``upkeep`` every few seconds; it must not hold a reference to the
+    processor. ``counters`` are the tracer's; ``clock`` is the one that its spans are timed by.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class BatchProcessor:
             concluded=lambda: self._result is not None,
         )
         self._begin()
-        learns: Any = exporter
-        if hasattr(learns, "export_timeout"):
-            learns.export_timeout = self.settings.export_timeout
+        has_timeout: Any = exporter
+        if hasattr(has_timeout, "export_timeout"):
+            has_timeout.export_timeout = self.settings.export_timeout
         lifecycle.adopt(self)
 
     def _begin(self) -> None:
         self._thread: Thread | None = None
-        self._alone = native.allocate_lock()
+        self._step_lock = native.allocate_lock()
         self._last: Ticket | None = None
         self._result: bool | None = None
         self._worker = Worker(
@@ -121,7 +121,7 @@ class BatchProcessor:
     def flush(self, timeout: float = 5.0) -> bool:
         """Send what is queued. ``timeout`` in seconds; True: all of it arrived in time.
 
-        What ends meanwhile is not waited for. From within an exporter: False, at once.
+        Spans that end meanwhile are not waited for. Returns False at once if an exporter calls it.
         """
         notice_fork()
         with self.sink.lock:
@@ -165,7 +165,7 @@ class BatchProcessor:
         return not self.sink.is_closed
 
     def _close(self, timeout: float) -> Ticket | None:
-        """Take no more spans, and ask the worker to end. None: it has."""
+        """Take no more spans, and ask the worker to end. None: it has ended already."""
         with self.sink.lock:
             if self._result is not None:
                 return None
@@ -182,7 +182,7 @@ class BatchProcessor:
         return ticket
 
     def conclude(self, *, arrived: bool) -> bool:
-        """Count what has not left as lost to the shutdown. Whether everything left; the first call's answer stays."""
+        """Count what has not left as ``shutdown``. Returns whether everything left, as found by the first call."""
         with self.sink.lock:
             arrived = not self.sink.abandon() and arrived
             if self._result is None:
@@ -201,12 +201,12 @@ class BatchProcessor:
             return ticket.wait(timeout)
         # There can be no thread: this one does the work.
         while not ticket.wait(0.0) and time.monotonic() < ticket.deadline:
-            with self._alone:
+            with self._step_lock:
                 self._worker.step(0.02)
         return ticket.wait(0.0)
 
     def __del__(self) -> None:
-        """Nobody has it any more: the worker sends what is left, and ends."""
+        """The processor was dropped: the worker sends what is left, and ends."""
         try:
             if self._thread is None or not self._thread.is_alive:
                 return
@@ -241,4 +241,4 @@ class BatchProcessor:
 
 
 def _nothing(deadline: float) -> None:
-    """What an exporter without ``hurry`` does."""
+    """Stands for ``hurry`` of an exporter that has none."""

@@ -1,4 +1,4 @@
-"""A line a span on standard error: ``console:``."""
+"""Spans on standard error, one a line: ``console:``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConsoleExporter:
         self._encode = SafeEncoder(_lines)
 
     def export(self, spans: Sequence[Span]) -> Exported:
-        """Write them, characters that the stream's encoding lacks with a backslash."""
+        """Write them; a character that the stream's encoding lacks is escaped with a backslash."""
         encoded = self._encode(spans)
         if encoded is None:
             return Exported(0, 0, {"encode_failed": len(spans)})

@@ -1,4 +1,4 @@
-"""Nothing leaves: ``none:``."""
+"""An exporter that sends nothing: ``none:``."""
 
 from __future__ import annotations
 

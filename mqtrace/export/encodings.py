@@ -1,4 +1,4 @@
-"""How spans become bytes, by name. Encodings and transports are a product: every transport takes each of these."""
+"""The encodings of spans, by name. Every transport takes each of these."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Encoding:
     encode: Callable[[Sequence[Span]], bytes]
     #: The media type of an HTTP request's body.
     content_type: str
-    #: Whether it may hold any byte, so that a file needs lengths between batches and not line breaks.
+    #: Whether the encoded spans may hold any byte, so that a file separates batches by lengths, not by line breaks.
     is_binary: bool = False
-    #: Whether an HTTP receiver answers it as OTLP says.
+    #: Whether an HTTP receiver answers with OTLP's messages.
     is_otlp: bool = True
 
 

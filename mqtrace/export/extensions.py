@@ -1,4 +1,4 @@
-"""Exporters that rooms above this one know: of other libraries, which nothing here imports."""
+"""Exporters that rooms above this one add: those of other libraries, which nothing here imports."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mqtrace.urls import Url
 
 __all__ = ["adapted", "adapters", "schemes"]
 
-#: What makes an exporter of a URL, by the URL's scheme.
+#: Functions that make an exporter from a URL, by the URL's scheme.
 schemes: Final[dict[str, Callable[[Url, Environment], Any]]] = {}
-#: What makes an exporter of an object that is another library's; None where it is not.
+#: Functions that make an exporter from another library's object; they return None for any other object.
 adapters: Final[list[Callable[[object], Any | None]]] = []
 
 
 def adapted(exporter: object) -> Any:
-    """An exporter of mqtrace around another library's; what is not one comes back as it is."""
+    """An exporter of mqtrace around another library's; any other object is returned as it is."""
     for adapt in adapters:
-        made = adapt(exporter)
-        if made is not None:
-            return made
+        adapted_exporter = adapt(exporter)
+        if adapted_exporter is not None:
+            return adapted_exporter
     return exporter

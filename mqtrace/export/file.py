@@ -1,8 +1,8 @@
-"""Spans in a file, a batch after the other: ``file:///path.jsonl[?encoding=otlp_proto]``.
+"""Spans in a file, one batch after the other: ``file:///path.jsonl[?encoding=otlp_proto]``.
 
-What the OpenTelemetry Collector's file exporter writes: OTLP JSON as a TracesData a line, which its otlpjsonfile
-receiver reads, and protobuf with the length of each TracesData before it, four bytes, big-endian. A batch is one write
-to a file that is open for appending, so several processes may share it.
+The format is that of the OpenTelemetry Collector's file exporter: OTLP JSON with a TracesData a line, which its
+otlpjsonfile receiver reads; or protobuf with the length of each TracesData before it, in four bytes, big-endian. A
+batch is one write to a file that is open for appending, so several processes may share it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def from_url(url: Url) -> FileExporter:
 
 
 class FileExporter:
-    """Appends to ``path``. What cannot be written is lost, counted as ``export_failed`` and logged once a minute.
+    """Appends to ``path``. Spans that cannot be written are counted as ``export_failed`` and logged once a minute.
 
-    A span that cannot be encoded is lost alone. ConfigurationError for an unknown ``encoding``.
+    A span that cannot be encoded costs only itself. ConfigurationError for an unknown ``encoding``.
     """
 
     def __init__(self, path: str, *, encoding: str = "otlp_json") -> None:

@@ -1,7 +1,7 @@
 """Batches of spans as HTTP requests: OTLP/HTTP (opentelemetry.io/docs/specs/otlp, "OTLP/HTTP"), and Zipkin's v2 API.
 
-A request is sent from the worker's thread, one at a time; while the receiver does not take any, batches stand in line,
-each until its own deadline. What is tried again and when is in retry.py, the connection in http_connection.py.
+Requests are sent from the worker's thread, one at a time. While the receiver takes none, batches stand in line, each
+until its own deadline. retry.py says what is tried again and when; the connection is in http_connection.py.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class HttpExporter:
         self._connection = Connection(self.target, self._headers)
         self._backoff = Backoff()
         self._log = LimitedLog(log)
-        #: In the order in which they came; the first is the one that is tried again.
+        #: Payloads in the order in which they came; the first is the one that is tried again.
         self._line: deque[Payload] = deque()
         self._held = Held()
         self._closed = False
@@ -76,42 +76,42 @@ class HttpExporter:
             raise RuntimeError("the exporter is shut down")
         deadline = time.monotonic() + min(self.export_timeout, self.target.timeout_s)
         batch = BatchInFlight(complete, self._held)
-        for content, some in self._encode.payloads(batch, spans):
-            self._line.append(Payload(batch, some, content, deadline))
+        for content, of_payload in self._encode.payloads(batch, spans):
+            self._line.append(Payload(batch, of_payload, content, deadline))
         self._send_line()
         batch.end()
 
     @property
     def held_bytes(self) -> int:
-        """Of the payloads that stand in line."""
+        """The bytes of the payloads that stand in line."""
         return self._held.bytes
 
     def poll(self, timeout: float) -> None:
-        """Try again what is due, after ``timeout`` seconds at most."""
+        """Try the line again when that is due, at the latest after ``timeout`` seconds."""
         pause = min(timeout, self._backoff.remaining_s()) if self._line else timeout
         if pause > 0:
             time.sleep(pause)
         self._send_line()
 
     def shutdown(self, timeout: float) -> bool:
-        """Try once more what stands in line, within ``timeout`` seconds, and let go of the connection."""
+        """Try once more to send what stands in line, within ``timeout`` seconds, and close the connection."""
         self.hurry(time.monotonic() + timeout)
         if timeout > 0 and self._line:
             self._backoff.succeeded()
             self._send_line()
         self._closed = True
-        left = bool(self._line)
+        some_left = bool(self._line)
         while self._line:
             self._line.popleft().lost("shutdown")
         self._connection.close()
-        return not left
+        return not some_left
 
     def hurry(self, deadline: float) -> None:
-        """From any thread: what is under way ends at ``deadline``, a reading of time.monotonic."""
+        """End a request under way at ``deadline``, a reading of time.monotonic. Called from any thread."""
         self._connection.interrupt(deadline)
 
     def after_fork(self) -> None:
-        """In a forked child: leave the parent's connection and batches alone."""
+        """In a forked child: do not touch the parent's connection and batches."""
         _inherited.append((self._connection.abandon(), self._line))
         closed = self._closed
         self._begin()
@@ -131,21 +131,21 @@ class HttpExporter:
                 return
 
     def _expire(self) -> None:
-        """Lose what has waited too long; those behind came later."""
+        """Lose the payloads that have waited too long, which stand in front."""
         now = time.monotonic()
         while self._line and now >= self._line[0].deadline:
             self._line.popleft().lost("export_failed")
 
     def _send(self, payload: Payload) -> bool:
-        """One try of the first in line. False: the receiver is to be left alone for now."""
+        """Try to send the first in line. False: the receiver must not be tried again for now."""
         body = zlib.compress(payload.content, 1, 31) if self.target.compress else payload.content
         try:
             answer = self._connection.post(body, payload.deadline)
         except Interrupted:
             return False
         except (OSError, http.client.HTTPException, ConfigurationError, ValueError) as error:
-            # one kind of trouble: which error it is may depend on who closes the connection first
-            self._log.warning("no answer", f"spans wait for {self.target.shown}: {self._words_of(error)}")
+            # one kind of trouble for the log: which error it is may depend on who closes the connection first
+            self._log.warning("no answer", f"spans wait for {self.target.shown}: {self._words_of_error(error)}")
             self._backoff.failed()
             return False
         return self._answered(payload, answer)
@@ -154,12 +154,12 @@ class HttpExporter:
         status = answer.status
         if status in RETRYABLE:
             self._backoff.failed(retry_after_s(answer.headers.get("retry-after")))
-            self._log.warning(status, f"spans wait for {self.target.shown}, which answered {self._said(answer)}")
+            self._log.warning(status, f"spans wait for {self.target.shown}, which answered {self._summary(answer)}")
             return False
         self._backoff.succeeded()
         self._line.popleft()
         if 200 <= status < 300:
-            self._taken(payload, answer)
+            self._accepted(payload, answer)
         elif status == _TOO_LARGE and len(payload.spans) > 1:
             self._encode.refused(len(payload.content))
             halves = [
@@ -172,7 +172,7 @@ class HttpExporter:
             self._refused(payload, answer)
         return True
 
-    def _taken(self, payload: Payload, answer: Answer) -> None:
+    def _accepted(self, payload: Payload, answer: Answer) -> None:
         rejected, message = http_answer.partial_success(answer) if self._is_otlp else (0, "")
         rejected = min(rejected, len(payload.spans))
         if rejected or message:
@@ -193,24 +193,24 @@ class HttpExporter:
             advice = "; write another encoding, or compression=none"
         else:
             advice = ""
-        self._log.warning(status, f"{self.target.shown} refused spans, it answered {self._said(answer)}{advice}")
+        self._log.warning(status, f"{self.target.shown} refused spans, it answered {self._summary(answer)}{advice}")
         if status == _TOO_LARGE:
             payload.lost("too_large")
         else:
             payload.lost("rejected" if 400 <= status < 500 else "export_failed")
 
-    # ------------------------------------------------------------------ what is said
+    # ------------------------------------------------------------------ for the log
 
-    def _said(self, answer: Answer) -> str:
+    def _summary(self, answer: Answer) -> str:
         message = self._hidden(http_answer.message(answer))
         return f"{answer.status}: {message}" if message else str(answer.status)
 
     def _hidden(self, text: str) -> str:
-        """What a receiver says, without what our headers and the query said to it."""
+        """A receiver's text with our headers and our query hidden in it."""
         query = self.target.path.partition("?")[2]
         return hide(text, [*self.target.headers.values(), query])
 
-    def _words_of(self, error: Exception) -> str:
+    def _words_of_error(self, error: Exception) -> str:
         if isinstance(error, NotHttp):
             if error.is_grpc:
                 return "it speaks gRPC: write the address of its OTLP/HTTP port, 'http://host:4318'"
@@ -221,7 +221,7 @@ class HttpExporter:
         if isinstance(error, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(error.reason):
             return "it wants a client certificate: name one in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"
         if isinstance(error, ssl.SSLEOFError) and self.target.client_certificate is None:
-            # mostly the same: what it said of it was overtaken by the end of the connection
+            # mostly the same trouble: the alert was overtaken by the end of the connection
             return "it closes the connection: does it want OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE?"
         if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
             return "it does not speak TLS: write 'http://' if it is to be reached without"

@@ -1,4 +1,4 @@
-"""What a receiver says in the body of its answer: how many spans it did not take, and why.
+"""The body of a receiver's answer: how many spans it did not take, and why.
 
 ExportTraceServiceResponse (opentelemetry/proto/collector/trace/v1/trace_service.proto): 1 partial_success, in it 1
 rejected_spans and 2 error_message. A refusal is a google.rpc.Status: 2 message. As JSON where the request was JSON.
@@ -20,7 +20,7 @@ _MOST_SHOWN: Final = 200
 
 
 def partial_success(answer: Answer) -> tuple[int, str]:
-    """How many spans the receiver rejected, and what it says of them; 0 and "" where it took all."""
+    """How many spans the receiver rejected, and its message; 0 and "" if it took all."""
     if not answer.body:
         return 0, ""
     if _is_json(answer):
@@ -28,7 +28,7 @@ def partial_success(answer: Answer) -> tuple[int, str]:
         count = partial.get("rejectedSpans")
         text = partial.get("errorMessage")
         return _count(count), printable(text) if isinstance(text, str) else ""
-    rejected, said = 0, ""
+    rejected, error_message = 0, ""
     try:
         for number, wire, value in fields(answer.body):
             if (number, wire) != (1, BYTES):
@@ -37,14 +37,14 @@ def partial_success(answer: Answer) -> tuple[int, str]:
                 if (inner, inner_wire) == (1, VARINT):
                     rejected = content if content < 1 << 63 else 0
                 elif (inner, inner_wire) == (2, BYTES):
-                    said = printable(content.decode("utf-8", "replace"))
+                    error_message = printable(content.decode("utf-8", "replace"))
     except Malformed:
         return 0, ""
-    return rejected, said
+    return rejected, error_message
 
 
 def message(answer: Answer) -> str:
-    """What a receiver says of a request that it did not take, in one line; "" where it says nothing readable."""
+    """Why a receiver did not take a request, in one line of its words; "" if there is nothing readable."""
     body = answer.body
     if _is_json(answer):
         text = _object(_json(body)).get("message")
@@ -62,7 +62,7 @@ def message(answer: Answer) -> str:
 
 
 def printable(text: str) -> str:
-    """The text in one line of bounded length, without what a terminal would obey."""
+    """The text in one line of bounded length, without characters that a terminal obeys."""
     line = " ".join(text[: 4 * _MOST_SHOWN].split())
     return "".join(character if character.isprintable() else "?" for character in line)[:_MOST_SHOWN]
 

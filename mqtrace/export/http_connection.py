@@ -4,9 +4,9 @@ Facts that the design follows from:
 
 - http.client bounds each read of the socket and not the whole answer: a receiver that sends a byte now and then would
   hold the worker for ever. So the answer is read through :class:`_Stream`, which knows when to stop.
-- A connection that was idle may have been closed by the receiver. What fails on one before a byte of the answer came
+- The receiver may have closed a connection that was idle. A request that fails on one before a byte of the answer came
   is sent once more at once, on a new connection (RFC 9112, 9.3.1: a client may do so when a connection was closed).
-- What answers on a gRPC port begins with an HTTP/2 frame, ``00 00 18 04``, and may then wait for ever.
+- The answer on a gRPC port begins with an HTTP/2 frame, ``00 00 18 04``, and may then never go on.
 - A child after a fork must not use the parent's connection: both would write into one TLS session.
 """
 
@@ -29,7 +29,7 @@ __all__ = ["Answer", "Connection", "Interrupted", "NotHttp"]
 
 #: Bytes of an answer's body that are read at most; a longer one ends the connection.
 _MOST_READ: Final = 65536
-# How often a wait looks whether it was interrupted: seconds.
+# How often a wait looks whether it was interrupted.
 _LOOK_S: Final = 0.05
 _LEAST_S: Final = 0.001
 
@@ -39,7 +39,7 @@ _bypasses: Final[Callable[[str, Mapping[str, str]], bool]] = urllib_request.prox
 
 
 class NotHttp(http.client.HTTPException):
-    """What answered does not speak HTTP/1."""
+    """The receiver does not speak HTTP/1."""
 
     def __init__(self, *, is_grpc: bool) -> None:
         super().__init__("the answer is not HTTP")
@@ -47,7 +47,7 @@ class NotHttp(http.client.HTTPException):
 
 
 class Interrupted(Exception):
-    """The exporter is to be shut down before the answer came."""
+    """The exporter is shut down before the answer came."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Answer:
 
 
 class Connection:
-    """To ``target``; opened at the first request. Used from one thread, but for :meth:`interrupt`."""
+    """A connection to ``target``, opened at the first request. Used from one thread, :meth:`interrupt` excepted."""
 
     def __init__(self, target: HttpTarget, headers: Mapping[str, str]) -> None:
         self._target = target
@@ -121,7 +121,7 @@ class Connection:
             if stream.has_ended and response.length:  # bytes that were announced and did not come
                 raise http.client.IncompleteRead(content, response.length)
             if len(content) > _MOST_READ or not response.isclosed() or response.will_close:
-                self.close()  # or the rest of it would be taken for the next answer
+                self.close()  # or its rest would be read as the next answer
             return Answer(response.status, response.headers, content)
 
     def _open(self) -> http.client.HTTPConnection:

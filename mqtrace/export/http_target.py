@@ -1,4 +1,4 @@
-"""Where an HTTP exporter sends to, and with what: addresses, headers, certificates, proxies. Checked before any use."""
+"""Where an HTTP exporter sends, and with what: addresses, headers, certificates, proxies. All is checked before use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HttpTarget:
     path: str = field(repr=False)
     encoding: str = "otlp_proto"
     compress: bool = True
-    #: Seconds that a batch may take with all that is tried again.
+    #: Seconds that a batch may take, all tries together.
     timeout_s: float = 10.0
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Certificates to trust in place of the system's.
@@ -51,12 +51,12 @@ class HttpTarget:
 
     @property
     def shown(self) -> str:
-        """What may be shown: scheme, host and port, and the path without its query."""
+        """The part of the URL that may be shown: scheme, host and port, and the path without its query."""
         path = self.path.partition("?")[0]
         return f"{self.scheme}://{self.authority}{'/...' if '@' in path or '%40' in path else path}"
 
     def check_tls(self) -> None:
-        """ConfigurationError for files that do not hold certificates. Quick: the system's are not read."""
+        """Raise ConfigurationError for files that do not hold certificates. Quick: the system's are not read."""
         if self.scheme != "https" or (self.certificate is None and self.client_certificate is None):
             return
         import ssl
@@ -92,7 +92,7 @@ def _no_password() -> str:
 
 
 def split_authority(scheme: str, authority: str) -> tuple[str, int] | None:
-    """Host (an IPv6 address without brackets) and port; None where they are not."""
+    """Host (an IPv6 address without brackets) and port; None if it is neither."""
     match = _HOST.fullmatch(authority)
     if match is None:
         return None
@@ -110,14 +110,14 @@ def is_path(path: str) -> bool:
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """ConfigurationError, without the headers in it, for one that a request cannot hold."""
+    """Raise ConfigurationError, which does not show the headers, for one that a request cannot hold."""
     for position, (name, value) in enumerate(headers.items(), 1):
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ConfigurationError(f"header {position} has a character that a header cannot hold")
 
 
 def check_files(files: Mapping[str, str | None]) -> None:
-    """ConfigurationError for a file that cannot be read. ``files``: paths by the names of their settings."""
+    """Raise ConfigurationError for a file that cannot be read. ``files``: paths by the names of their settings."""
     for name, path in files.items():
         if path is not None and not (os.path.isfile(path) and os.access(path, os.R_OK)):
             raise ConfigurationError(f"{name}: the file {path!r} cannot be read: write the path of a PEM file")

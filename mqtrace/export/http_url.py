@@ -14,7 +14,7 @@ from .http_target import HttpTarget, is_path, split_authority
 
 __all__ = ["parse", "parse_otlp"]
 
-_OWN: Final = ("encoding", "compression")
+_OPTIONS: Final = ("encoding", "compression")
 _COMPRESSIONS: Final = ("gzip", "none")
 
 
@@ -51,7 +51,7 @@ def parse_otlp(url: Url, environment: Environment) -> HttpTarget:
 
 
 def _options(url: Url, settings: otlp_environment.OtlpSettings) -> tuple[str, bool]:
-    options = url.only(_OWN)
+    options = url.only(_OPTIONS)
     encoding = url.choice(options, "encoding", ENCODINGS, settings.encoding)
     compression = url.choice(options, "compression", _COMPRESSIONS, "gzip" if settings.compress else "none")
     return encoding, compression == "gzip"

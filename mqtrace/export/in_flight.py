@@ -1,4 +1,4 @@
-"""A batch on its way: one payload mostly, several where it was split, and what became of them."""
+"""A batch in flight: mostly one payload, several if it was split, and what became of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_LIMIT: Final = 1 << 40
 
 
 class Held:
-    """How many bytes of payloads an exporter holds."""
+    """The number of bytes of payloads that an exporter holds."""
 
     __slots__ = ("bytes",)
 
@@ -25,7 +25,7 @@ class Held:
 
 
 class BatchInFlight:
-    """What became of one batch, while payloads of it are under way. ``held``: where their bytes are counted."""
+    """What became of one batch while its payloads are under way. ``held``: where their bytes are counted."""
 
     __slots__ = ("_complete", "_exported", "_held", "_held_bytes", "_lost", "_pending", "_size")
 
@@ -33,19 +33,19 @@ class BatchInFlight:
         self._complete = complete
         self._held = held or Held()
         self._held_bytes = 0
-        self._pending = 1  # whoever is still handing it over
+        self._pending = 1  # the caller, until it has handed all payloads over
         self._exported = 0
         self._size = 0
         self._lost: dict[str, int] = {}
 
     def begin(self, size: int) -> None:
-        """A payload more is under way, of so many bytes."""
+        """Note that another payload of ``size`` bytes is under way."""
         self._pending += 1
         self._held_bytes += size
         self._held.bytes += size
 
     def arrived(self, count: int, size: int) -> None:
-        """Count spans that arrived, and the bytes that they took."""
+        """Count spans that arrived, and their bytes."""
         self._exported += count
         self._size += size
 
@@ -55,7 +55,7 @@ class BatchInFlight:
             self._lost[reason] = self._lost.get(reason, 0) + count
 
     def end(self) -> None:
-        """A payload has ended, one way or the other; after the last one the batch is complete."""
+        """Note that a payload has arrived or is lost; after the last one the batch is complete."""
         self._pending -= 1
         if not self._pending:
             self._held.bytes -= self._held_bytes
@@ -75,19 +75,19 @@ class Payload:
         batch.begin(len(content))
 
     def arrived(self, rejected: int = 0) -> None:
-        """It is there; the receiver took all of its spans but so many."""
+        """Note that it arrived; the receiver took all of its spans but ``rejected``."""
         self.batch.lose("rejected", rejected)
         self.batch.arrived(len(self.spans) - rejected, len(self.content))
         self.batch.end()
 
     def lost(self, reason: str) -> None:
-        """It will not arrive."""
+        """Note that it will not arrive."""
         self.batch.lose(reason, len(self.spans))
         self.batch.end()
 
 
 class PayloadEncoder:
-    """Encodes spans into payloads that are no larger than what the receiver is known to refuse."""
+    """Encodes spans into payloads that are smaller than what the receiver is known to refuse."""
 
     def __init__(self, encode: Callable[[Sequence[Span]], bytes]) -> None:
         self._encode = SafeEncoder(encode)
@@ -95,7 +95,7 @@ class PayloadEncoder:
         self._limit = _NO_LIMIT
 
     def payloads(self, batch: BatchInFlight, spans: Sequence[Span]) -> Iterator[tuple[bytes, Sequence[Span]]]:
-        """What to send; spans that cannot be encoded are counted at the batch and left out."""
+        """The payloads to send, with their spans. One that cannot be encoded is left out, and counted in the batch."""
         encoded = self._encode(spans)
         if encoded is None:
             batch.lose("encode_failed", len(spans))
@@ -108,11 +108,11 @@ class PayloadEncoder:
         yield from self.halves(batch, good)
 
     def halves(self, batch: BatchInFlight, spans: Sequence[Span]) -> Iterator[tuple[bytes, Sequence[Span]]]:
-        """The same for two halves of the spans, of which there must be two or more."""
+        """The payloads of two halves of the spans, of which there must be two or more."""
         middle = len(spans) // 2
         yield from self.payloads(batch, spans[:middle])
         yield from self.payloads(batch, spans[middle:])
 
     def refused(self, size: int) -> None:
-        """A payload of this many bytes was too large."""
+        """Note that a payload of ``size`` bytes was too large."""
         self._limit = min(self._limit, size * 3 // 4)

@@ -5,12 +5,13 @@ Facts that the design follows from:
 - A batch is one message, the bytes of one TracesData, which is what the OpenTelemetry Collector and Jaeger read. Its
   records compress well, so compression is librdkafka's, across records and outside of the interpreter's lock.
 - A message may be too large for librdkafka (``message.max.bytes``), which says so at once, or for the topic
-  (``max.message.bytes``), which says so in the report, and of everything that librdkafka put into the same request. So
-  what a report calls too large is first sent once more in a request of its own, and only then cut into halves.
-- An inherited producer that is destroyed in a forked child waits for threads that are not there. It is kept for ever.
-- The producer is ours and raw: nothing traces it.
-- What is wrong with the brokers is said by librdkafka several times over: the reason, that all brokers are down, and
-  that each message timed out. The reason is what a user wants, once.
+  (``max.message.bytes``), which says so in the report of every message that librdkafka put into the same request. So a
+  message that a report calls too large is first sent again in a request of its own, and only then cut into halves.
+- A producer that a forked child inherited waits for threads that do not exist there, if it is destroyed. It is kept
+  for ever.
+- The producer belongs to the exporter and is not wrapped: nothing traces it.
+- librdkafka reports trouble with the brokers several times over: the reason, that all brokers are down, and that each
+  message timed out. A user wants the reason, once.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _trace_id(span: Span) -> bytes:
 class Message(Payload):
     """A payload as a Kafka message; it is its own delivery callback."""
 
-    __slots__ = ("_reported", "alone", "key")
+    __slots__ = ("_reported", "in_own_request", "key")
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class Message(Payload):
         super().__init__(batch, spans, content, deadline)
         self.key = key
         #: Whether it was sent in a request of its own.
-        self.alone = False
+        self.in_own_request = False
         self._reported = reported
 
     def __call__(self, error: Any, message: Any) -> None:
@@ -104,9 +105,9 @@ class KafkaExporter:
         self._by_trace = partition_by_trace
         self._trace_id_of = trace_id_of
         self._options = dict(options or {})
-        #: The last one takes messages; the ones before still owe reports.
+        #: The last one takes messages; the earlier ones still owe reports.
         self._producers: list[Producer] = []
-        self._alone = False
+        self._one_a_request = False
         self._waiting: deque[Message] = deque()
         self._closed = False
         self._held = Held()
@@ -141,11 +142,11 @@ class KafkaExporter:
 
     @property
     def held_bytes(self) -> int:
-        """What is under way: each payload is here, to be sent again, and in librdkafka."""
+        """The bytes of payloads under way: each is here, to be sent again, and in librdkafka."""
         return 2 * self._held.bytes
 
     def poll(self, timeout: float) -> None:
-        """Serve delivery reports, and try again what found librdkafka's queue full."""
+        """Serve delivery reports, and send again the messages for which librdkafka's queue was full."""
         for producer in self._producers[:-1]:
             producer.poll(0)
         if self._producers:
@@ -158,23 +159,23 @@ class KafkaExporter:
                 break
 
     def shutdown(self, timeout: float) -> bool:
-        """Wait for reports, then let go of what is left without waiting for any broker."""
+        """Wait for reports, then purge the remaining messages without waiting for a broker."""
         self._closed = True
         deadline = time.monotonic() + timeout
         for producer in self._producers:
             producer.flush(max(0.0, deadline - time.monotonic()))
-        left = sum(len(producer) for producer in self._producers) + len(self._waiting)
-        if left:
+        unsent = sum(len(producer) for producer in self._producers) + len(self._waiting)
+        if unsent:
             for producer in self._producers:
                 producer.purge(blocking=False)
                 producer.flush(0.1)
             while self._waiting:
                 self._waiting.popleft().lost("shutdown")
         self._producers = []
-        return not left
+        return not unsent
 
     def after_fork(self) -> None:
-        """In a forked child: forget the parent's producers, but never let go of them; see above."""
+        """In a forked child: stop using the parent's producers, but never destroy them; see above."""
         for producer in self._producers:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(producer))
         self._producers = []
@@ -191,11 +192,11 @@ class KafkaExporter:
             self._produce(Message(batch, spans, content, deadline, key, self._reported))
 
     def _produce(self, message: Message) -> bool:
-        """False: librdkafka's queue is full, and the message waits."""
+        """Hand a message to librdkafka. False: its queue is full, and the message waits."""
         if self._closed or not self._producers:
             message.lost("shutdown")
             return True
-        message.alone = self._alone
+        message.in_own_request = self._one_a_request
         try:
             self._producers[-1].produce(self.topic, message.content, message.key, -1, message)
         except BufferError:
@@ -209,9 +210,9 @@ class KafkaExporter:
         if error is None:
             self._why_down = ""  # whatever it was: a broker that is restarted closes its connections too
             message.arrived()
-        elif error.code() == _TOO_LARGE and not message.alone and not self._closed:
-            if not self._alone:
-                self._alone = True
+        elif error.code() == _TOO_LARGE and not message.in_own_request and not self._closed:
+            if not self._one_a_request:
+                self._one_a_request = True
                 self._add_producer()
             self._produce(message)
         else:
@@ -240,7 +241,7 @@ class KafkaExporter:
         return bool(self._producers) or self._add_producer()
 
     def _add_producer(self) -> bool:
-        """Have another producer take the messages from here on. False: there cannot be one now, which is logged."""
+        """Have another producer take the messages from here on. False: it cannot be made now, which is logged."""
         try:
             self._producers.append(self._build())
         except KafkaException as error:  # a certificate's file that is not there any more, for one
@@ -257,7 +258,7 @@ class KafkaExporter:
                 "compression.type": self._compression,
                 "message.timeout.ms": str(timeout),
                 **self._options,
-                **({"batch.num.messages": "1"} if self._alone else {}),
+                **({"batch.num.messages": "1"} if self._one_a_request else {}),
                 "bootstrap.servers": self.servers,
                 "logger": kafka_check.ToDebug(self._secrets),
                 "error_cb": self._error,
@@ -265,7 +266,7 @@ class KafkaExporter:
         )
 
     def _error(self, error: Any) -> None:
-        """What librdkafka says of the brokers as a whole; it goes on trying."""
+        """Take an error that librdkafka reports about the brokers as a whole; it goes on trying."""
         code, text = error.code(), self._text_of(error)
         if code == KafkaError._TRANSPORT:  # one connection, an idle one that the broker closed for example
             self._why_down = text
@@ -276,7 +277,7 @@ class KafkaExporter:
         self._warn(code, f"spans wait for the brokers at {self.servers}: {text}")
 
     def _warn(self, code: int, sentence: str) -> None:
-        """Say it, unless it only follows from what was said in the last minute."""
+        """Log it, unless it only follows from what was logged in the last minute."""
         if code in _CONSEQUENCES:
             self._log.warning(_CONSEQUENCES, sentence)
         else:
@@ -284,7 +285,7 @@ class KafkaExporter:
             self._log.hold(_CONSEQUENCES)
 
     def _text_of(self, error: Any) -> str:
-        """librdkafka's own words, without what the options say."""
+        """librdkafka's own words, with the values of secret options hidden."""
         return hide(str(error.str()), self._secrets)
 
 
@@ -298,8 +299,8 @@ def from_target(
 ) -> KafkaExporter:
     """The exporter to a topic. ConfigurationError for options that librdkafka refuses.
 
-    One of the environment that it refuses is a warning, and left out. ``encode`` and ``trace_id_of``: of spans that are
-    not mqtrace's.
+    An option of the environment that it refuses is left out, with a warning. ``encode`` and ``trace_id_of``: for spans
+    that are not mqtrace's.
     """
     options = kafka_check.accepted(target, url, environment)
     try:

@@ -1,8 +1,8 @@
-"""What librdkafka says of options before a span depends on them.
+"""A check of librdkafka's options by librdkafka, before a span depends on them.
 
-It reads an option alone, but checks many of them only together: ``security.protocol=SASL_SSL`` says nothing wrong, and
-is refused without the mechanism and the password that stand beside it. So all are tried at once, and single ones are
-looked at only where that failed.
+librdkafka parses each option by itself, but checks many of them only together: ``security.protocol=SASL_SSL`` is valid,
+and is refused without a mechanism and a password beside it. So all options are tried at once, and single ones only if
+that fails.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger("mqtrace.export.kafka")
 
 DEFAULTS: Final = {"client.id": "mqtrace", "linger.ms": "20", "log.connection.close": "false"}
 _ADVICE: Final = "write an option of librdkafka's CONFIGURATION.md"
-# confluent_kafka's words before what librdkafka refuses of options that it has read one by one.
+# What confluent_kafka writes before librdkafka's refusal of options that are valid one by one.
 _TOGETHER: Final = "Failed to create producer: "
 
 
 class ToDebug:
-    """Takes librdkafka's log, which else goes to standard error: what matters of it comes as an error or a report.
+    """Takes librdkafka's log, which otherwise goes to stderr: what matters in it also comes as an error or a report.
 
-    With ``debug=conf`` librdkafka logs its whole configuration, so ``secrets`` are taken out.
+    With ``debug=conf`` librdkafka logs its whole configuration, so ``secrets`` are hidden.
     """
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
@@ -45,47 +45,47 @@ class ToDebug:
 
 
 def default_compression() -> str:
-    """zstd, but for those builds of librdkafka that come without it."""
+    """zstd; lz4 if this build of librdkafka lacks it."""
     return "lz4" if _refusal({"compression.type": "zstd"}) else "zstd"
 
 
 def accepted(target: KafkaTarget, url: Url, environment: Environment) -> dict[str, str]:
-    """The options of the target that librdkafka takes, each by itself.
+    """The options of the target, of which librdkafka takes each by itself.
 
-    ConfigurationError for one that it refuses; one of the environment is a warning, and left out.
+    ConfigurationError for one that it refuses; one of the environment is left out, with a warning.
     """
     options = target.values
     if _refusal(options) is None:
         return options
     for name, option in target.options.items():
-        what = _wrong_alone(name, option.value)
-        if what is None:
+        error = _fault_of(name, option.value)
+        if error is None:
             continue
         if option.origin in environment.environ:
-            environment.warn(f"{option.origin} {what}: it is ignored")
+            environment.warn(f"{option.origin} {error}: it is ignored")
             del options[name]
         else:
-            raise url.error(f"{option.origin} {what}: {_ADVICE}")
+            raise url.error(f"{option.origin} {error}: {_ADVICE}")
     return options
 
 
 def check(options: Mapping[str, str]) -> None:
-    """ConfigurationError for options that librdkafka does not take. Nothing is connected to."""
+    """Raise ConfigurationError for options that librdkafka does not take. Nothing is connected to."""
     refusal = _refusal(options)
     if refusal is None:
         return
     # Not in an except block: the error must not hold librdkafka's, which quotes the options.
     for position, (name, value) in enumerate(options.items(), 1):
-        what = _wrong_alone(name, value)
-        if what is not None:
-            raise ConfigurationError(f"the exporter's option {position} {what}: {_ADVICE}")
-    # Their names are librdkafka's by now, and no parts of a password.
+        error = _fault_of(name, value)
+        if error is not None:
+            raise ConfigurationError(f"the exporter's option {position} {error}: {_ADVICE}")
+    # Each name is one of librdkafka's by now, so none is part of a password.
     words = hide(refusal.removeprefix(_TOGETHER), options.values())
     raise ConfigurationError(f"librdkafka refuses the exporter's options taken together, {words}: {_ADVICE}")
 
 
-def _wrong_alone(name: str, value: str) -> str | None:
-    """What is wrong with an option, without its name and its value, which may be parts of a password."""
+def _fault_of(name: str, value: str) -> str | None:
+    """What is wrong with an option, or None. Its name and value are not shown: they may be parts of a password."""
     refusal = _refusal({name: value})
     if refusal is None or refusal.startswith(_TOGETHER):
         return None
@@ -94,7 +94,7 @@ def _wrong_alone(name: str, value: str) -> str | None:
 
 
 def _refusal(options: Mapping[str, str]) -> str | None:
-    """librdkafka's words, which may quote the options; None where it takes them."""
+    """Why librdkafka refuses the options, in its words, which may quote them; None if it takes them."""
     try:
         Producer({**DEFAULTS, **options, "logger": ToDebug(options.values())})
     except KafkaException as error:

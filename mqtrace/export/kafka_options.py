@@ -1,8 +1,8 @@
-"""librdkafka's options, security among them, from the three places where users keep them.
+"""librdkafka's options, security included, from the three places where users keep them.
 
 The URL wins over the file that its ``config`` names, and the file over the environment: ``MQTRACE_KAFKA_SASL_PASSWORD``
-is ``sasl.password``. A password in a URL is seen by whoever lists processes or reads a deployment; a file or a variable
-is what a secret store fills.
+is ``sasl.password``. A password in a URL is seen by everyone who lists processes or reads a deployment; a secret store
+fills a file or a variable.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mqtrace.urls import Url, shown
 __all__ = ["KafkaOption", "from_environment", "from_file", "secrets"]
 
 _PREFIX: Final = "MQTRACE_KAFKA_"
-# The URL says them.
+# These stand in the URL.
 _HOSTS: Final = ("bootstrap.servers", "metadata.broker.list")
 _MOST_BYTES: Final = 1 << 20
-# Words of the protocol, which are also those of librdkafka's errors: hidden, they would make them unreadable. So would
-# paths, whose folders are called 'certificates'.
+# Their values are words of the protocol, which librdkafka's errors use too: hiding them would make an error unreadable.
+# So would hiding paths, whose folders are called 'certificates'.
 _PUBLIC: Final = frozenset(("security.protocol", "sasl.mechanism", "sasl.mechanisms", "compression.type", "acks"))
 
 
@@ -38,7 +38,7 @@ class KafkaOption:
 
 
 def from_environment(environment: Environment) -> dict[str, KafkaOption]:
-    """``MQTRACE_KAFKA_...`` by librdkafka's names: an underscore is a dot. Those without a dot are others' business."""
+    """``MQTRACE_KAFKA_...`` by librdkafka's names: an underscore is a dot. A name without a dot is not librdkafka's."""
     options: dict[str, KafkaOption] = {}
     for variable in environment.environ:
         name = variable.removeprefix(_PREFIX).lower().replace("_", ".")
@@ -83,5 +83,5 @@ def from_file(path: str, url: Url) -> dict[str, KafkaOption]:
 
 
 def secrets(options: Mapping[str, str]) -> list[str]:
-    """The values that are not to be shown: all but a few that are known to be harmless."""
+    """The values that must not be shown: all but a few that are known to be harmless."""
     return [value for name, value in options.items() if name not in _PUBLIC and not name.endswith(".location")]

@@ -22,7 +22,7 @@ __all__ = ["DEFAULT_TOPIC", "EXAMPLE", "KafkaTarget", "parse"]
 
 DEFAULT_TOPIC: Final = "otlp_spans"
 EXAMPLE: Final = "'kafka://localhost:9092/otlp_spans'"
-_OWN: Final = ("encoding", "partition_by_trace", "config")
+_OPTIONS: Final = ("encoding", "partition_by_trace", "config")
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%a-zA-Z]+\]|[^:\[\]\s]+)(?::(?P<port>[0-9]{0,9}))?")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")  # what Kafka takes as a topic's name
 _PORT: Final = 9092
@@ -64,8 +64,8 @@ def parse(url: Url, environment: Environment) -> KafkaTarget:
     topic = unquote(path.removesuffix("/")) or DEFAULT_TOPIC
     if not _TOPIC.fullmatch(topic) or topic in (".", ".."):
         raise url.error("its path is not the name of a topic: write letters, digits, '.', '_' and '-'")
-    options = url.options(_OWN)
-    positions = {name: position for position, name in enumerate(options, 1) if name not in _OWN}
+    options = url.options(_OPTIONS)
+    positions = {name: position for position, name in enumerate(options, 1) if name not in _OPTIONS}
     for name, position in positions.items():
         if "." not in name:
             raise url.error(

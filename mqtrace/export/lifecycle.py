@@ -21,24 +21,24 @@ from . import termination
 from .still_open import end_open_spans
 
 __all__ = [
-    "Waiting",
+    "PendingSpans",
     "adopt",
     "end_process",
     "is_uwsgis_master",
     "leave_to_the_parent",
     "processors",
     "retired",
-    "waiting",
+    "tracers",
 ]
 
 log = logging.getLogger("mqtrace.export")
 
 
-class Waiting(Protocol):
-    """Who has spans that wait for something, a delivery report for one."""
+class PendingSpans(Protocol):
+    """An owner of spans that wait for something, such as a delivery report."""
 
-    def end_waiting(self) -> None:
-        """End them as they are: nobody will hear of it any more."""
+    def end_pending(self) -> None:
+        """End them as they are: what they wait for will not come any more."""
 
 
 class _Settings(Protocol):
@@ -68,7 +68,7 @@ class Ending(Protocol):
 #: Every processor of this process.
 processors: WeakSet[Ending] = WeakSet()
 #: Every tracer.
-waiting: WeakSet[Any] = WeakSet()
+tracers: WeakSet[Any] = WeakSet()
 
 _inherited: list[Any] = []
 _registered = False
@@ -84,17 +84,17 @@ def adopt(processor: Ending) -> None:
 
 
 def retired() -> None:
-    """A processor was shut down: after the last one, SIGTERM is whose it was."""
-    if not any(each.is_open() for each in list(processors)):
+    """Note that a processor was shut down. After the last one SIGTERM is given back."""
+    if not any(processor.is_open() for processor in list(processors)):
         termination.leave()
 
 
 def _exit_timeout() -> float:
-    return max((each.settings.exit_timeout for each in list(processors)), default=0.0)
+    return max((processor.settings.exit_timeout for processor in list(processors)), default=0.0)
 
 
 def _is_free(seconds: float) -> bool:
-    """Whether no processor's lock is held for as long."""
+    """Whether every processor's lock can be had, each within ``seconds``."""
     for processor in list(processors):
         lock = processor.sink.lock
         if not lock.acquire(timeout=seconds):
@@ -104,7 +104,7 @@ def _is_free(seconds: float) -> bool:
 
 
 def _terminate(goes_on: bool) -> None:
-    """SIGTERM: end the process's spans, or only send them where it goes on all the same."""
+    """On SIGTERM: end the process's spans; only send them if the process goes on all the same."""
     if not goes_on:
         end_process()
         return
@@ -117,18 +117,19 @@ def end_process() -> None:
     """End what waits for a report and what is open; shut every processor down, each in the time its settings say."""
     notice_fork()
     began = time.monotonic()
-    those = list(processors)
-    for each in list(waiting):
+    ending = list(processors)
+    for tracer in list(tracers):
         try:
-            each.end_waiting()
+            tracer.end_pending()
         except Exception:  # a client may raise anything, and the others' spans must leave
             log.exception("spans that wait for a report could not be ended")
-    if those:
+    if ending:
         end_open_spans()
-    for one in those:  # all begin before any is waited for: one that takes the whole time costs the others nothing
-        one.retire(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
-    for one in those:
-        one.shutdown(max(0.0, one.settings.exit_timeout - (time.monotonic() - began)))
+    # All begin before any is waited for: one that takes the whole time costs the others nothing.
+    for processor in ending:
+        processor.retire(max(0.0, processor.settings.exit_timeout - (time.monotonic() - began)))
+    for processor in ending:
+        processor.shutdown(max(0.0, processor.settings.exit_timeout - (time.monotonic() - began)))
 
 
 def is_uwsgis_master() -> bool:
@@ -171,9 +172,9 @@ def _finalize(_: object = None) -> None:
     Finalize(None, end_process, exitpriority=10)
 
 
-def leave_to_the_parent(thing: object) -> None:
-    """Keep what a child inherited as it is: letting go of a parent's spans would touch every page they are on."""
-    _inherited.append(thing)
+def leave_to_the_parent(inherited: object) -> None:
+    """Keep what a child inherited as it is: freeing a parent's spans would write to every page they are on."""
+    _inherited.append(inherited)
 
 
 def _in_child() -> None:

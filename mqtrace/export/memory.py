@@ -1,4 +1,4 @@
-"""Spans in a list: ``memory:``, for tests and for looking at what would leave."""
+"""Spans kept in a list: ``memory:``, for tests and for seeing what would leave."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ __all__ = ["MemoryExporter"]
 
 
 class MemoryExporter:
-    """Keeps the spans it is given; the oldest go where there are more than ``most``."""
+    """Keeps the spans that it is given; the oldest are dropped when there are more than ``most``."""
 
     def __init__(self, most: int | None = None) -> None:
-        self._kept: deque[Span] = deque(maxlen=most)
+        self._spans: deque[Span] = deque(maxlen=most)
 
     @property
     def spans(self) -> list[Span]:
         """The spans so far, in the order in which they were exported."""
-        return list(self._kept)
+        return list(self._spans)
 
     def clear(self) -> None:
         """Forget them."""
-        self._kept.clear()
+        self._spans.clear()
 
     def export(self, spans: Sequence[Span]) -> None:
         """Keep them."""
-        self._kept.extend(spans)
+        self._spans.extend(spans)
 
     def shutdown(self, timeout: float) -> None:
         """The spans stay."""

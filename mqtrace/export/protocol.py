@@ -1,14 +1,14 @@
 """What an exporter is.
 
-Two shapes, because a broker answers later than it is asked: :class:`Exporter` is what a user writes, one call a batch;
-:class:`PipelinedExporter` takes many batches before the first is confirmed, and says of each how it ended. Everything
-is called from one thread, the worker's, so that an exporter needs no lock.
+There are two shapes, because a broker answers later than it is asked: an :class:`Exporter` is what a user writes, with
+one call a batch; a :class:`PipelinedExporter` takes many batches before the first is confirmed, and reports how each
+ended. Everything is called from one thread, the worker's, so that an exporter needs no lock.
 
-Of either shape it may also have, and is then asked for:
+An exporter of either shape may also have these, which are then used:
 
 - ``export_timeout``: seconds within which a batch must be complete, set before the first one;
-- ``flush(timeout)``: have what was exported go on; False if not all of it did. Part of the tracer's ``flush``;
-- ``hurry(deadline)``, called from ANY thread: a shutdown waits until ``deadline`` only, a reading of time.monotonic;
+- ``flush(timeout)``: send on what was exported; False if not all of it was. Part of the tracer's ``flush``;
+- ``hurry(deadline)``, called from ANY thread: a shutdown waits only until ``deadline``, a reading of time.monotonic;
 - ``after_fork()``, called in a forked child: what it holds is the parent's and must not be used.
 """
 
@@ -27,12 +27,12 @@ Complete: TypeAlias = Callable[[int, int, Mapping[str, int]], None]
 
 
 class Exported(NamedTuple):
-    """How a batch ended of which not everything may have left."""
+    """How a batch ended, if part of it may not have left."""
 
     #: How many spans left, in how many bytes.
     spans: int
     size: int
-    #: How many did not, by reason.
+    #: How many spans did not, by reason.
     lost: Mapping[str, int]
 
 
@@ -40,27 +40,27 @@ class Exporter(Protocol):
     """Takes finished spans away. An exception means that they are lost, and counted as ``export_failed``."""
 
     def export(self, spans: Sequence[Span], /) -> int | Exported | None:
-        """Send these. Returns the bytes that left, where it knows, or an :class:`Exported` where some did not."""
+        """Send these. Returns the bytes that left, if it knows, or an :class:`Exported` if some spans did not leave."""
 
     def shutdown(self, timeout: float, /) -> bool | None:
-        """Let go of everything within ``timeout`` seconds. False: not everything left."""
+        """Release everything within ``timeout`` seconds. False: not everything left."""
 
 
 @runtime_checkable
 class PipelinedExporter(Protocol):
     """Takes batches without waiting for the ones before.
 
-    ``held_bytes``, where it has that: of payloads that are under way, which count to the bound.
+    ``held_bytes``, if it has that: the bytes of the payloads that are under way, which count to the queue's bound.
     """
 
-    #: See above.
+    #: Seconds within which a batch must be complete.
     export_timeout: float
 
     def submit(self, spans: Sequence[Span], complete: Complete, /) -> None:
         """Take a batch. ``complete`` is called here or in :meth:`poll`; after an exception it is never called."""
 
     def poll(self, timeout: float, /) -> None:
-        """Serve what came back, waiting up to ``timeout`` seconds for it."""
+        """Handle the reports that came back, waiting up to ``timeout`` seconds for one."""
 
     def shutdown(self, timeout: float, /) -> bool | None:
-        """As an Exporter's; what is not complete by then is lost."""
+        """As :meth:`Exporter.shutdown`; a batch that is not complete by then is lost."""

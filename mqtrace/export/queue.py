@@ -1,12 +1,12 @@
 """The bounded queue between the threads that end spans and the worker that exports them.
 
 A span is appended without a lock while the queue is shorter than ``limit``; a lock a span would cost more than a tenth
-of it. ``limit`` is the next length at which something must happen: first the one that wakes the worker, then, while it
-works, what is left of the bound. So ``limit`` never exceeds the bound minus what is in flight, and that is the whole
-proof that the bound holds.
+of its cost. ``limit`` is the next length at which something must happen: first the length that wakes the worker, then,
+while it works, what is left of the bound. So ``limit`` never exceeds the bound minus what is in flight, and that is the
+whole proof that the bound holds.
 
-What has no lock is not counted either: spans that ended are those that were taken, those that were dropped, and those
-that stand in the queue, read at one moment. Every other transition happens under the lock, so that
+An append has no lock, so it is not counted: the spans that ended are those that were taken, those that were dropped,
+and those in the queue, read at one moment. Every other transition happens under the lock, so that
 ended = exported + queued + in flight + dropped at every moment. The lock is reentrant, and the worker is woken through
 a SimpleQueue, because a signal handler or the garbage collector may end a span inside any line of this file.
 """
@@ -37,7 +37,7 @@ COUNTS: Final = (
 
 
 class Batch:
-    """Spans on their way. ``position``: how many were taken before them."""
+    """Spans that are in flight. ``position``: how many were taken before them."""
 
     __slots__ = ("position", "spans")
 
@@ -47,7 +47,7 @@ class Batch:
 
 
 class Ticket:
-    """Somebody waits until everything before ``mark`` is settled."""
+    """Somebody waits until every span before position ``mark`` is complete."""
 
     def __init__(self, mark: int, deadline: float, *, last: bool) -> None:
         self.mark = mark
@@ -55,16 +55,17 @@ class Ticket:
         self.deadline = deadline
         #: Whether this is the shutdown.
         self.last = last
+        #: Whether a span before ``mark`` did not arrive.
         self.lost = False
         self._done = native.allocate_lock()
         self._done.acquire()
 
     def release(self) -> None:
-        """Let all who wait go on; also twice."""
+        """Let all who wait go on. May be called again."""
         try:
             self._done.release()
         except RuntimeError:
-            pass  # it is open already
+            pass  # it was released before
 
     def wait(self, seconds: float) -> bool:
         """Whether it was released in time."""
@@ -96,31 +97,31 @@ class SpanQueue:
         self.reset()
 
     def reset(self, *, is_closed: bool = False) -> None:
-        """Empty, with every count at zero: the beginning, and a forked child."""
+        """Make it empty, with every count at zero: at its beginning, and in a forked child."""
         self.is_closed = is_closed
         self.queue: deque[Span] = deque()
-        #: 0 until the first span, which so comes to :meth:`overflow` and starts the worker.
+        #: 0 until the first span, so that this one comes to :meth:`overflow` and starts the worker.
         self.limit = 0
         self.lock = native.RLock()
-        #: None wakes the worker; a Ticket asks it to hurry; a Worker (worker.py) is what nobody else has any more.
+        #: None wakes the worker, a Ticket asks it to hurry, a Worker (worker.py) was dropped with spans left to send.
         self.mailbox: native.SimpleQueue[Any] = native.SimpleQueue()
         self._is_awake = False
         #: How many spans wake the worker while it sleeps.
         self._wakes_at = self.batch_size
         self._weights: dict[Span, int] = {}
         self._weight = 0
-        #: Bytes that the exporter holds of what is in flight.
+        #: Bytes of payloads that the exporter holds for the spans in flight.
         self._held = 0
         self._outstanding: dict[int, Batch] = {}
         self.in_flight = 0
-        #: How many were taken by the worker so far: a position, as Ticket.mark is one.
+        #: How many spans the worker has taken: a position, as Ticket.mark is one.
         self.taken = 0
         self._exported = 0
         self._batches = 0
         self._bytes = 0
         self._dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
 
-    # ------------------------------------------------------------------ the side that ends spans
+    # ------------------------------------------------------------------ for threads that end spans
 
     def overflow(self, span: Span) -> None:
         """Take a span that met the limit: wake the worker, or drop it and count."""
@@ -181,10 +182,10 @@ class SpanQueue:
             # one below, so that the span that wakes the worker comes to overflow
             self.limit = room if self._is_awake else min(self._wakes_at - 1, room)
 
-    # ------------------------------------------------------------------ the worker's side
+    # ------------------------------------------------------------------ for the worker
 
     def rest(self, wakes_at: int) -> bool:
-        """From here on the worker may sleep: so many spans wake it. False: they are here already, do not sleep."""
+        """Have ``wakes_at`` spans wake the worker, which is about to sleep. False: they are queued already, go on."""
         with self.lock:
             self._wakes_at = wakes_at
             self._is_awake = self._is_used_by(wakes_at)
@@ -192,21 +193,21 @@ class SpanQueue:
             return not self._is_awake
 
     def take(self) -> Batch | None:
-        """A batch from the queue to the ones in flight; None from an empty queue."""
+        """Move a batch from the queue to those in flight. None if the queue is empty, or must wait for those."""
         with self.lock:
             queue = self.queue
             count = min(len(queue), self.batch_size)
             if not count or self._is_held_up():
                 return None
             self.in_flight += count
-            self._set_limit()  # before the queue is shorter: the bound holds for those who append meanwhile
+            self._set_limit()  # before the queue is shorter: the bound holds for threads that append meanwhile
             batch = Batch(self.taken, [queue.popleft() for _ in range(count)])
             self.taken += count
             self._outstanding[batch.position] = batch
             return batch
 
     def complete(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> bool:
-        """Count how a batch ended. False: it was counted before, by the shutdown that did not wait for it."""
+        """Count how a batch ended. False: a shutdown that did not wait for it has counted it before."""
         with self.lock:
             if self._outstanding.get(batch.position) is not batch:
                 return False
@@ -229,13 +230,13 @@ class SpanQueue:
             return True
 
     def close(self) -> None:
-        """Take no more spans: what ends from here on is dropped by the shutdown."""
+        """Take no more spans: one that ends from here on is dropped, counted as ``shutdown``."""
         self.is_closed = True
         self._set_limit()
 
     @property
     def end(self) -> int:
-        """The position behind everything that is here now."""
+        """The position behind every span that is queued now."""
         return self.taken + len(self.queue)
 
     @property
@@ -249,15 +250,15 @@ class SpanQueue:
         return bool(self._outstanding)
 
     def dropped(self, reason: str) -> int:
-        """How many were dropped for this reason."""
+        """How many spans were dropped for this reason."""
         return self._dropped[reason]
 
     def for_the_parent(self) -> object:
-        """What a forked child inherited and must keep as it is."""
+        """The objects that a forked child inherited and must keep as they are."""
         return self.queue, self._outstanding, self._weights
 
     def completed_up_to(self) -> int:
-        """Every span taken before this position has left or is lost."""
+        """The position before which every span has left or is lost."""
         with self.lock:
             return next(iter(self._outstanding), self.taken)
 
@@ -272,22 +273,22 @@ class SpanQueue:
         return queued >= min(count, self.size - self.in_flight) or self._weight_is_used()
 
     def hold(self, held: int) -> None:
-        """The exporter holds so many bytes of what is in flight, beside the spans themselves."""
+        """Note how many bytes of payloads the exporter holds for the spans in flight."""
         self._held = held
 
     def _is_held_up(self) -> bool:
-        """Whether what is in flight has to leave before more may: the bytes of payloads come on top of the spans'."""
+        """Whether spans in flight must leave before more are taken: their payloads' bytes come on top of their own."""
         return self.in_flight > 0 and self._weight + self._held > self._size_bytes * 5 // 4
 
     def is_crowded(self) -> bool:
-        """Whether three quarters of the room are taken."""
+        """Whether the queue is longer than three quarters of the bound."""
         return len(self.queue) > self.size * 3 // 4
 
     def _weight_is_used(self) -> bool:
         return self._weight > self._size_bytes // 2
 
     def abandon(self) -> bool:
-        """Count everything that has not left as lost to the shutdown. Whether there was anything."""
+        """Count every span that has not left as ``shutdown``. Returns whether there was any."""
         with self.lock:
             count = self.in_flight
             while self.queue:
@@ -302,10 +303,10 @@ class SpanQueue:
             self._set_limit()
             return count > 0
 
-    # ------------------------------------------------------------------ anyone
+    # ------------------------------------------------------------------ for anyone
 
     def stats(self) -> dict[str, Any]:
-        """One moment's counts: ended = exported + queued + in flight + dropped."""
+        """The counts at one moment: ended = exported + queued + in flight + dropped."""
         notice_fork()
         with self.lock:
             if self.is_closed and self._concluded():

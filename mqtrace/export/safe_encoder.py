@@ -16,14 +16,14 @@ Encoded = TypeVar("Encoded", bytes, str)
 
 
 class SafeEncoder(Generic[Encoded]):
-    """``encode`` is any encoding of several spans as one; it may raise whatever it likes."""
+    """Calls ``encode``, which encodes several spans as one and may raise anything."""
 
     def __init__(self, encode: Callable[[Sequence[Span]], Encoded]) -> None:
         self._encode: Callable[[Sequence[Span]], Encoded] = encode
         self._log = LimitedLog(logging.getLogger("mqtrace.export"))
 
     def __call__(self, spans: Sequence[Span]) -> tuple[Encoded, Sequence[Span]] | None:
-        """What was encoded, and which spans that was; None if none of them can be."""
+        """The encoded spans, and which spans they are; None if none can be encoded."""
         try:
             return self._encode(spans), spans
         except Exception as error:  # noqa: BLE001  # one span that cannot be encoded must not take the others along
@@ -31,7 +31,7 @@ class SafeEncoder(Generic[Encoded]):
         good = [span for span in spans if self._can_encode(span)]
         try:
             return (self._encode(good), good) if good else None
-        except Exception:  # noqa: BLE001  # each can be encoded and all together cannot: nothing is left to try
+        except Exception:  # noqa: BLE001  # each can be encoded, but not all together: there is nothing else to try
             return None
 
     def _can_encode(self, span: Span) -> bool:

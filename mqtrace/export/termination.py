@@ -23,16 +23,16 @@ __all__ = ["is_watched", "leave", "terminated", "watch"]
 
 log = logging.getLogger("mqtrace.export")
 
-# How long a lock of ours may be held until it must be the interrupted line that holds it, seconds.
-_HELD: Final = 0.05
-# After how long a signal that was sent again, and has not come to Python, is sent once more, seconds.
-_LOST: Final = 0.05
+# After so long a lock of ours that is not free must be held by the interrupted line.
+_HELD_S: Final = 0.05
+# After so long a signal that was sent again, and has not come to Python, is sent once more.
+_LOST_S: Final = 0.05
 
-#: Says how long the end may take, seconds.
+#: Returns how long the end may take, seconds.
 _timeout: Callable[[], float]
 #: Whether no lock of ours is held within this time.
 _is_free: Callable[[float], bool]
-#: Ends the process's spans; True: it goes on afterwards, and they are only sent.
+#: Ends the process's spans; with True they are only sent, because the process goes on afterwards.
 _end_spans: Callable[[bool], None]
 
 _since: float | None = None
@@ -51,7 +51,7 @@ def watch(timeout: Callable[[], float], is_free: Callable[[float], bool], end_sp
 
 
 def leave() -> None:
-    """Put back what was there, unless somebody has put theirs over ours."""
+    """Put the default handler back, unless somebody has replaced ours."""
     with contextlib.suppress(ValueError):  # not the main thread: ours stays, and only ends the process
         if signal.getsignal(signal.SIGTERM) is _terminated:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -68,7 +68,7 @@ def terminated(number: int, frame: FrameType | None) -> None:
 
 
 def _is_default_in_c(number: int) -> bool:
-    """Whether the system says so too. Python knows only what was set through it; who embeds it need not."""
+    """Whether the handler is the system's default too: a program that embeds Python may have set one without it."""
     try:
         import ctypes
 
@@ -101,14 +101,14 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 
 def _let_out(seconds: float) -> bool:
-    """Have the spans leave within this time. False: not now, the signal comes again."""
+    """Have the spans leave within this time. False: it could not be done now, the signal must come again."""
     finished = native.allocate_lock()
     finished.acquire()
     again: list[bool] = []
 
     def work() -> None:
         try:
-            if seconds > _HELD and not _is_free(_HELD):
+            if seconds > _HELD_S and not _is_free(_HELD_S):
                 again.append(True)
             else:
                 _end_spans(os.getpid() == 1)
@@ -126,7 +126,7 @@ def _let_out(seconds: float) -> bool:
 
 
 def _send_again() -> bool:
-    """Have the signal come again in a moment. Whether it will.
+    """Have the signal come again in a moment. Returns whether it will.
 
     One that arrives just before the main thread enters a system call is seen by Python when that returns, which may be
     never. The next one interrupts the call.
@@ -137,7 +137,7 @@ def _send_again() -> bool:
         native.sleep(0.001)
         while _came == before:
             os.kill(os.getpid(), signal.SIGTERM)
-            native.sleep(_LOST)
+            native.sleep(_LOST_S)
 
     try:
         native.start_thread(send, ())

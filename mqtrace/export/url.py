@@ -1,4 +1,4 @@
-"""Exporters by URL (RFC 3986): which scheme is which transport. What follows the scheme is the transport's matter."""
+"""Exporters by URL (RFC 3986): a scheme names a transport, which parses the rest."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXAMPLES: Final = (
 
 
 def from_url(text: str, environment: Environment | None = None) -> Any:
-    """The exporter that a URL names, with what the environment says of its transport.
+    """The exporter that a URL names, configured by the environment where the URL is silent.
 
     ConfigurationError: one sentence, what was wrong and what to write instead.
     """
@@ -38,7 +38,7 @@ def from_url(text: str, environment: Environment | None = None) -> Any:
 def _kafka(url: Url, environment: Environment) -> Any:
     target = kafka_url.parse(url, environment)
     try:
-        from . import kafka  # not above: who writes to a file need not have librdkafka
+        from . import kafka  # not above: a user of another transport need not have librdkafka
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "confluent_kafka":
             raise
@@ -47,7 +47,7 @@ def _kafka(url: Url, environment: Environment) -> Any:
 
 
 def _http(url: Url, environment: Environment) -> Any:
-    from . import http, http_url  # not above: http.client takes 20 ms to import, for those who have no use for it
+    from . import http, http_url  # not above: http.client takes 20 ms to import, for nothing with another transport
 
     return http.HttpExporter(http_url.parse(url, environment))
 
@@ -70,12 +70,12 @@ def _file(url: Url, environment: Environment) -> Any:
 
 
 def _bare(make: Callable[[], Any]) -> Callable[[Url, Environment], Any]:
-    def made(url: Url, environment: Environment) -> Any:
+    def make_bare(url: Url, environment: Environment) -> Any:
         if url.location not in ("", "//") or url.query is not None:
             raise url.error(f"nothing follows {url.scheme}: here: write '{url.scheme}:'")
         return make()
 
-    return made
+    return make_bare
 
 
 _MAKERS: Final[Mapping[str, Callable[[Url, Environment], Any]]] = {

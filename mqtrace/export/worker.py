@@ -1,24 +1,24 @@
 """The worker: takes spans from the queue, hands them to the exporter, and sleeps until there is a reason to wake.
 
-How long a batch waits, by what there is; the first row that holds:
+How long a batch waits, by the state of the worker. The first row that holds counts:
 
 | state | it holds when | what the worker does | it sleeps at most | what wakes it before |
 |---|---|---|---|---|
 | backlog | a turn ended before the queue was empty | ships for 0.4 ms | 1.6 ms, four times as long | nothing |
-| crowded | the same, and 3/4 of the room are taken | ships for 1.5 ms | not at all, it steps aside | |
-| awaited | somebody flushes or shuts down | ships all, looks at reports | 20 ms, their deadline | a full batch |
+| crowded | the same, and 3/4 of the queue are in use | ships for 1.5 ms | not at all, it only yields | |
+| awaited | somebody flushes or shuts down | ships all, polls for reports | 20 ms, their deadline | a full batch |
 | streaming | the last batch was full within 0.1 s | ships full batches | 0.1 s | a quarter of the bound |
-| in flight | the exporter owes reports | looks at reports | 0.1 s | a full batch |
+| in flight | the exporter owes reports | polls for reports | 0.1 s | a full batch |
 | gathering | spans are queued | ships all once the OLDEST is due | until it is due | a full batch |
 | idle | nothing is queued | | the delay, 0.1 s at least | a full batch; a delay below 0.1 s: a span |
 
 The age is that of the oldest span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker:
 a thread that wants the interpreter costs the one that has it.
 
-With a backlog it works a fifth of the time. In one go it would hold the interpreter for milliseconds. Without a rest it
-would be the application that gets a fifth, where that gives the interpreter away often, in a loop of delivery reports
-for one. And a rest after every batch costs both sides half a batch, to hand the interpreter over and back. It does not
-rest where it has to wait for the interpreter anyway, nor where somebody waits for it.
+With a backlog the worker works a fifth of the time. In one go it would hold the interpreter for milliseconds. Without a
+rest the application would get only a fifth of the time if it yields the interpreter often, as a loop of delivery
+reports does. A rest after every batch would cost both sides half a batch, to hand the interpreter over and back. The
+worker does not rest if it has to wait for the interpreter anyway, or if somebody waits for the worker.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ _IDLE_S: Final = 0.1
 _REPORTS_S: Final = 0.1
 _AWAITED_REPORTS_S: Final = 0.02
 _STREAMING_NS: Final = round(_REPORTS_S * 1e9)
-# How often the user's clients are asked for spans whose report nobody fetched: seconds.
-_UPKEEP: Final = 5.0
-# After this long the worker gives way, seconds: some batches. It is how long it may keep the application from going on.
-_HOLD: Final = 0.0004
-# How long it rests then, seconds.
-_REST: Final = 0.0016
-# How long it goes on while the queue is crowded: a longer pause of the application is less than dropped spans, and once
-# it gives way it may get the interpreter again only after a switch interval of 5 ms.
-_HOLD_CROWDED: Final = 0.0015
+# How often the user's clients are searched for spans whose report nobody fetched.
+_UPKEEP_S: Final = 5.0
+# After so long, some batches, the worker yields: it may keep the application from running for this time at most.
+_HOLD_S: Final = 0.0004
+# How long it rests then.
+_REST_S: Final = 0.0016
+# How long it works while the queue is crowded: a longer pause of the application is less bad than dropped spans, and
+# once it yields it may get the interpreter again only after a switch interval of 5 ms.
+_HOLD_CROWDED_S: Final = 0.0015
 
 
 class Worker:
-    """One processor's. :meth:`turn` does what is due and says how long to sleep; a :class:`Thread` has it do so."""
+    """The worker of one processor. :meth:`turn` does what is due and returns how long to sleep; a thread calls it."""
 
     def __init__(
         self,
@@ -79,18 +79,18 @@ class Worker:
         self._clock = clock
         self._delay = round(delay * 1e9)
         self._upkeep = upkeep
-        self._upkeep_at = time.monotonic() + _UPKEEP
+        self._upkeep_at = time.monotonic() + _UPKEEP_S
         self._tickets: list[Ticket] = []
         self._front: Span | None = None
         self._front_seen = 0
         self._is_streaming = False
-        #: Whether there was anything to take in the last turn.
-        self._took = False
-        #: Whether it took the interpreter long to come back when the worker gave way the last time.
+        #: Whether any span was queued in the last turn.
+        self._had_spans = False
+        #: Whether the interpreter came back late when the worker yielded the last time.
         self._has_waited = False
         self._log = LimitedLog(log)
         self._dropped = 0
-        self.let_go: Final = Release(exporter)
+        self.release: Final = Release(exporter)
         self.stopped = False
 
     def step(self, longest: float = 3600.0) -> None:
@@ -101,7 +101,7 @@ class Worker:
                 self.receive(mail)
 
     def advance(self, longest: float = 3600.0) -> float:
-        """One turn, and a look at the reports that somebody waits for. How long to read the mail then, seconds."""
+        """One turn, and a poll for the reports that somebody waits for. Returns how long to read the mail, seconds."""
         pause = min(self.turn(), longest)
         if not self.stopped and self._spans.awaits_reports and self._tickets:
             self._poll(min(pause, _AWAITED_REPORTS_S))
@@ -109,7 +109,7 @@ class Worker:
         return pause
 
     def receive(self, mail: Ticket | Worker | None) -> None:
-        """Somebody waits, or it is only to be awake."""
+        """Take a ticket of somebody who waits; any other mail only wakes the worker."""
         if isinstance(mail, Ticket):
             self._tickets.append(mail)
 
@@ -118,23 +118,23 @@ class Worker:
         return self._spans.is_empty and not self._tickets
 
     def turn(self) -> float:
-        """Do what is due. The seconds until the next turn, if nobody wakes the worker before."""
+        """Do what is due. Returns the seconds until the next turn, if nobody wakes the worker before."""
         self._clock.refresh()
         self._poll(0.0)
-        more = self._ship()
+        has_more = self._ship()
         self._keep_up()
         self._report_drops()
         self._answer()
-        if more and not self.stopped:
-            self._give_way()
+        if has_more and not self.stopped:
+            self._yield_interpreter()
             return 0.0
         if self.stopped or not self._spans.rest(self._wakes_at()):
             return 0.0
         pause = self._until_due(self._clock.now()) / 1e9
-        if not self._took:
-            forget_ids()  # nobody makes any now, and a child that is forked in C would have the same ones
+        if not self._had_spans:
+            forget_ids()  # none is in use now, and a child that is forked in C would have the same ones
         if self._upkeep is not None:
-            pause = min(pause, _UPKEEP)
+            pause = min(pause, _UPKEEP_S)
         if self._spans.awaits_reports or self._is_streaming:
             pause = min(pause, _REPORTS_S)
         for ticket in self._tickets:
@@ -152,13 +152,13 @@ class Worker:
             return 1  # it is due before the worker would look
         return spans.batch_size
 
-    def _give_way(self) -> None:
-        """Have the other threads go on."""
-        rest = 0.0 if self._has_waited or self._tickets or self._spans.is_crowded() else _REST
+    def _yield_interpreter(self) -> None:
+        """Yield the interpreter to other threads."""
+        rest = 0.0 if self._has_waited or self._tickets or self._spans.is_crowded() else _REST_S
         began = time.monotonic()
         native.sleep(rest)
         # A thread that never lets go of the interpreter has it for a switch interval, 5 ms, each time.
-        self._has_waited = time.monotonic() - began - rest > _REST
+        self._has_waited = time.monotonic() - began - rest > _REST_S
 
     def _until_due(self, now: int) -> int:
         """Nanoseconds until the oldest span has waited long enough; the whole delay where there is none."""
@@ -170,32 +170,34 @@ class Worker:
         if front is not self._front:
             self._front = front
             self._front_seen = now
-        # A user may end a span in the future; what counts then is when it was first seen here.
+        # A user may end a span in the future; then its age counts from when it was first seen here.
         since = min(front.ended, self._front_seen)
         return max(0, since + self._delay - now)
 
     # ------------------------------------------------------------------ what
 
     def _ship(self) -> bool:
-        """Ship full batches; everything that is here now, once the oldest is due or somebody waits. True: go on."""
+        """Ship full batches; all that is queued now, once the oldest is due or somebody waits. True: there is more."""
         spans = self._spans
         self._is_streaming = False
-        self._took = bool(spans.queue)
+        self._had_spans = bool(spans.queue)
         due = 0
         if self._until_due(self._clock.now()) <= 0:
             due = spans.end
         mark = max([due, *(ticket.mark for ticket in self._tickets)])
-        until = time.monotonic() + (_HOLD_CROWDED if spans.is_crowded() else _HOLD)
+        ends_s = time.monotonic() + (_HOLD_CROWDED_S if spans.is_crowded() else _HOLD_S)
         while True:
             if self.stopped or not (spans.room_is_used() or spans.taken < mark):
                 return False
             batch = spans.take()
             if batch is None:
                 return False
-            found = batch.spans
-            self._is_streaming = len(found) == spans.batch_size and found[-1].ended - found[0].ended < _STREAMING_NS
+            batch_spans = batch.spans
+            self._is_streaming = (
+                len(batch_spans) == spans.batch_size and batch_spans[-1].ended - batch_spans[0].ended < _STREAMING_NS
+            )
             self._export(batch)
-            if time.monotonic() >= until:
+            if time.monotonic() >= ends_s:
                 return True
 
     def _export(self, batch: Batch) -> None:
@@ -240,21 +242,21 @@ class Worker:
         self._spans.hold(held if type(held) is int else 0)
 
     def _answer(self) -> None:
-        """Release those who wait for what has left by now."""
+        """Release those whose spans have left by now."""
         if not self._tickets:
             return
-        settled = self._spans.completed_up_to()
+        completed = self._spans.completed_up_to()
         now = time.monotonic()
         waiting = []
         for ticket in self._tickets:
-            if settled < ticket.mark and now < ticket.deadline:
+            if completed < ticket.mark and now < ticket.deadline:
                 waiting.append(ticket)
                 continue
-            if settled < ticket.mark or not (ticket.last or self._flush(ticket.deadline - now)):
+            if completed < ticket.mark or not (ticket.last or self._flush(ticket.deadline - now)):
                 ticket.lost = True
             if ticket.last and not self.stopped:
                 self.stopped = True
-                ticket.lost = not self.let_go(max(0.0, ticket.deadline - now)) or ticket.lost
+                ticket.lost = not self.release(max(0.0, ticket.deadline - now)) or ticket.lost
                 self._conclude(arrived=not ticket.lost)
             ticket.release()
         self._tickets = waiting
@@ -264,7 +266,7 @@ class Worker:
                 ticket.release()
 
     def _flush(self, timeout: float) -> bool:
-        """Have an exporter that hands spans on send them. Whether it did."""
+        """Have an exporter that hands spans on send them. Returns whether it did."""
         flush = getattr(self._exporter, "flush", None)
         if flush is None:
             return True
@@ -279,7 +281,7 @@ class Worker:
     def _keep_up(self) -> None:
         if self._upkeep is None or time.monotonic() < self._upkeep_at:
             return
-        self._upkeep_at = time.monotonic() + _UPKEEP
+        self._upkeep_at = time.monotonic() + _UPKEEP_S
         try:
             self._upkeep()
         except BaseException as error:  # noqa: BLE001  # the user's client is asked
@@ -293,7 +295,7 @@ class Worker:
 
 
 def read(mailbox: native.SimpleQueue[Ticket | Worker | None], timeout: float) -> list[Ticket | Worker | None]:
-    """What is in the mailbox, after up to ``timeout`` seconds."""
+    """The mails in the mailbox, after waiting up to ``timeout`` seconds for the first."""
     mails: list[Ticket | Worker | None] = []
     try:
         mails.append(mailbox.get(timeout > 0, timeout or None))
@@ -304,14 +306,14 @@ def read(mailbox: native.SimpleQueue[Ticket | Worker | None], timeout: float) ->
 
 
 class Release:
-    """The end of an exporter, which comes once."""
+    """Shuts an exporter down, once."""
 
     def __init__(self, exporter: Any) -> None:
         self._exporter = exporter
         self._is_over = False
 
     def __call__(self, timeout: float) -> bool:
-        """Shut it down within ``timeout`` seconds. Whether everything left."""
+        """Shut it down within ``timeout`` seconds. Returns whether everything left."""
         if self._is_over:
             return True
         self._is_over = True
@@ -323,10 +325,9 @@ class Release:
 
 
 class Thread:
-    """Has a worker take its turns until the shutdown, or until nobody has the worker and nothing is left to send.
+    """Calls a worker until the shutdown, or until the worker was dropped and nothing is left to send.
 
-    While there is nothing to do it holds neither the worker nor its queue: a tracer that is dropped takes its thread
-    along.
+    While there is nothing to do it holds neither the worker nor its queue, so that the thread of a dropped tracer ends.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -335,7 +336,7 @@ class Thread:
         self._first: Worker | None = worker  # until the thread has begun
         self._worker = weakref.ref(worker)
         self._mailbox = worker.mailbox
-        self._let_go = worker.let_go
+        self._release = worker.release
 
     def start(self) -> None:
         """RuntimeError where there can be no thread any more."""
@@ -348,7 +349,7 @@ class Thread:
             raise
 
     def is_current(self) -> bool:
-        """Whether this is called in it."""
+        """Whether the caller runs in this thread."""
         return native.get_ident() == self._ident
 
     def _run(self) -> None:
@@ -356,15 +357,15 @@ class Thread:
         attach(SUPPRESSED)
         worker, self._first = self._first, None
         while worker is not None and not worker.stopped:
-            kept: Worker | None = worker
+            busy_worker: Worker | None = worker
             try:
                 pause = worker.advance()
                 if worker.stopped:
                     break
-                kept = None if worker.is_idle() else worker
+                busy_worker = None if worker.is_idle() else worker
                 del worker
                 mails = read(self._mailbox, pause)
-                worker = kept or self._worker()
+                worker = busy_worker or self._worker()
                 if worker is None:  # it was dropped; with something left it comes by mail
                     mails += read(self._mailbox, 0.0)
                     worker = next((one for one in mails if isinstance(one, Worker)), None)
@@ -375,7 +376,7 @@ class Thread:
             except BaseException:  # nothing may end this thread but the shutdown
                 log.exception("the export of spans met an error of its own; it goes on")
                 native.sleep(1.0)
-                worker = kept or self._worker()
-        self._let_go(0.0)
+                worker = busy_worker or self._worker()
+        self._release(0.0)
         self._ident = 0  # another thread may get it
         self.is_alive = False

@@ -100,8 +100,8 @@ def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     One turn does all that is due, however slow the machine is: after how long a worker gives way is in test_worker.py.
     """
     monkeypatch.setattr(BatchProcessor, "_ensure_worker", lambda self: True)
-    monkeypatch.setattr("mqtrace.export.worker._HOLD", 60.0)
-    monkeypatch.setattr("mqtrace.export.worker._HOLD_CROWDED", 60.0)
+    monkeypatch.setattr("mqtrace.export.worker._HOLD_S", 60.0)
+    monkeypatch.setattr("mqtrace.export.worker._HOLD_CROWDED_S", 60.0)
 
 
 # ---------------------------------------------------------------------- when batches leave
@@ -557,7 +557,7 @@ def test_an_exporter_on_a_traced_client_does_not_trace_itself(process: Process, 
 def test_upkeep_runs_before_the_first_span_and_may_fail(
     process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("mqtrace.export.worker._UPKEEP", 0.01)
+    monkeypatch.setattr("mqtrace.export.worker._UPKEEP_S", 0.01)
     calls: list[int] = []
 
     def upkeep() -> None:

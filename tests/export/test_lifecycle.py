@@ -373,13 +373,13 @@ WAITING = """
         def __init__(self, name):
             template = core.Template(pipeline, name, "internal", {}, sampling=Everything())
             self.span = core.start(template, None, core.Span)
-        def end_waiting(self):
+        def end_pending(self):
             self.span.end()
     from mqtrace.export import lifecycle
     def wait(name, kind=Waiting):
         global kept
         kept = kind(name)
-        lifecycle.waiting.add(kept)
+        lifecycle.tracers.add(kept)
 """
 
 
@@ -409,7 +409,7 @@ def test_spans_that_wait_for_a_report_leave_at_the_end_of_a_child(run: Run, meth
 def test_a_client_that_raises_at_the_end_does_not_keep_the_spans_of_others(run: Run) -> None:
     program = """
     class Broken(Waiting):
-        def end_waiting(self):
+        def end_pending(self):
             raise RuntimeError("closed")
     wait("never", Broken)
     broken = kept
