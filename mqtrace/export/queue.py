@@ -163,7 +163,7 @@ class SpanQueue:
                 self.queue.append(span)
             else:
                 self.overflow(span)
-            if not self._is_awake and self._weight_is_used():
+            if not self._is_awake and self.weight_is_used():
                 self._wake()
 
     def _drop(self, reason: str, span: Span) -> None:
@@ -199,12 +199,26 @@ class SpanQueue:
             count = min(len(queue), self.batch_size)
             if not count or self._is_held_up():
                 return None
+            if self._weights:
+                count = self._count_by_weight(count)
             self.in_flight += count
             self._set_limit()  # before the queue is shorter: the bound holds for threads that append meanwhile
             batch = Batch(self.taken, [queue.popleft() for _ in range(count)])
             self.taken += count
             self._outstanding[batch.position] = batch
             return batch
+
+    def _count_by_weight(self, count: int) -> int:
+        """How many of the first spans weigh an eighth of the bound together at most, or one.
+
+        The payload of a batch is held twice: with it and what :meth:`_is_held_up` lets pass, the bound and a half.
+        """
+        weights, most, weight = self._weights, self._size_bytes // 8, 0
+        for number in range(count):  # not an iterator, which an append meanwhile makes fail
+            weight += weights.get(self.queue[number], 0)
+            if weight > most:
+                return max(1, number)
+        return count
 
     def complete(self, batch: Batch, exported: int, size: int, lost: Mapping[str, int]) -> bool:
         """Count how a batch ended. False: a shutdown that did not wait for it has counted it before."""
@@ -270,7 +284,7 @@ class SpanQueue:
         queued = len(self.queue)
         if not queued or self._is_held_up():
             return False
-        return queued >= min(count, self.size - self.in_flight) or self._weight_is_used()
+        return queued >= min(count, self.size - self.in_flight) or self.weight_is_used()
 
     def hold(self, held: int) -> None:
         """Note how many bytes of payloads the exporter holds for the spans in flight."""
@@ -284,7 +298,8 @@ class SpanQueue:
         """Whether the queue is longer than three quarters of the bound."""
         return len(self.queue) > self.size * 3 // 4
 
-    def _weight_is_used(self) -> bool:
+    def weight_is_used(self) -> bool:
+        """Whether half of the bytes are taken."""
         return self._weight > self._size_bytes // 2
 
     def abandon(self) -> bool:

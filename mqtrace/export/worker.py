@@ -9,7 +9,7 @@ How long a batch waits, by the state of the worker. The first row that holds cou
 | awaited | somebody flushes or shuts down | ships all, polls for reports | 20 ms, their deadline | a full batch |
 | streaming | the last batch was full within 0.1 s | ships full batches | 0.1 s | a quarter of the bound |
 | in flight | the exporter owes reports | polls for reports | 0.1 s | a full batch |
-| gathering | spans are queued | ships all once the OLDEST is due | until it is due | a full batch |
+| gathering | spans are queued | ships all once the OLDEST is due | until it is due | a full batch, half the bytes |
 | idle | nothing is queued | | the delay, 0.1 s at least | a full batch; a delay below 0.1 s: a span |
 
 The age is that of the oldest span, so that a slow trickle leaves too. While batches fill fast nobody wakes the worker:
@@ -182,7 +182,7 @@ class Worker:
         self._is_streaming = False
         self._had_spans = bool(spans.queue)
         due = 0
-        if self._until_due(self._clock.now()) <= 0:
+        if self._until_due(self._clock.now()) <= 0 or spans.weight_is_used():
             due = spans.end
         mark = max([due, *(ticket.mark for ticket in self._tickets)])
         ends_s = time.monotonic() + (_HOLD_CROWDED_S if spans.is_crowded() else _HOLD_S)

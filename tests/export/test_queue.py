@@ -121,6 +121,19 @@ def test_heavy_spans_are_bounded_by_what_they_weigh(queue: Make, maker: Any) -> 
     assert (counts["spans_dropped"]["queue_full"], counts["spans_dropped"]["too_large"]) == (1, 1)
 
 
+def test_a_batch_of_heavy_spans_weighs_an_eighth_of_the_bound_at_most_or_is_one_span(queue: Make, maker: Any) -> None:
+    spans = queue(size=100, batch=50, size_bytes=80_000)
+    ends = maker(spans)
+    for length in (3000, 3000, 3000, 20_000, 3000, 0, 3000):
+        span = ends.start()
+        span.set_attribute("text", "x" * length)
+        span.end()
+    batches = []
+    while batch := spans.take():
+        batches.append(len(batch.spans))
+    assert batches == [3, 1, 3]
+
+
 def test_a_closed_queue_drops_what_ends_and_abandons_what_has_not_left(queue: Make, maker: Any) -> None:
     spans = queue(batch=2)
     ends = maker(spans)
