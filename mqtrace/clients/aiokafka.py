@@ -20,7 +20,7 @@ from mqtrace.messaging import Endpoint, end, kafka, registry_of
 from mqtrace.messaging.attributes import BATCH_COUNT
 from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, until_done
 from mqtrace.messaging.reading import by_partition
-from mqtrace.messaging.records import RECORDS, found_in
+from mqtrace.messaging.records import RECORDS, batch_members
 from mqtrace.tracer import SpanTracer
 
 from .awaiting import AsyncReads, AsyncSends, Stopped
@@ -198,7 +198,7 @@ class Reads(AsyncReads):
     """What is ours of a traced consumer."""
 
     __slots__ = ()
-    found = staticmethod(found_in)
+    members = staticmethod(batch_members)
 
     def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
         """See docs/aiokafka.md."""
@@ -235,4 +235,4 @@ class TracedConsumer(Stopped, Subscribing):
 
     async def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""
-        return await self._mqtrace.reading.settled(super().commit(*args, **kwargs))
+        return await self._mqtrace.reading.commit(super().commit(*args, **kwargs))

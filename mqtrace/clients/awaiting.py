@@ -53,10 +53,10 @@ class AsyncReads(_Configured):
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.options = options
-        self.reading = Reading(tracer, self.found)
+        self.reading = Reading(tracer, self.members)
 
     @staticmethod
-    def found(operation: Operation, records: Iterable[Any]) -> Sequence[kafka.Found]:
+    def members(operation: Operation, records: Iterable[Any]) -> Sequence[kafka.BatchMember]:
         """What a receive span says of the records that the consumer returned."""
         raise NotImplementedError
 

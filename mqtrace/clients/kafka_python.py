@@ -16,7 +16,7 @@ from kafka.consumer.fetcher import ConsumerRecord  # type: ignore[import-untyped
 from mqtrace.core import SendSpan
 from mqtrace.messaging import end, kafka, registry_of
 from mqtrace.messaging.reading import Reading, by_partition
-from mqtrace.messaging.records import RECORDS, found_in
+from mqtrace.messaging.records import RECORDS, batch_members
 from mqtrace.tracer import SpanTracer
 
 from .kafka_clients import SendsToKafka, Subscribing, wrap_one_of
@@ -125,7 +125,7 @@ class Reads(State):
 
     def __init__(self, tracer: SpanTracer | None) -> None:
         super().__init__()
-        self.reading = Reading(tracer, found_in)
+        self.reading = Reading(tracer, batch_members)
         self.closed = self.reading.closed
         self.within = False
 
@@ -157,4 +157,4 @@ class TracedConsumer(Closing, Subscribing):
 
     def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""
-        return self._mqtrace.reading.settle_call(partial(super().commit, *args, **kwargs))
+        return self._mqtrace.reading.commit_call(partial(super().commit, *args, **kwargs))

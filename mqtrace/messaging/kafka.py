@@ -26,16 +26,16 @@ from .operation import Endpoint, Operation
 
 __all__ = [
     "SYSTEM",
-    "Found",
+    "BatchMember",
     "batch_of",
     "endpoint_of",
     "extract",
     "links_of",
-    "plain_context",
     "receive",
     "server_of",
     "template_of",
     "tombstone",
+    "w3c_context",
     "with_context",
     "with_context_in_list",
 ]
@@ -61,18 +61,18 @@ def server_of(bootstrap: object) -> Server:
     return NOWHERE if match is None else Server(match[1].strip("[]"), int(match[2]) if match[2] else _PORT)
 
 
-def endpoint_of(given: Mapping[str, Any]) -> Endpoint:
-    """What a client says of itself that was given these, by the names of Kafka's clients in Python."""
-    client_id, group = given.get("client_id"), given.get("group_id")
+def endpoint_of(configuration: Mapping[str, Any]) -> Endpoint:
+    """The endpoint of a client with this configuration, by the option names of Kafka's clients in Python."""
+    client_id, group = configuration.get("client_id"), configuration.get("group_id")
     return Endpoint(
         client_id if isinstance(client_id, str) else None,
         group if isinstance(group, str) else None,
-        *server_of(given.get("bootstrap_servers")),
+        *server_of(configuration.get("bootstrap_servers")),
     )
 
 
 def template_of(operation: Operation, message: object, topic: object) -> Template:
-    """The process template of a message of this topic, made; kept, unless several groups read the topic here."""
+    """Make the process template of a message of this topic. It is kept, unless several groups read the topic here."""
     if not isinstance(topic, str):  # a message that a test made by hand may have none
         topic = None
     endpoint = consumers.endpoint_of(message, topic)
@@ -118,7 +118,7 @@ def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> A
 def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
     """The same for a client whose headers are a list of pairs of a text and bytes, or None.
 
-    ``span``: as ``start_send`` returns it. What is no list the client will refuse, so nothing of it is repaired.
+    ``span``: as ``start_send`` returns it. Headers that are not a list are left as they are: the client refuses them.
     """
     if span is None or (headers is not None and not isinstance(headers, list)):
         return headers
@@ -131,13 +131,13 @@ def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | N
 
 
 def _beside(span: Span | NoopSpan, headers: Any) -> Any:
-    """The user's headers and the context, where none of them is one of W3C's; None where that is not so simple."""
+    """The user's headers with the context added, if none of them is one of W3C's names; None if they must be parsed."""
     try:
         if not _CONTEXT.isdisjoint(dict(headers)):
             return None
-    except (TypeError, ValueError):  # no pairs: the client says what it thinks of them
+    except (TypeError, ValueError):  # these are not pairs: the client will refuse them
         return None
-    own = (
+    context_headers = (
         [("traceparent", span.identity)]
         if span.state is None
         else [
@@ -146,8 +146,8 @@ def _beside(span: Span | NoopSpan, headers: Any) -> Any:
         ]
     )
     if type(headers) is list:
-        return headers + own
-    return {**headers, **dict(own)} if type(headers) is dict else None
+        return headers + context_headers
+    return {**headers, **dict(context_headers)} if type(headers) is dict else None
 
 
 # ---------------------------------------------------------------------- and on the way in
@@ -156,41 +156,40 @@ _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 # Texts of tracestate that were parsed and are valid: a sampler's threshold is the same in message after message.
 _states: dict[bytes, str] = {}
-_KEPT: Final = 256
+_MOST_STATES: Final = 256
 
 
-def plain_context(headers: Any) -> tuple[bytes | None, str | None] | None:
-    """Traceparent and tracestate where they are good and there is no baggage; None where it takes the parsers to say.
+def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
+    """Traceparent and tracestate, if both are canonical and there is no baggage; None if the parsers must read them.
 
-    Of several headers of a name the last wins, which is what a dict makes of them.
+    Of several headers of a name the last wins, as in a dict of them.
     """
     try:
-        found = dict(headers)
+        by_name = dict(headers)
     except (TypeError, ValueError):
         return None
-    if "baggage" in found:
+    if "baggage" in by_name:
         return None
-    origin = found.get("traceparent")
+    origin = by_name.get("traceparent")
     if origin is None:
-        # none at all, which is plain; or a null, which is counted
-        return None if "traceparent" in found else (None, None)
+        # no header of that name; or one without a value, which the parsers count
+        return None if "traceparent" in by_name else (None, None)
     if type(origin) is not bytes or not is_canonical(origin):
         return None
-    if "tracestate" not in found:
+    if "tracestate" not in by_name:
         return origin, None
-    state = found["tracestate"]
-    known = _states.get(state) if type(state) is bytes else None
-    if known is None:
+    state = by_name["tracestate"]
+    parsed = _states.get(state) if type(state) is bytes else None
+    if parsed is None:
         parsed = _parse_state(state)
         if parsed is None:
             return None
-        keep_recent(_states, state, parsed, _KEPT)
-        known = parsed
-    return origin, known
+        keep_recent(_states, state, parsed, _MOST_STATES)
+    return origin, parsed
 
 
 def _parse_state(state: Any) -> str | None:
-    """A tracestate that the parser would give back to the letter."""
+    """A tracestate that the parser returns to the letter; None for any other."""
     if type(state) is not bytes or len(state) > 256 or not state.isascii():
         return None
     try:
@@ -200,7 +199,7 @@ def _parse_state(state: Any) -> str | None:
 
 
 def extract(operation: Operation, headers: Any) -> Context:
-    """The context in headers that are more than one good traceparent. Never raises."""
+    """The context in headers, by the parsers. Never raises."""
     tracer = operation.tracer
     try:
         return tracer.propagator.extract(KafkaHeaders(headers), EMPTY, tracer.malformed)
@@ -211,38 +210,40 @@ def extract(operation: Operation, headers: Any) -> Context:
 
 # ---------------------------------------------------------------------- batches
 
-#: A message of a batch: its identity or None, its topic, whether it has no value, its partition and its offset.
-Found = tuple[bytes | None, Any, bool, int, int]
+#: A message of a batch: its identity or None, its topic, whether it is a tombstone, its partition and its offset.
+BatchMember = tuple[bytes | None, Any, bool, int, int]
 
 
-def batch_of(first: object, found: Sequence[Found]) -> Batch | None:
-    """A batch, whose first message says which consumer read it; None if there is no message."""
-    if not found:
+def batch_of(first: object, members: Sequence[BatchMember]) -> Batch | None:
+    """A batch of these members; None if there are none. ``first``: a message, by which its consumer is looked up."""
+    if not members:
         return None
-    destination, origins = links_of(found)
-    return Batch(SYSTEM, destination, len(found), origins, consumers.endpoint_of(first, found[0][1]), {})
+    destination, origins = links_of(members)
+    return Batch(SYSTEM, destination, len(members), origins, consumers.endpoint_of(first, members[0][1]), {})
 
 
-def receive(operation: Operation, endpoint: Endpoint, begun_ns: int, found: Sequence[Found], *, batch: bool) -> None:
-    """The receive span of a poll that returned these messages; none if there are none. ``batch``: it says how many."""
-    if found:
-        destination, origins = links_of(found)
-        size = len(found) if batch else None
+def receive(
+    operation: Operation, endpoint: Endpoint, begun_ns: int, members: Sequence[BatchMember], *, batch: bool
+) -> None:
+    """Make the receive span of a poll that returned messages; none for an empty one. ``batch``: it counts them."""
+    if members:
+        destination, origins = links_of(members)
+        size = len(members) if batch else None
         opt_in.receive(operation, SYSTEM, destination, endpoint, begun_ns, origins, size)
 
 
-def links_of(found: Sequence[Found]) -> tuple[str | None, list[Origin]]:
-    """The topic of all of them (None: several) and the links: each says which topic, if there are several."""
-    topics = {topic for _, topic, _, _, _ in found}
+def links_of(members: Sequence[BatchMember]) -> tuple[str | None, list[Origin]]:
+    """The topic of all members (None: several), and the links; each link has its topic if there are several."""
+    topics = {topic for _, topic, _, _, _ in members}
     several = len(topics) > 1
     origins: list[Origin] = []
-    for identity, topic, is_tombstone, partition, offset in found:
+    for identity, topic, is_tombstone, partition, offset in members:
         if identity is None:
             continue
-        own: dict[str, Attribute] = {}
+        attributes: dict[str, Attribute] = {}
         if several and topic is not None:
-            own[DESTINATION] = topic
+            attributes[DESTINATION] = topic
         if is_tombstone:
-            own[TOMBSTONE] = True
-        origins.append((identity, partition, offset, own or None))
+            attributes[TOMBSTONE] = True
+        origins.append((identity, partition, offset, attributes or None))
     return None if several else topics.pop(), origins

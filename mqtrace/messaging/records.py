@@ -1,4 +1,4 @@
-"""Kafka's records as aiokafka and kafka-python have them: objects of plain attributes."""
+"""The records of aiokafka and kafka-python: objects with attributes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mqtrace.core import NoopSpan, ProcessSpan, start_process, start_process_in
 
 from . import kafka
 from .batch import Batch
-from .kafka import plain_context, tombstone
+from .kafka import tombstone, w3c_context
 from .operation import Operation
 
-__all__ = ["RECORDS", "found_in"]
+__all__ = ["RECORDS", "batch_members"]
 
 
 class KafkaRecords:
@@ -31,8 +31,8 @@ class KafkaRecords:
         if not headers:
             return start_process(template, None, None, None, record.partition, record.offset, record.timestamp)
         baggage = None
-        if operation.w3c_only and (found := plain_context(headers)) is not None:
-            origin, state = found
+        if operation.w3c_only and (w3c := w3c_context(headers)) is not None:
+            origin, state = w3c
         else:
             context = kafka.extract(operation, list(headers))
             if context.decision != "flag":  # B3 left it open, or decided it without a trace
@@ -42,26 +42,26 @@ class KafkaRecords:
 
     def collect(self, operation: Operation, records: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        known = [record for record in records if record is not None]
-        return kafka.batch_of(known[0], found_in(operation, known)) if known else None
+        messages = [record for record in records if record is not None]
+        return kafka.batch_of(messages[0], batch_members(operation, messages)) if messages else None
 
 
 def is_tombstone(record: Any) -> bool:
-    """Whether a record has no value. What a deserializer makes of none, or None of, says nothing of that."""
+    """Whether a record has no value on the broker, whatever a deserializer returned for it."""
     return record.value is None if record.serialized_value_size is None else record.serialized_value_size < 0
 
 
-def found_in(operation: Operation, records: Iterable[Any]) -> list[kafka.Found]:
-    """What a batch or a receive span says of these records."""
-    found: list[kafka.Found] = []
+def batch_members(operation: Operation, records: Iterable[Any]) -> list[kafka.BatchMember]:
+    """The records as members of a batch or of a receive span."""
+    members: list[kafka.BatchMember] = []
     for record in records:
         headers = record.headers
         identity: bytes | None = None
         if headers:
-            plain = plain_context(headers) if operation.w3c_only else None
-            identity = kafka.extract(operation, list(headers)).identity if plain is None else plain[0]
-        found.append((identity, record.topic, is_tombstone(record), record.partition, record.offset))
-    return found
+            w3c = w3c_context(headers) if operation.w3c_only else None
+            identity = kafka.extract(operation, list(headers)).identity if w3c is None else w3c[0]
+        members.append((identity, record.topic, is_tombstone(record), record.partition, record.offset))
+    return members
 
 
 RECORDS: Final = KafkaRecords()

@@ -256,7 +256,7 @@ def test_what_is_assigned_within_a_callback_does_not_end_the_subscription(
     consumer.subscribe([topic, f"{topic}-other"], on_assign=lambda given, _: given.assign([]))
     for _ in range(20):
         consumer.poll(0.1)
-    assert {topic, f"{topic}-other"} == set(consumer._mqtrace.topics)
+    assert {topic, f"{topic}-other"} == set(consumer._mqtrace.reading.topics)
 
 
 def test_clients_are_wrapped_on_any_thread_while_tracers_come_and_go(configuration: dict[str, Any]) -> None:

@@ -19,11 +19,11 @@ __all__ = ["Reads", "TracedAIOConsumer", "endpoint_of"]
 def endpoint_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Endpoint:
     """What a client says of itself that is constructed with these; ``options``: what the user told ``wrap``."""
     named = next((kwargs[name] for name in ("producer_conf", "consumer_conf", "conf") if name in kwargs), None)
-    said = {name.replace("_", "."): value for name, value in options.items()}
-    return from_configuration({**configuration_of(args, {"conf": named}), **said})
+    told_options = {name.replace("_", "."): value for name, value in options.items()}
+    return from_configuration({**configuration_of(args, {"conf": named}), **told_options})
 
 
-def found_in(operation: Operation, records: Iterable[Any]) -> Sequence[kafka.Found]:
+def batch_members(operation: Operation, records: Iterable[Any]) -> Sequence[kafka.BatchMember]:
     """What a receive span says of these messages."""
     return [
         (context_of(operation, one).identity, one.topic(), one.value() is None, one.partition(), one.offset())
@@ -36,7 +36,7 @@ class Reads(AsyncReads):
     """What is ours of a traced consumer."""
 
     __slots__ = ()
-    found = staticmethod(found_in)
+    members = staticmethod(batch_members)
 
     def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
         """See docs/confluent-aio.md."""
@@ -63,7 +63,7 @@ class TracedAIOConsumer(Closed):
 
     async def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""
-        return await self._mqtrace.reading.settled(super().commit(*args, **kwargs))
+        return await self._mqtrace.reading.commit(super().commit(*args, **kwargs))
 
     async def subscribe(self, topics: Any, *args: Any, **kwargs: Any) -> Any:
         """``subscribe`` of the client; its callbacks are given this consumer, as they would be given the client."""

@@ -45,7 +45,7 @@ class TracedConsumer(Traced):
         """``assign`` of the client. In a callback of ``subscribe`` the subscription stays what it was."""
         result = super().assign(partitions)
         polls = self._mqtrace
-        polls.reads([*polls.subscribed, *(one.topic for one in partitions)])
+        polls.reading.reads([*polls.subscribed, *(one.topic for one in partitions)])
         if not polls.subscribed:
             polls.watch(False)
         return result
@@ -54,13 +54,13 @@ class TracedConsumer(Traced):
         """``incremental_assign`` of the client."""
         result = super().incremental_assign(partitions)
         polls = self._mqtrace
-        polls.reads([*polls.topics, *(one.topic for one in partitions)])
+        polls.reading.reads_also(one.topic for one in partitions)
         return result
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """``close`` of the client."""
         result = super().close(*args, **kwargs)
-        self._mqtrace.closed()
+        self._mqtrace.reading.closed()
         return result
 
     def __enter__(self) -> TracedConsumer:
@@ -69,7 +69,7 @@ class TracedConsumer(Traced):
 
     def __exit__(self, *exception: Any) -> Any:
         result = super().__exit__(*exception)
-        self._mqtrace.closed()
+        self._mqtrace.reading.closed()
         return result
 
 

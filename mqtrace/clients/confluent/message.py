@@ -27,7 +27,7 @@ from mqtrace.core import (
 )
 from mqtrace.messaging import Batch, Operation, consumers, kafka, register
 from mqtrace.messaging.attributes import TOMBSTONE
-from mqtrace.messaging.kafka import plain_context, tombstone
+from mqtrace.messaging.kafka import tombstone, w3c_context
 
 from .headers import NO_NAME, UNREADABLE, readable, replace_unreadable
 
@@ -59,8 +59,8 @@ class KafkaMessages:
                     origin = headers[0][1]
                     if origin is not None and (type(origin) is not bytes or not is_canonical(origin)):
                         origin = kafka.extract(operation, headers).identity
-                elif NO_NAME not in headers and operation.w3c_only and (found := plain_context(headers)) is not None:
-                    origin, state = found
+                elif NO_NAME not in headers and operation.w3c_only and (w3c := w3c_context(headers)) is not None:
+                    origin, state = w3c
                 else:
                     context = kafka.extract(operation, headers)
                     if context.decision != "flag":  # B3 left it open, or decided it without a trace
@@ -95,7 +95,7 @@ class KafkaMessages:
                 alike = None
             if alike is not None:
                 return alike
-        found: list[kafka.Found] = []
+        members: list[kafka.BatchMember] = []
         w3c_only = operation.w3c_only
         first: Any = None
         for message in messages:
@@ -110,10 +110,10 @@ class KafkaMessages:
                 if type(origin) is bytes and is_canonical(origin):
                     identity = origin
                 else:
-                    plain = plain_context(headers) if w3c_only else None
-                    identity = kafka.extract(operation, headers).identity if plain is None else plain[0]
-            found.append((identity, message.topic(), message.value() is None, message.partition(), message.offset()))
-        return kafka.batch_of(first, found)
+                    w3c = w3c_context(headers) if w3c_only else None
+                    identity = kafka.extract(operation, headers).identity if w3c is None else w3c[0]
+            members.append((identity, message.topic(), message.value() is None, message.partition(), message.offset()))
+        return kafka.batch_of(first, members)
 
 
 def _collect_alike(messages: Iterable[Any]) -> Batch | None:

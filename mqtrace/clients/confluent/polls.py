@@ -1,14 +1,16 @@
-"""What is ours of a traced consumer: its topics, what it polled last, and its receive and settle spans."""
+"""The state of a traced consumer, and which of its methods are replaced to note what it polls and commits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 from weakref import ref
 
 from mqtrace.clients.proxy import State
-from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, consumers, kafka
-from mqtrace.messaging.opt_in import clock_ns, start_settle, wants_receive, wants_settle
+from mqtrace.messaging import Operation, consumers, kafka
+from mqtrace.messaging.opt_in import clock_ns, wants_settle
+from mqtrace.messaging.reading import Reading
 from mqtrace.tracer import SpanTracer, follow
 
 from .configuration import configuration_of, from_configuration, group_of
@@ -29,14 +31,9 @@ class Polls(State):
     __slots__ = (
         "_consumer",
         "_options",
-        "endpoint",
-        "last",
-        "noting",
         "over",
-        "receive",
-        "settle",
+        "reading",
         "subscribed",
-        "topics",
         "watches",
     )
 
@@ -44,38 +41,34 @@ class Polls(State):
         super().__init__()
         self._options = options
         self._consumer: Callable[[], Any] = _nobody
-        self.endpoint: Endpoint = NOTHING_KNOWN
-        self.topics: set[str] = set()
         self.subscribed: list[Any] = []
-        self.last: tuple[Any, ...] = ()
-        self.noting = False
-        #: What another's instrumentation has put around the client: its methods are called in place of the client's.
+        #: What another instrumentation has put around the client: its methods are called in place of the client's.
         self.over: Any = None
         #: Whether the topics are learned from the messages.
         self.watches = watches
-        self.receive = Operation("poll", tracer)
-        self.settle = Operation("commit", tracer)
+        self.reading = _PolledReading(tracer, self)
 
     def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note what a client is about to be configured with."""
         configuration = configuration_of(args, kwargs)
         configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
-        self.endpoint = from_configuration(configuration)
+        self.reading.endpoint = from_configuration(configuration)
 
     def opened(self, client: Any) -> None:
         """Note the group of a client that is configured, and follow the default tracer. ``client``: the traced one."""
-        if not self.endpoint.group:
-            self.endpoint = self.endpoint._replace(group=group_of(client))
+        reading = self.reading
+        if not reading.endpoint.group:
+            reading.endpoint = reading.endpoint._replace(group=group_of(client))
         self._consumer = ref(client)
-        if self.topics:  # a constructor of the user's has subscribed
-            self.reads(self.topics)
+        if reading.topics:  # a constructor of the user's has subscribed
+            reading.reads(reading.topics)
         self.bind()
         follow(self)
 
     def follow(self, tracer: SpanTracer) -> None:
         """Choose the methods again: the default tracer is another one."""
-        self.receive.follow(tracer)
-        self.settle.follow(tracer)
+        self.reading.receive.follow(tracer)
+        self.reading.settle.follow(tracer)
         self.bind()
 
     # ------------------------------------------------------------------ what the traced calls are
@@ -85,23 +78,22 @@ class Polls(State):
         consumer = self._consumer()
         if consumer is None:
             return
-        tracer = self.receive.tracer
-        watched = self.noting or self.watches or wants_receive(tracer)
-        settled = wants_settle(tracer)
+        watched = self.watches or self.reading.watched
+        commits = wants_settle(self.reading.settle.tracer)
         self._choose(consumer, "poll", _Replaced(self, "poll", Polls.poll) if watched else None)
         self._choose(consumer, "consume", _Replaced(self, "consume", Polls.consume) if watched else None)
-        self._choose(consumer, "commit", _Replaced(self, "commit", Polls.commit) if settled else None)
+        self._choose(consumer, "commit", _Replaced(self, "commit", Polls.commit) if commits else None)
 
     def _choose(self, consumer: Any, name: str, replacement: _Replaced | None) -> None:
         if self.raw is not None:
             _set(consumer, name, self.method(name) if replacement is None else replacement)
             return
-        kept = consumer.__dict__.get(name)
-        if kept is not None and type(kept) is not _Replaced:
+        present = consumer.__dict__.get(name)
+        if present is not None and type(present) is not _Replaced:
             return  # the user's
         if replacement is not None:
             _set(consumer, name, replacement)
-        elif kept is not None:
+        elif present is not None:
             object.__delattr__(consumer, name)
 
     def method(self, name: str) -> Callable[..., Any]:
@@ -115,61 +107,36 @@ class Polls(State):
 
     def poll(self, poll: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``poll`` of the client, noted and in a receive span."""
-        begun = clock_ns(self.receive)
+        begun_ns = clock_ns(self.reading.receive)
         message = poll(*args, **kwargs)
         if message is None:
-            self.last = ()
+            self.reading.last = ()
             return None
-        self.last = (message,)
         if self.watches:
             self._learn([message])
-        self._received(begun, [message], batch=False)
+        self.reading.took(begun_ns, (message,), batch=False)
         return message
 
     def consume(self, consume: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``consume`` of the client, noted and in a receive span."""
-        begun = clock_ns(self.receive)
+        begun_ns = clock_ns(self.reading.receive)
         messages = consume(*args, **kwargs)
-        self.last = tuple(messages)
         if self.watches:
             self._learn(messages)
-        self._received(begun, messages, batch=True)
+        self.reading.took(begun_ns, tuple(messages), batch=True)
         return messages
 
-    def _received(self, begun: int, messages: list[Any], *, batch: bool) -> None:
-        """The receive span of a poll that returned something: CLIENT, linked to every message."""
-        operation = self.receive
-        if not wants_receive(operation.tracer):
-            return
-        try:
-            found: list[kafka.Found] = [
-                (context_of(operation, one).identity, one.topic(), False, one.partition(), one.offset())
-                for one in messages
-                if one.error() is None
-            ]
-            kafka.receive(operation, self.endpoint, begun, found, batch=batch)
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            operation.tracer.complain("a receive span could not be made")
-
     def commit(self, commit: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """``commit`` of the client, in a settle span: CLIENT."""
-        with start_settle(self.settle, kafka.SYSTEM, None, self.endpoint):
-            return commit(*args, **kwargs)
+        """``commit`` of the client, in a settle span."""
+        return self.reading.commit_call(partial(commit, *args, **kwargs))
 
     # ------------------------------------------------------------------ which topics it reads
 
     def subscribes(self, topics: Any) -> None:
         """Note a subscription."""
         self.subscribed = list(topics)
-        self.reads(topics)
+        self.reading.reads(topics)
         self.watch(not all(consumers.is_readable(topic) for topic in self.subscribed))
-
-    def reads(self, topics: Any) -> None:
-        """Say that the consumer reads these topics from now on."""
-        try:
-            consumers.add(self, [topic for topic in topics if isinstance(topic, str)])
-        except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            self.receive.tracer.complain("the topics of a consumer could not be noted")
 
     def watch(self, watches: bool) -> None:
         """Learn the topics from the messages, or no longer."""
@@ -178,28 +145,32 @@ class Polls(State):
             self.bind()
 
     def _learn(self, messages: list[Any]) -> None:
+        reading = self.reading
         try:
-            new = {message.topic() for message in messages if message.error() is None} - self.topics
+            new = {message.topic() for message in messages if message.error() is None} - reading.topics
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            self.receive.tracer.complain("the topics of a consumer could not be noted")
+            reading.receive.tracer.complain("the topics of a consumer could not be noted")
             return
         if new:
-            self.reads([*self.topics, *new])
+            reading.reads_also(new)
 
-    def came(self, message: object) -> bool:
-        """Whether the last poll or consume returned this message."""
-        return any(one is message for one in self.last)
+
+class _PolledReading(Reading):
+    """What a consumer reads. When its messages must be noted, it has the consumer's methods replaced."""
+
+    __slots__ = ("_polls",)
+
+    def __init__(self, tracer: SpanTracer | None, polls: Polls) -> None:
+        super().__init__(tracer, _members_of)
+        self._polls = ref(polls)
 
     def note(self) -> None:
-        """Note from now on what is polled."""
+        """See :class:`Reading`."""
         if not self.noting:
-            self.noting = True
-            self.bind()
-
-    def closed(self) -> None:
-        """The consumer is closed."""
-        self.last = ()
-        consumers.drop(self)
+            super().note()
+            polls = self._polls()
+            if polls is not None:
+                polls.bind()
 
 
 class _Replaced:
@@ -214,6 +185,15 @@ class _Replaced:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(self._polls, self._polls.method(self._name), args, kwargs)
+
+
+def _members_of(operation: Operation, messages: Iterable[Any]) -> list[kafka.BatchMember]:
+    """The messages that a receive span links to."""
+    return [
+        (context_of(operation, one).identity, one.topic(), False, one.partition(), one.offset())
+        for one in messages
+        if one.error() is None
+    ]
 
 
 def _nobody() -> None:
