@@ -11,7 +11,7 @@ import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from mqtrace.messaging.adapters import MessageAdapter, ask
+from mqtrace.messaging.adapters import MessageAdapter, add_registry
 
 if TYPE_CHECKING:
     from .entry_points import EntryPointClient
@@ -60,4 +60,4 @@ def _adapter_of(kind: type) -> MessageAdapter | None:
     return None if find is None else find(kind)
 
 
-ask(_adapter_of)
+add_registry(_adapter_of)

@@ -1,7 +1,7 @@
-"""What every client shares: operations and their templates, whose message a type is, the context in its headers.
+"""What every client shares: operations and their templates, the adapters of messages, the context in the headers.
 
-A client maps native calls to these. What the clients of one broker share is in kafka.py and amqp.py, what handlers of
-every client's messages share in handlers.py and each.py.
+A client maps native calls to these. The parts for clients of one broker are in kafka.py and amqp.py; handlers.py and
+each.py handle the messages of every client.
 
 Names and attributes: OpenTelemetry semantic conventions 1.44, messaging.
 """

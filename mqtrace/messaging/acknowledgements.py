@@ -1,4 +1,4 @@
-"""What an AMQP channel is asked and told beside its messages' handlers: receive spans, settle spans, outcomes.
+"""What an AMQP channel does beside calling handlers: receive spans, settle spans, and the outcomes of messages.
 
 Receive and settle spans are made only if the tracer was configured to (opt_in.py). No client library is imported here.
 """
@@ -20,9 +20,9 @@ __all__ = ["note_outcome", "receive", "start_settle", "start_settle_of"]
 
 
 def receive(operation: Operation, endpoint: Endpoint, begun_ns: int, names: tuple[str, str, str], headers: Any) -> None:
-    """The receive span of a message that was asked for: CLIENT, linked to it. None unless such spans are wanted.
+    """Make the receive span of a message that was fetched, linked to it, if such spans are wanted.
 
-    ``begun_ns``: the reading of the tracer's clock. ``names``: its exchange, routing key and queue.
+    ``begun_ns``: a reading of the tracer's clock. ``names``: the message's exchange, routing key and queue.
     """
     if not opt_in.wants_receive(operation.tracer):
         return
@@ -45,7 +45,8 @@ def start_settle(
 ) -> Span | NoopSpan:
     """Start the span of an acknowledgement: the child of its message's process span, ended or not.
 
-    Of several messages, or of one that nobody saw, the child of what is current. Linked to every message's context.
+    If it is of several messages, or of one without a process span, it is the child of what is current. It links to
+    every message's context.
     """
     key = (verb, name)
     template = operation.templates.get(key)
@@ -64,7 +65,7 @@ def start_settle(
 def start_settle_of(
     operation: Operation, endpoint: Endpoint, verb: str, spans: Sequence[Span | NoopSpan], tag: Any, multiple: bool
 ) -> Span | NoopSpan:
-    """The same on RabbitMQ, by what the call says: a delivery tag, and whether it settles those before it too."""
+    """The same for RabbitMQ's calls. ``multiple``: the call settles the messages before ``tag`` too."""
     names = {one.template.destination for one in spans if isinstance(one, Span)}
     name = names.pop() if len(names) == 1 else None
     attributes = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
@@ -72,7 +73,7 @@ def start_settle_of(
 
 
 def note_outcome(spans: Iterable[Span | NoopSpan], outcome: str) -> None:
-    """Say on process spans that have not ended what became of their messages."""
+    """Note the outcome of messages on their process spans, if those have not ended."""
     for span in spans:
         if type(span) is DeliverySpan and not span.ended:
             span.outcome = outcome

@@ -1,7 +1,7 @@
-"""Which type is whose message: what reads it, and which client module to ask about a type that was not seen yet.
+"""The adapters of messages by their types, and the registries that know the adapter of a type not seen before.
 
-A client registers its types when its module is imported, which happens when the first object of its library comes by.
-The list of clients is that of mqtrace.clients, which says so here (:func:`ask`): this room knows none of them.
+A client registers its types when its module is imported, which happens when the first object of its library is seen.
+mqtrace.clients adds the registries (:func:`add_registry`): this room knows no client.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = [
     "adapter_in",
     "adapter_of",
     "adapters",
-    "ask",
+    "add_registry",
     "parts",
     "register",
     "register_part",
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class MessageAdapter(Protocol):
-    """What a client file says of its messages."""
+    """Reads the messages of a client."""
 
     def begin(self, operation: Operation, message: Any, /) -> Span | NoopSpan | None:
         """Start the process span of a message; None if it is not a message: an event, a partition's end."""
@@ -41,7 +41,7 @@ _adapters: dict[type, MessageAdapter] = {}
 
 
 def register(message: type, adapter: MessageAdapter) -> None:
-    """Say that objects of this type are messages. For client files."""
+    """Register a type whose objects are messages. For client files."""
     _adapters[message] = adapter
 
 
@@ -52,9 +52,9 @@ _parts: dict[type, MessageAdapter] = {}
 
 
 def register_part(part: type, adapter: MessageAdapter) -> None:
-    """Say that a message is a tuple, or a handler's arguments, with an object of this type among them.
+    """Register a type of parts: a tuple, or a handler's arguments, with such an object among them is a message.
 
-    Its adapter is given the whole tuple. For client files.
+    The adapter is given the whole tuple. For client files.
     """
     _parts[part] = adapter
 
@@ -62,17 +62,17 @@ def register_part(part: type, adapter: MessageAdapter) -> None:
 #: Types of such parts that have been registered.
 parts: Final[Mapping[type, MessageAdapter]] = _parts
 
-# Types that were looked up and are not messages: the arguments of handlers, so a few, but bounded all the same.
+# Types that were looked up and are not messages: types of handlers' arguments. They are few, but bounded all the same.
 _no_messages: dict[type, None] = {}
 _REMEMBERED: Final = 1024
 
-#: A client module's answer for a type: its adapter, or None if it is none of its messages.
+#: Returns a client's adapter for a type; None if the type is not one of its messages.
 Registry = Callable[[type], "MessageAdapter | None"]
 _registries: list[Registry] = []
 
 
-def ask(registry: Registry) -> None:
-    """Ask this about types that nobody has registered yet."""
+def add_registry(registry: Registry) -> None:
+    """Have this called for types that nobody has registered yet."""
     _registries.append(registry)
 
 
@@ -95,22 +95,22 @@ def registry_of(
 
 def adapter_of(kind: type) -> MessageAdapter | None:
     """The adapter of messages of this type; None if it is not a message."""
-    known = _adapters.get(kind) or _parts.get(kind)
-    if known is not None or kind in _no_messages:
-        return known
+    adapter = _adapters.get(kind) or _parts.get(kind)
+    if adapter is not None or kind in _no_messages:
+        return adapter
     for registry in _registries:
-        found = registry(kind)
-        if found is not None:
-            return found
+        adapter = registry(kind)
+        if adapter is not None:
+            return adapter
     keep_recent(_no_messages, kind, None, _REMEMBERED)
     return None
 
 
 def adapter_in(message: Any) -> MessageAdapter | None:
     """The adapter of this message: by its type, or by a part of it if it is a tuple; None if it is not a message."""
-    found = adapter_of(type(message))
-    if found is None and isinstance(message, tuple):
+    adapter = adapter_of(type(message))
+    if adapter is None and isinstance(message, tuple):
         for part in message:
             if adapter_of(type(part)) is not None and type(part) in _parts:
                 return _parts[type(part)]
-    return found
+    return adapter

@@ -1,8 +1,8 @@
-"""The name of every attribute that a client says of a message, once.
+"""The names of the attributes that clients set on spans of messages, each once.
 
 OpenTelemetry semantic conventions 1.44, messaging (``messaging.*``, ``server.*``); Celery's are those of
-opentelemetry-instrumentation-celery; ``mqtrace.*`` are ours. What the core writes from the slots of a span
-(partition, offset, time in the queue) is named there.
+opentelemetry-instrumentation-celery; ``mqtrace.*`` are ours. The attributes that the core writes from the slots of a
+span (partition, offset, time in the queue) are named there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 SYSTEM: Final = "messaging.system"
 OPERATION_NAME: Final = "messaging.operation.name"
 OPERATION_TYPE: Final = "messaging.operation.type"
-#: Of a span, or of a link where a batch has several.
+#: On a span; on the links of a batch of several destinations.
 DESTINATION: Final = "messaging.destination.name"
 CLIENT_ID: Final = "messaging.client.id"
 GROUP: Final = "messaging.consumer.group.name"
@@ -27,7 +27,7 @@ MESSAGE_ID: Final = "messaging.message.id"
 CONVERSATION: Final = "messaging.message.conversation_id"
 BATCH_COUNT: Final = "messaging.batch.message_count"
 ERROR_TYPE: Final = "error.type"
-#: Kafka: of a message without a value.
+#: Kafka: the message has no value.
 TOMBSTONE: Final = "messaging.kafka.message.tombstone"
 #: RabbitMQ.
 ROUTING_KEY: Final = "messaging.rabbitmq.destination.routing_key"

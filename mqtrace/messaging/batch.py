@@ -1,4 +1,4 @@
-"""A batch of messages in one span: what an adapter read from them, and the span that links to each."""
+"""A batch of messages in one span: what an adapter has read from them, and the span that links to each."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["Batch", "start_batch"]
 
 
 class Batch(NamedTuple):
-    """What an adapter read from the messages of one batch."""
+    """What an adapter has read from the messages of one batch."""
 
     system: str
-    #: The destination of all of them, or None where there are several.
+    #: The destination of all of them; None if there are several.
     destination: str | None
-    #: How many messages, those without a context too.
+    #: How many messages there are, with a context or without.
     size: int
     origins: Sequence[Origin]
     endpoint: Endpoint

@@ -1,12 +1,12 @@
-"""Where a broker is, read from its URL: a host or the path of a socket, and a port. Never who logs in there, nor how.
+"""Where a broker is, read from its URL: a host or the path of a socket, and a port. Never its user and password.
 
-A broker's URL holds a user and a password, and users write them as they come: with ``@``, ``/``, ``?``, ``#`` or ``;``
-in them, not percent-encoded. So what cannot be told from a part of them is left out: a span without an address is worth
-more than one with a secret. That is
+A broker's URL holds a user and a password, and people write them as they are: with ``@``, ``/``, ``?``, ``#`` or ``;``
+in them, not percent-encoded. So a part that may belong to a password is left out: a span without an address is worth
+more than one with a secret. These are left out:
 
-- whatever stands before the last ``@`` of the authority (RFC 3986, section 3.2),
-- the whole address where an ``@`` stands after the authority, because what ends it may be within a password,
-- an address that is no host name, no IP address and no absolute path, or whose port is no number.
+- everything before the last ``@`` of the authority (RFC 3986, section 3.2),
+- the whole address if an ``@`` stands after the authority, because the character that ends it may be in a password,
+- an address that is not a host name, an IP address or an absolute path, or whose port is not a number.
 
 No client library is imported here: kombu's ``Connection`` is read by its attributes, for kombu and for Celery.
 """
@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple
 
 __all__ = ["LOCAL", "NOWHERE", "RABBITMQ", "Server", "server", "server_in_parts", "server_of", "system_of"]
 
-#: `messaging.system` of RabbitMQ, and of whatever else speaks AMQP 0-9-1.
+#: `messaging.system` of RabbitMQ, and of any other broker of AMQP 0-9-1.
 RABBITMQ: Final = "rabbitmq"
-#: Systems without a server: what a connection says of a host there is a default.
+#: Systems without a server: a connection's host is only a default there.
 LOCAL: Final = frozenset({"memory", "filesystem"})
 
 # kombu's driver_type -> `messaging.system` (semantic conventions 1.44), where the two differ
@@ -53,7 +53,7 @@ class Server(NamedTuple):
     port: int | None
 
 
-#: Of a URL that does not say where its broker is, or not so that it could be told from a secret.
+#: The server of a URL that has no address, or none that is surely not part of a password.
 NOWHERE: Final = Server(None, None)
 
 
@@ -73,15 +73,15 @@ def server(url: object) -> Server:
 
 
 def _are_one(alternates: Sequence[object]) -> bool:
-    """Whether several URLs may be one in whose password there is a ``;``."""
-    further = [str(one) for one in alternates[1:]]
-    return any("@" in one and ("://" not in one or "@" not in str(alternates[0])) for one in further)
+    """Whether the alternates may be one URL with a ``;`` in its password."""
+    others = [str(one) for one in alternates[1:]]
+    return any("@" in one and ("://" not in one or "@" not in str(alternates[0])) for one in others)
 
 
 def _of_one(url: str) -> Server:
     scheme, rest = "", url
-    while found := _SCHEME.match(rest):
-        scheme, rest = found[1].lower(), rest[found.end() :]
+    while match := _SCHEME.match(rest):
+        scheme, rest = match[1].lower(), rest[match.end() :]
         if scheme in _HOSTLESS:
             return NOWHERE
         if nested := _NESTED.match(rest):
@@ -128,24 +128,24 @@ def _is_ip(text: str) -> bool:
 
 
 def server_in_parts(host: object, port: object, virtual_host: object) -> Server:
-    """Where the broker is of a URL that a client has taken apart.
+    """Where a broker is, by the parts of its URL as a client has parsed it.
 
-    A password with a ``/`` in it that was not encoded leaves the user as the host, and an ``@`` in the virtual host.
+    If a password has an unencoded ``/``, a parser takes the user for the host, and the virtual host has an ``@``.
     """
     if "@" in str(virtual_host or ""):
         return NOWHERE
-    address, own = server(host)
+    address, port_of_host = server(host)
     if address is None or address.startswith("/"):
         return Server(address, None)
-    port = port or own
+    port = port or port_of_host
     return Server(address, port if isinstance(port, int) and port > 0 else None)
 
 
-# ---------------------------------------------------------------------- what a kombu.Connection says
+# ---------------------------------------------------------------------- of a kombu.Connection
 
 
 def system_of(connection: Any) -> str:
-    """`messaging.system` of a kombu.Connection. Raises what kombu does where there is no such transport."""
+    """`messaging.system` of a kombu.Connection. Raises what kombu raises if there is no such transport."""
     name = str(getattr(connection.get_transport_cls(), "driver_type", "N/A")).lower()
     if name == "n/a":
         name = str(connection.transport_cls).lower()
@@ -153,9 +153,9 @@ def system_of(connection: Any) -> str:
 
 
 def server_of(connection: Any) -> Server:
-    """Where the broker of a kombu.Connection is, before it has connected, after a failover the alternate.
+    """Where the broker of a kombu.Connection is, also before it has connected; after a failover the alternate.
 
-    Raises what kombu does where there is no such transport.
+    Raises what kombu raises if there is no such transport.
     """
     if system_of(connection) in LOCAL:
         return NOWHERE

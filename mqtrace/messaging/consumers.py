@@ -1,8 +1,8 @@
-"""Which wrapped consumer a message came from: a message itself does not say.
+"""Which wrapped consumer a message came from: the message itself does not say.
 
-A wrapped consumer names its topics when it subscribes or is assigned to, so in nearly every process the topic tells the
-consumer, at no cost a message. Only where consumers of several groups share a topic in one process is that not enough:
-then each consumer notes what it polled last, and a message is looked for among those notes.
+A wrapped consumer registers its topics when it subscribes or is assigned to. So in nearly every process the topic
+identifies the consumer, at no cost a message. Only if consumers of several groups share a topic in one process is that
+not enough: then each of them notes what it polled last, and a message is looked up among those.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Source(Protocol):
     topics: set[str]
 
     def came(self, message: object) -> bool:
-        """Whether this consumer gave the message to the user just now."""
+        """Whether the consumer's last call returned this message."""
         ...
 
     def note(self) -> None:
-        """Note from now on what is polled: a topic is shared with another group."""
+        """Note from now on what each call returns: a topic is shared with another group."""
 
 
-# What means another thing to POSIX than to Python, or will: Python warns of the last four, in the user's name.
+# Syntax that POSIX reads differently from Python, now or later: Python warns of the last four, in the user's name.
 _POSIX: Final = ("[:", "[.", "[=", "[[", "--", "&&", "~~", "||")
 _sources: WeakSet[Source] = WeakSet()
 _shared: set[str] = set()
@@ -42,7 +42,7 @@ _guard = ForkSafeLock()
 
 
 def add(source: Source, topics: Iterable[str]) -> None:
-    """Say that a consumer reads these topics from now on."""
+    """Note that a consumer reads these topics from now on."""
     with _guard.lock:
         source.topics = set(topics)
         _sources.add(source)
@@ -55,12 +55,12 @@ def add(source: Source, topics: Iterable[str]) -> None:
                 affected.add(topic)
                 for one in readers:
                     one.note()
-    # What templates say of these topics may be of another consumer.
+    # The templates of these topics may have the attributes of another consumer.
     forget(affected)
 
 
 def drop(source: Source) -> None:
-    """Say that a consumer is closed."""
+    """Note that a consumer is closed."""
     with _guard.lock:
         _sources.discard(source)
         for topic in list(_shared):
@@ -69,12 +69,12 @@ def drop(source: Source) -> None:
 
 
 def is_shared(topic: str) -> bool:
-    """Whether consumers of several groups read this topic, so that each message must be asked for."""
+    """Whether consumers of several groups read this topic, so that each message must be looked up."""
     return topic in _shared
 
 
 def endpoint_of(message: object, topic: str | None) -> Endpoint:
-    """What the consumer of a message is: nothing where none is wrapped, or where it cannot be told."""
+    """The endpoint of a message's consumer; :data:`NOTHING_KNOWN` if none is wrapped, or several may be it."""
     with _guard.lock:
         readers = [one for one in _sources if topic is None or _reads(one, topic)]
     if len({one.endpoint for one in readers}) == 1:
@@ -86,7 +86,7 @@ def endpoint_of(message: object, topic: str | None) -> Endpoint:
 
 
 def is_readable(topic: object) -> bool:
-    """Whether a name or a pattern means here what it means to librdkafka: no POSIX class, no syntax of its own."""
+    """Whether a name or a pattern means to Python what it means to librdkafka: it has no syntax of POSIX only."""
     if not isinstance(topic, str) or not topic.startswith("^"):
         return True
     if any(sign in topic for sign in _POSIX):

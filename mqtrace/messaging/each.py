@@ -1,7 +1,7 @@
 """``each``: a loop over messages, each of them current while the loop's body runs.
 
-A loop that is broken off tells nobody: its iterator is dropped, or kept. As a block, ``with mqtrace.each(...) as
-messages:``, it leaves nothing current and sees the exception.
+An iterator is not told when its loop is left by ``break`` or an exception. As a block, ``with mqtrace.each(...) as
+messages:``, it leaves nothing current and records the exception.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ M = TypeVar("M")
 
 
 class _Turn:
-    """The message whose turn it is: its span, as long as that is open."""
+    """The span of the message that the loop's body handles now, as long as that is open."""
 
     __slots__ = ("_tracer", "span")
 
@@ -43,7 +43,7 @@ class _Turn:
 
 
 class Each(Generic[M]):
-    """What :func:`mqtrace.each` returns: an iterator, or an asynchronous one, and a block around a loop over it.
+    """The result of :func:`mqtrace.each`: an iterator, or an asynchronous one, and a block around a loop over it.
 
     It is lazy: it takes a message when the loop asks for one.
     """

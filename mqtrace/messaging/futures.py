@@ -1,7 +1,7 @@
-"""Send spans that end when a future does: what an asynchronous client returns for the report of the broker.
+"""Send spans that end when a future is done, which an asynchronous client returns for the broker's report.
 
-The span is the future's callback, as it is librdkafka's. It is called before whoever awaits the future goes on, and for
-a future that nobody awaits as well.
+The span is the future's callback, as it is librdkafka's. It is called before a coroutine that awaits the future goes
+on, and also for a future that nobody awaits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["FutureBatchSpan", "FutureSpan", "abandon_soon", "end_with", "until_d
 
 
 class FutureSpan(SendSpan):
-    """The span of a message whose report is a future. ``pending``: what it waits in, kept as long as it waits."""
+    """The span of a message whose report is a future. ``pending``: where it waits, kept alive as long as it waits."""
 
     __slots__ = ("pending",)
 
@@ -40,7 +40,7 @@ class FutureSpan(SendSpan):
         self.delivered(partition, offset)
 
     def place(self, report: Any) -> tuple[int, int]:
-        """The partition and the offset of the message. ``report``: the future's result."""
+        """The partition and the offset of the message. ``report``: the result of the future."""
         raise NotImplementedError
 
 
@@ -58,10 +58,10 @@ class FutureBatchSpan(SendBatchSpan):
 
 
 def _error_of(future: Any) -> BaseException | None:
-    """What a future ended with.
+    """The error of a future that is done; None if it has a result.
 
-    It is read past ``exception()``, which would count as its retrieval: an application that never retrieves it hears so
-    from asyncio, with and without us.
+    It is read without ``exception()``, which would mark it as retrieved: asyncio warns an application that never
+    retrieves it, with and without us.
     """
     if future.cancelled():
         return CancelledError()
@@ -73,7 +73,7 @@ def _error_of(future: Any) -> BaseException | None:
 
 
 def end_with(future: Any, span: FutureSpan | FutureBatchSpan, pending: Pending) -> None:
-    """Have a span that waits end with this future; now, where it is none."""
+    """Have a span end with this future; end it now if it is not a future."""
     done = getattr(future, "add_done_callback", None)
     if done is None:
         end(span, None)
@@ -95,8 +95,8 @@ async def until_done(call: Awaitable[Any], span: FutureSpan | FutureBatchSpan, p
 
 
 def abandon_soon(pending: Pending, why: str) -> None:
-    """The client has stopped: once the loop has run the callbacks that are due, what still waits has no report."""
+    """Abandon the spans of a client that has stopped, once the loop has run the callbacks that are due."""
     try:
         get_running_loop().call_soon(pending.abandon, why)
-    except RuntimeError:  # there is no loop: a coroutine that is dropped
+    except RuntimeError:  # there is no loop: the coroutine was dropped
         pending.abandon(why)

@@ -1,6 +1,6 @@
-"""Handling messages: the decorator, the block and the batch (the loop: each.py), for every client's messages.
+"""Handling messages of any client: the decorator, the block and the batch. The loop is in each.py.
 
-What a handler is given and how its span ends is the same for all of them; what a message is, its client's adapter says.
+What a handler is given and how its span ends is the same for every client; its adapter reads the message.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ _RELATIONS: Final = (None, "parent", "link")
 #: Handlers that are decorated. A mark on the function itself would be copied by a decorator's functools.wraps.
 _handlers: WeakSet[Any] = WeakSet()
 
-# A name of one's own for every message must not make the process grow.
-_KEPT: Final = 256
+# A program that names every message differently must not make the process grow.
+_MOST_OPERATIONS: Final = 256
 
 
 def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | None) -> Operation:
     """The process operation of a tracer (None: the default one), kept so that its templates are made once."""
     bound = tracers.default() if tracer is None else tracer
-    kept: dict[tuple[str | None, str | None], Operation] = bound.operations
+    operations: dict[tuple[str | None, str | None], Operation] = bound.operations
     try:
-        operation = kept.get((relation, name))
+        operation = operations.get((relation, name))
     except TypeError:  # a name without a hash, which is no name
         operation = None
     if operation is None:
         usable = _usable(bound, relation, name)
-        operation = kept.get(usable)
+        operation = operations.get(usable)
         if operation is None:
             operation = Operation("process", bound, relation=usable[0], name=usable[1])
             if len(usable[1] or "") <= LONG_NAME:
-                keep_recent(kept, usable, operation, _KEPT)
+                keep_recent(operations, usable, operation, _MOST_OPERATIONS)
     return operation
 
 
 def _usable(tracer: SpanTracer, relation: Any, name: object) -> tuple[Relation | None, str | None]:
-    """What a message can be processed with: it is at hand already, so what is wrong is ignored and counted."""
-    plain = text(name)
-    tracer.counters.calls_ignored += (name is not None and plain is None) + (relation not in _RELATIONS)
-    return relation if relation in _RELATIONS else None, plain
+    """The relation and the name if they are valid. The message is at hand, so an invalid one is ignored and counted."""
+    checked_name = text(name)
+    tracer.counters.calls_ignored += (name is not None and checked_name is None) + (relation not in _RELATIONS)
+    return relation if relation in _RELATIONS else None, checked_name
 
 
 def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
@@ -88,11 +88,11 @@ def process(message: Any, tracer: SpanTracer | None, relation: str | None, name:
 def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
     """One span with a link to every message; a no-op one if there are no messages."""
     operation = operation_of(tracer, None, name)
-    found = messages if isinstance(messages, (list, tuple)) else list(one_by_one(messages))
+    as_sequence = messages if isinstance(messages, (list, tuple)) else list(one_by_one(messages))
     try:
-        adapter, known = _known(operation, found)
+        adapter, of_one_kind = _of_one_kind(operation, as_sequence)
         if adapter is not None:
-            collected = adapter.collect(operation, known)
+            collected = adapter.collect(operation, of_one_kind)
             return NOOP if collected is None else start_batch(operation, collected)
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("a batch could not be traced")
@@ -101,36 +101,36 @@ def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) 
 
 def one_by_one(messages: Iterable[M]) -> Iterable[M]:
     """Messages one after another: those of lists by partition, as a `getmany` returns them, partition by partition."""
-    if isinstance(messages, dict) and all(isinstance(some, list) for some in messages.values()):
+    if isinstance(messages, dict) and all(isinstance(of_partition, list) for of_partition in messages.values()):
         return chain.from_iterable(messages.values())
     return messages
 
 
-def _known(operation: Operation, messages: Sequence[Any]) -> tuple[MessageAdapter | None, Sequence[Any]]:
-    """The messages of the first kind that is known, and what reads them. What is not known is left out and counted."""
+def _of_one_kind(operation: Operation, messages: Sequence[Any]) -> tuple[MessageAdapter | None, Sequence[Any]]:
+    """The adapter of the first message, and the messages that it reads. An object that is not a message is counted."""
     kinds = set(map(type, messages))
     kinds.discard(_NONE)
     if len(kinds) == 1 and (adapter := adapters.get(*kinds)) is not None:  # nearly always
         return adapter, messages
     first: MessageAdapter | None = None
-    known: list[Any] = []
+    of_one_kind: list[Any] = []
     for message in messages:
         adapter = adapters.get(type(message)) or adapter_in(message)
         if adapter is not None and (first is None or adapter is first):
             first = adapter
-            known.append(message)
+            of_one_kind.append(message)
         elif not _is_nothing(message):
             operation.tracer.unknown(message)
-    return first, known
+    return first, of_one_kind
 
 
 def _is_nothing(message: object) -> bool:
-    """Whether it is what a client hands over where there is no message: None, or pika's tuple of them."""
+    """Whether it is what a client returns if there is no message: None, or pika's tuple of Nones."""
     return message is None or (isinstance(message, tuple) and all(part is None for part in message))
 
 
 def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name: str | None) -> F:
-    """A handler whose every call is the process span of the message among its arguments."""
+    """A handler each call of which runs in the process span of the message among its arguments."""
     if isinstance(function, (staticmethod, classmethod)):
         inner: Any = consumer(function.__func__, tracer, relation, name)
         again: Any = type(function)(inner)
@@ -147,7 +147,7 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
     if decorated is not None:
         if tracer is None and relation is None and name is None:
             return decorated  # type: ignore[no-any-return]  # decorating twice is decorating once
-        anew: Any = consumer(decorated.__wrapped__, tracer, relation, name)  # what was said last holds
+        anew: Any = consumer(decorated.__wrapped__, tracer, relation, name)  # the last decoration holds
         return anew  # type: ignore[no-any-return]  # called as F is
     operation = (
         Operation("process", None, relation=relation, name=name)
@@ -155,7 +155,7 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
         else operation_of(tracer, relation, name)
     )
     wrapped: Any
-    # what runs when an object is called, is its class's __call__
+    # calling an object runs its class's __call__
     called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004  # ditto
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called):
         wrapped = _coroutine(function, operation)
@@ -172,7 +172,7 @@ def consumer(function: F, tracer: SpanTracer | None, relation: str | None, name:
 
 
 def operation_in(callback: Any) -> Operation | None:
-    """The operation of ``@mqtrace.consumer`` on this callback, which says whose span it is and what it is called."""
+    """The operation of ``@mqtrace.consumer`` on this callback, which has the span's tracer and name; None without."""
     while isinstance(callback, functools.partial):
         callback = callback.func
     found = getattr(callback, "_mqtrace_operation", None)
@@ -281,13 +281,13 @@ def _generator(function: Callable[..., Any], operation: Operation) -> Callable[.
             while True:
                 span.token = attach(span)
                 try:
-                    given = step()
+                    yielded = step()
                 except StopIteration as stop:
                     return stop.value
                 finally:
                     restore(span)
                 try:
-                    sent = yield given
+                    sent = yield yielded
                     step = functools.partial(generator.send, sent)
                 except GeneratorExit:
                     step = generator.close
@@ -319,14 +319,14 @@ def _async_generator(function: Callable[..., Any], operation: Operation) -> Call
                 if span is not None:
                     span.token = attach(span)
                 try:
-                    given = await step()
+                    yielded = await step()
                 except StopAsyncIteration:
                     return
                 finally:
                     if span is not None:
                         restore(span)
                 try:
-                    sent = yield given
+                    sent = yield yielded
                     step = functools.partial(generator.asend, sent)
                 except GeneratorExit:
                     if span is not None:

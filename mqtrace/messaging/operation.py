@@ -1,4 +1,4 @@
-"""An operation of a client: the templates of its spans, and what the client knows of itself.
+"""An operation of a client: the templates of its spans, and the endpoint that the client is.
 
 An :class:`Operation` is made once for a wrapped client or a handler; it returns the :class:`~mqtrace.core.Template` of
 each destination, and follows the default tracer when that is replaced.
@@ -16,7 +16,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import attributes as names
 
-__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "forget", "operation_kept"]
+__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "forget", "shared_operation"]
 
 #: `messaging.operation.type`.
 OperationType = Literal["create", "send", "receive", "process", "settle"]
@@ -28,12 +28,12 @@ _KINDS: Final[Mapping[OperationType, Kind]] = {
     "process": "consumer",
     "settle": "client",
 }
-# A client that makes up destinations (a reply queue a request) must not make the process grow.
+# A client that invents destinations (a reply queue for each request) must not make the process grow.
 _DESTINATIONS: Final = 2048
 
 
 class Endpoint(NamedTuple):
-    """One end of a queue: the client, its group, its broker. Each may be None: then its attribute is left out."""
+    """One end of a queue: the client, its group, its broker. A field that is None has no attribute."""
 
     client_id: str | None = None
     group: str | None = None
@@ -41,7 +41,7 @@ class Endpoint(NamedTuple):
     port: int | None = None
 
     def attributes(self) -> Mapping[str, Attribute]:
-        """As attributes of a span."""
+        """The fields as attributes of a span."""
         named: dict[str, Attribute | None] = {
             names.CLIENT_ID: self.client_id,
             names.GROUP: self.group,
@@ -51,22 +51,22 @@ class Endpoint(NamedTuple):
         return {key: value for key, value in named.items() if value is not None}
 
 
-#: Of a client that says nothing of itself.
+#: The endpoint of a client of which nothing is known.
 NOTHING_KNOWN: Final = Endpoint()
 
 
 class Operation:
-    """One operation of one client or handler. ``templates`` is what the hot path looks into; ``make`` fills it.
+    """One operation of one client or handler. The hot path looks into ``templates``, which ``make`` fills.
 
-    ``tracer``: whose spans it makes; None: the default tracer's, whichever that is. ``name``: the whole span name,
-    where the user gave one. ``relation``: of a process span to its message; None: as the tracer was configured.
+    ``tracer``: whose spans it makes; None: the default tracer's, whichever that is. ``name``: the whole span name, if
+    the user chose one. ``relation``: of a process span to its message; None: as the tracer was configured.
     """
 
     __slots__ = ("__weakref__", "_bound", "_guard", "name", "relation", "templates", "tracer", "verb", "w3c_only")
 
-    #: By what the client looks up: a topic, or an exchange and routing key.
+    #: By the client's key: a topic, or an exchange and routing key.
     templates: dict[Hashable, Template]
-    #: The tracer that the templates are of.
+    #: The tracer whose templates these are.
     tracer: SpanTracer
     #: Whether a message needs nothing but W3C headers, so that a client may write and read them by itself.
     w3c_only: bool
@@ -93,7 +93,7 @@ class Operation:
             self.follow(tracers.default())
 
     def follow(self, tracer: SpanTracer) -> None:
-        """Make the spans of another default tracer from now on."""
+        """Make the spans of ``tracer`` from now on, the new default one, unless the operation is bound to another."""
         if not self._bound and tracer is not self.tracer:
             self._follow(tracer)
 
@@ -104,7 +104,7 @@ class Operation:
             self.templates = {}
 
     def forget(self, key: Hashable) -> None:
-        """Drop a template: what it says of its destination no longer holds."""
+        """Drop a template, because its attributes no longer hold."""
         with self._guard.lock:
             self.templates.pop(key, None)
 
@@ -120,7 +120,7 @@ class Operation:
         kind: Kind | None = None,
         verb: str | None = None,
     ) -> Template:
-        """The template of a destination, kept under ``key`` unless that is None."""
+        """Make the template of a destination. It is kept under ``key``, unless that is None."""
         verb = verb or self.verb
         attributes: dict[str, Attribute] = {
             names.SYSTEM: system,
@@ -141,13 +141,13 @@ class Operation:
         return template
 
 
-def operation_kept(tracer: SpanTracer, verb: str) -> Operation:
+def shared_operation(tracer: SpanTracer, verb: str) -> Operation:
     """An operation that all clients of a tracer share, kept by the tracer."""
-    kept: Operation | None = tracer.operations.get(verb)
-    if kept is not None:
-        return kept
-    made: Operation = tracer.operations.setdefault(verb, Operation(verb, tracer))
-    return made
+    operation: Operation | None = tracer.operations.get(verb)
+    if operation is not None:
+        return operation
+    shared: Operation = tracer.operations.setdefault(verb, Operation(verb, tracer))
+    return shared
 
 
 #: Every operation there is. Reentrant: a signal handler may wrap a client while another one is wrapped.
@@ -156,7 +156,7 @@ _registering = ForkSafeLock()
 
 
 def forget(keys: Iterable[Hashable]) -> None:
-    """Drop the templates of these keys in every operation, of whatever tracer: what they say no longer holds."""
+    """Drop the templates of these keys in every operation of every tracer, because their attributes no longer hold."""
     with _registering.lock:
         operations = list(_operations)
     for key in keys:

@@ -1,6 +1,6 @@
 """Receive and settle spans, which a tracer makes only if it was configured to.
 
-``receive_spans=True``: a span of every poll that returned something. ``settle_spans=True``: a span of every
+``receive_spans=True``: a span for every poll that returned something. ``settle_spans=True``: a span for every
 acknowledgement or commit. Both are CLIENT spans (semantic conventions 1.44, messaging, "Span kind").
 """
 
@@ -43,10 +43,10 @@ def receive(
     origins: Sequence[Origin],
     batch_size: int | None = None,
 ) -> None:
-    """The receive span of a poll that returned messages, from :func:`clock_ns` until now, linked to every message.
+    """Make the receive span of a poll that returned messages, from ``begun_ns`` until now, linked to every message.
 
-    ``destination``: that of all of them, None if there are several. ``batch_size``: how many, where the client
-    returns several at once.
+    ``destination``: that of all of them, None if there are several. ``batch_size``: how many, if the client returns
+    several at once.
     """
     template = operation.templates.get(destination)
     if template is None:

@@ -1,7 +1,7 @@
 """Send spans that wait for their delivery report, so that they end even if it never comes.
 
-It does not come where the user never polls nor flushes, where the producer is closed or dropped before, and in a forked
-child. The hot path appends; a span that has its report is let go later, many at once.
+No report comes if the user never polls nor flushes, if the producer is closed or dropped before, and in a forked child.
+The hot path appends; spans that have their report are released later, many at once.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .operation import Operation
 
 __all__ = ["Pending"]
 
-# How many are held before those that have ended are let go.
+# How many are held before those that have ended are released.
 _HELD: Final = 1024
 
 
 class Pending:
-    """The spans of one producer. ``spans`` is appended to while it is shorter than ``limit``, then swept."""
+    """The pending spans of one producer. The hot path appends to ``spans`` while it is shorter than ``limit``."""
 
     __slots__ = ("__weakref__", "_operation", "limit", "spans")
 
@@ -35,19 +35,19 @@ class Pending:
         _all.add(self)
 
     def attend(self) -> None:
-        """Have the tracer end what waits: by its upkeep what has waited too long, and all of it before it ends."""
+        """Have the tracer end these spans: its upkeep those that have waited too long, its shutdown all of them."""
         tracer = self._operation.tracer
         tracer.pending_owners.add(self)
         tracer.processor.start()
 
     def hold(self, span: SendSpan | BatchSpan) -> None:
-        """Hold a span until its report."""
+        """Hold a span until its report comes."""
         self.spans.append(span)
         if len(self.spans) >= self.limit:
             self.sweep()
 
     def sweep(self) -> None:
-        """Let go of those that have ended."""
+        """Release the spans that have ended."""
         self._each(lambda span: False)
         self.limit = max(_HELD, 2 * len(self.spans))
 
@@ -62,7 +62,7 @@ class Pending:
         self._each(lambda span: span.template.pipeline is tracer.pipeline)
 
     def abandon(self, why: str) -> None:
-        """End all of them, as errors: as far as anyone knows they were not delivered."""
+        """End all of them as errors: as far as is known their messages were not delivered."""
         while self.spans:
             span = self.spans.popleft()
             if not span.ended:
@@ -73,15 +73,15 @@ class Pending:
     def __del__(self) -> None:
         try:
             self.abandon("discarded before the delivery report")
-        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be gone, and nobody listens
+        except Exception:  # noqa: BLE001, S110  # at the interpreter's exit anything may be missing, even the log
             pass
 
     def _each(self, ends: Callable[[SendSpan | BatchSpan], bool]) -> None:
-        """End those of which ``ends`` says so; keep the others that have not ended."""
+        """End the spans for which ``ends`` returns True; keep the others that have not ended."""
         for _ in range(len(self.spans)):
             try:
                 span = self.spans.popleft()
-            except IndexError:  # another thread does the same
+            except IndexError:  # another thread does the same at this moment
                 return
             if span.ended:
                 continue

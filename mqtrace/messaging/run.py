@@ -1,7 +1,7 @@
-"""A call within its span: how the span ends with what the call raised.
+"""A call within its span, which ends with the exception that the call raised.
 
-The span ends inside the ``try``: a handler of a signal may raise before its ``end`` has begun, and then the ``except``
-ends it. An exception that comes after the end was not the call's.
+The span ends inside the ``try``: a handler of a signal may raise before ``end`` has begun, and then the ``except`` ends
+the span. An exception that comes after the end was not the call's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["close", "end", "run"]
 def run(span: Span | NoopSpan, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Call a handler in its process span, which is current meanwhile.
 
-    What runs thousands of times a second without anything else around it has these lines in it, since a call is 3 % of
-    a process span: the decorator (handlers.py), a callback of pika.
+    Two callers have these lines written out, since a call is 3 % of a process span, and they run thousands of times a
+    second with nothing else around: the decorator (handlers.py) and a callback of pika.
     """
     token = attach(span)
     try:
@@ -45,7 +45,7 @@ def close(span: Span | NoopSpan, error: BaseException | None) -> None:
 def end(span: Span | NoopSpan, error: BaseException | None) -> None:
     """End a span with the exception that its call raised.
 
-    Unless it has ended: the handler did that itself, or the exception is an interrupt that came after it.
+    A span that has ended stays as it is: the handler ended it itself, or the exception is an interrupt that came later.
     """
     if span.ended:
         return

@@ -17,7 +17,7 @@ from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import Batch, Operation, register
 from mqtrace.messaging.amqp import DeliverySpan, Told, destination, read_batch, start_delivery, template_of
 from mqtrace.messaging.brokers import RABBITMQ
-from mqtrace.messaging.operation import operation_kept
+from mqtrace.messaging.operation import shared_operation
 from mqtrace.messaging.opt_in import wants_settle
 
 from .broker import Broker
@@ -92,7 +92,7 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool,
             if wrapped and not channel.stays:
                 channel.stay()
             if operation.tracer.settings.settle_spans:
-                settle = operation_kept(operation.tracer, "settle") if wants_settle(operation.tracer) else None
+                settle = shared_operation(operation.tracer, "settle") if wants_settle(operation.tracer) else None
                 channel.begin(message, span, settle)
             elif not wrapped:
                 channel.begin(message, span, None)

@@ -20,7 +20,7 @@ from mqtrace.core import DescribedSend, SendSpan, start_send
 from mqtrace.messaging import Operation, end
 from mqtrace.messaging.amqp import template_of, with_context
 from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, SERVER_ADDRESS, SERVER_PORT, SYSTEM
-from mqtrace.messaging.operation import operation_kept
+from mqtrace.messaging.operation import shared_operation
 from mqtrace.tracer import SpanTracer
 
 from .broker import UNKNOWN, Broker, broker_of_connection
@@ -40,7 +40,7 @@ class Sending(State):
 
     def __init__(self, tracer: SpanTracer | None) -> None:
         super().__init__()
-        self.operation = _SENDS if tracer is None else operation_kept(tracer, "send")
+        self.operation = _SENDS if tracer is None else shared_operation(tracer, "send")
         self._broker: Broker = UNKNOWN
         #: The kombu.Connection and its ``hostname`` when the broker was asked for; None until then.
         self._connection: Any = None
