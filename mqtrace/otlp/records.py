@@ -1,7 +1,6 @@
 """Spans as they were read from a topic: plain records, whoever wrote them.
 
-Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times ns
-since the epoch.
+Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times are ns since the epoch.
 """
 
 from __future__ import annotations
@@ -23,6 +22,8 @@ KINDS: Final[tuple[str, ...]] = (
 STATUSES: Final[tuple[str, ...]] = tuple(
     status for status, _ in sorted(core.STATUS_CODES.items(), key=lambda pair: pair[1])
 )
+# Times since the epoch are below this too, until the year 33658.
+_MOST_LATENCY_MS: Final = 10**15
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +78,18 @@ class SpanRecord:
     @property
     def partition(self) -> str | None:
         """`messaging.destination.partition.id`; other libraries write it as a number too."""
-        found = self.attributes.get("messaging.destination.partition.id")
-        if found is None:
-            found = self.attributes.get("messaging.kafka.partition")  # conventions before 1.17
-        return None if found is None or isinstance(found, (list, dict)) else str(found)
+        value = self.attributes.get("messaging.destination.partition.id")
+        if value is None:
+            value = self.attributes.get("messaging.kafka.partition")  # conventions before 1.17
+        return None if value is None or isinstance(value, (list, dict)) else str(value)
 
     @property
     def latency(self) -> float | None:
-        """`messaging.message.receive.latency`: ms in the queue; None where the writer did not measure it."""
-        found = self.attributes.get("messaging.message.receive.latency")
-        if isinstance(found, bool) or not isinstance(found, (int, float)):
+        """`messaging.message.receive.latency`: ms in the queue; None if the writer did not measure it, or not that."""
+        latency_ms = self.attributes.get("messaging.message.receive.latency")
+        if isinstance(latency_ms, bool) or not isinstance(latency_ms, (int, float)):
             return None
-        return float(found) if 0 <= found < float("inf") else None
+        return float(latency_ms) if 0 <= latency_ms < _MOST_LATENCY_MS else None
 
     @property
     def retries(self) -> int:
@@ -109,8 +110,8 @@ class SpanRecord:
     @property
     def batch_count(self) -> int | None:
         """`messaging.batch.message_count`; None where the span is not of a batch."""
-        found = self.attributes.get("messaging.batch.message_count")
-        return found if isinstance(found, int) and not isinstance(found, bool) else None
+        value = self.attributes.get("messaging.batch.message_count")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
     def error(self) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +68,12 @@ def test_time_in_queue_is_the_writer_s_or_else_from_the_send() -> None:
     assert trace.queued(other) == (8.0, False)
     assert trace.queued(early) == (0.0, False), "a clock that is behind gives no negative time"
     assert trace.queued(ours) == (2.5, True)
+
+
+@pytest.mark.parametrize("value", [1e308, 10**400, -1.0, float("nan"), float("inf"), "2.5", True])
+def test_a_time_in_queue_that_cannot_be_is_none(value: Any) -> None:
+    span = SpanRecord(A, B, kind="consumer", attributes={"messaging.message.receive.latency": value})
+    assert span.latency is None
 
 
 def test_the_error_of_a_span_is_its_exception_s() -> None:
