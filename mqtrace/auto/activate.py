@@ -58,11 +58,11 @@ class _Placing:
 
 def _wanted(environment: Environment) -> list[str]:
     text = environment.text("MQTRACE_CLIENTS")
-    known = [*_PLACES, *(name for name in named() if name not in _PLACES)]
+    available = [*_PLACES, *(name for name in named() if name not in _PLACES)]
     if text is None:
-        return known
+        return available
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in available]
     if unknown:
-        environment.warn(f"MQTRACE_CLIENTS: {unknown} are not known: there are {', '.join(known)}")
-    return [name for name in names if name in known]
+        environment.warn(f"MQTRACE_CLIENTS: {unknown} are not known: there are {', '.join(available)}")
+    return [name for name in names if name in available]

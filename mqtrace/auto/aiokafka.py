@@ -57,5 +57,5 @@ def put_in_place(module: ModuleType) -> None:
     if is_wanted():
         traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
     replaced = {space[name]: mqtrace.wrap(space[name]) for name in ("AIOKafkaProducer", "AIOKafkaConsumer")}
-    space.update({raw.__name__: made for raw, made in replaced.items()})
+    space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "aiokafka")

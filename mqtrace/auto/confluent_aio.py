@@ -70,14 +70,14 @@ def put_in_place(module: ModuleType) -> None:
     """Put the traced classes into ``confluent_kafka.aio``, and into the modules that have taken its own from there."""
     space = module.__dict__
     library = sys.modules["confluent_kafka"]
-    own = [space[name] for name in _CLIENTS]
-    for raw in own:
+    raw_classes = [space[name] for name in _CLIENTS]
+    for raw in raw_classes:
         home = sys.modules[raw.__module__].__dict__
         if home.get("confluent_kafka") is library:
             home["confluent_kafka"] = _Bare(library)
     if is_wanted():
         consumer = space["AIOConsumer"]
         traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
-    replaced = {raw: mqtrace.wrap(raw) for raw in own}
-    space.update({raw.__name__: made for raw, made in replaced.items()})
+    replaced = {raw: mqtrace.wrap(raw) for raw in raw_classes}
+    space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "confluent_kafka")

@@ -34,12 +34,12 @@ class LoopConsumer(TracedConsumer):
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current, as a batch, until the next call."""
-        own = self._mqtrace
-        if own.within:  # of a ``next``, which polls by itself
+        state = self._mqtrace
+        if state.within:  # of a ``next``, which polls by itself
             return super().poll(*args, **kwargs)
-        own.loop.end()
+        state.loop.end()
         records = super().poll(*args, **kwargs)
-        own.loop.consumed(by_partition(records))
+        state.loop.consumed(by_partition(records))
         return records
 
     def __next__(self) -> Any:
@@ -59,5 +59,5 @@ def put_in_place(module: ModuleType) -> None:
     if is_wanted():
         traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
     replaced = {space[name]: mqtrace.wrap(space[name]) for name in ("KafkaProducer", "KafkaConsumer")}
-    space.update({raw.__name__: made for raw, made in replaced.items()})
+    space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "kafka")

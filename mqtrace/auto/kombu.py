@@ -81,8 +81,8 @@ def put_in_place(module: ModuleType) -> None:
         messaging["Consumer"]: traced_class(messaging["Consumer"], TracedConsumer, PlacedReceiving),
         **{simple[name]: clients.wrap(simple[name], None, {}) for name in ("SimpleQueue", "SimpleBuffer")},
     }
-    for raw, made in replaced.items():
-        know(raw, made)
+    for raw, traced in replaced.items():
+        know(raw, traced)
         instrumented_classes.leave(raw)
     # where kombu itself names them; its lazy top module has only what was asked for
     for name in ("kombu", "kombu.messaging", "kombu.simple", "kombu.mixins"):

@@ -26,12 +26,12 @@ def replace_names(replaced: Mapping[Any, Any], library: str) -> None:
         space = module.__dict__
         for key, value in list(space.items()):
             try:
-                made = replaced.get(value)
+                traced = replaced.get(value)
             except TypeError:  # not hashable, so not a class
                 continue
-            if made is not None:
-                space[key] = made
-    for kind, made in replaced.items():
+            if traced is not None:
+                space[key] = traced
+    for kind, traced in replaced.items():
         for derived in kind.__subclasses__():
-            if derived is not made and derived.__module__.partition(".")[0] not in (library, "mqtrace"):
+            if derived is not traced and derived.__module__.partition(".")[0] not in (library, "mqtrace"):
                 log.debug("mqtrace: %s derives from %s as it was before, and is not traced", derived, kind.__name__)

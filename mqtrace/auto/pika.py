@@ -31,10 +31,10 @@ def _blocking(channel: Callable[..., Any]) -> Callable[..., Any]:
     def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
         _within.blocking = True
         try:
-            made = channel(self, *args, **kwargs)
+            raw_channel = channel(self, *args, **kwargs)
         finally:
             _within.blocking = False
-        return mqtrace.wrap(made)
+        return mqtrace.wrap(raw_channel)
 
     return traced
 
@@ -44,10 +44,10 @@ _traced: Final[WeakKeyDictionary[Any, Any]] = WeakKeyDictionary()
 
 
 def _of(raw: Any) -> Any:
-    made = _traced.get(raw)
-    if made is None:
-        made = _traced[raw] = mqtrace.wrap(raw)
-    return made
+    traced_channel = _traced.get(raw)
+    if traced_channel is None:
+        traced_channel = _traced[raw] = mqtrace.wrap(raw)
+    return traced_channel
 
 
 def _asynchronous(channel: Callable[..., Any]) -> Callable[..., Any]:

@@ -84,9 +84,9 @@ class PollLoop:
         if isinstance(span, BatchSpan) or len(self._messages) > 1:
             self.drop()  # each message has a span of its own
             return adapter.begin(operation, message)
-        own = adapter.begin(operation, message)
-        if isinstance(own, Span) and isinstance(span, Span):
-            span.template = own.template  # the handler's name and tracer, which was asked by starting one
+        own_span = adapter.begin(operation, message)
+        if isinstance(own_span, Span) and isinstance(span, Span):
+            span.template = own_span.template  # the handler's name and tracer, which was asked by starting one
         return span
 
     def drop(self) -> Span | NoopSpan | None:
@@ -113,19 +113,19 @@ class _TakingOver:
 
     def begin(self, operation: Operation, message: Any) -> Span | NoopSpan | None:
         """The span that is open for this message, or a new one."""
-        found = _open.get(id(message))
-        if found is None or found[0] is not message:
+        open_entry = _open.get(id(message))
+        if open_entry is None or open_entry[0] is not message:
             return self._adapter.begin(operation, message)
-        return found[1].taken_over(operation, self._adapter, message)
+        return open_entry[1].taken_over(operation, self._adapter, message)
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        given: Sequence[Any] = messages if isinstance(messages, Sequence) else list(messages)
-        for message in given:
-            found = _open.get(id(message))
-            if found is not None and found[0] is message:
-                found[1].drop()
-        return self._adapter.collect(operation, given)
+        as_sequence: Sequence[Any] = messages if isinstance(messages, Sequence) else list(messages)
+        for message in as_sequence:
+            open_entry = _open.get(id(message))
+            if open_entry is not None and open_entry[0] is message:
+                open_entry[1].drop()
+        return self._adapter.collect(operation, as_sequence)
 
 
 def _take_over_from_now_on(kind: type) -> None:

@@ -1,4 +1,4 @@
-"""Beside OpenTelemetry: one answer to what is current. Nothing of it is imported before the application imports it."""
+"""Beside OpenTelemetry: both have the same current span. None of it is imported before the application imports it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _waits = False
 
 
 def follow(wanted: bool | None) -> None:
-    """Join OpenTelemetry's context with ours: once the process imports it (None), or now (True). False: leave it.
+    """Join OpenTelemetry's context with ours: once the process imports it (None), now (True), or never (False).
 
-    ConfigurationError where it is wanted and not installed.
+    ConfigurationError if it is wanted and not installed.
     """
     if wanted is False:
         return
@@ -43,7 +43,7 @@ def follow(wanted: bool | None) -> None:
 
 
 def leave() -> None:
-    """Undo :func:`follow`, for what is joined already too."""
+    """Undo :func:`follow`, also if the two are joined already."""
     global _waits
     _waits = False
     bridge = sys.modules.get("mqtrace.otel.bridge")
@@ -68,7 +68,7 @@ def _join(module: ModuleType) -> None:
 
 
 def _adapted(exporter: object) -> Any:
-    """An exporter of the SDK's as one of mqtrace; None for what is not one, which nothing is imported to tell."""
+    """An exporter of the SDK as one of mqtrace; None for any other object. The SDK is not imported to find out."""
     if "opentelemetry.sdk.trace.export" not in sys.modules:
         return None
     from . import exporters
@@ -86,7 +86,7 @@ def _provider(url: Url, environment: Environment) -> Any:
     return exporters.ProviderExporter()
 
 
-#: What only who asks for it needs, and has: its module, and the distribution that brings what that imports.
+#: Names that are imported when they are used: the module of each, and the distribution that has what it imports.
 _LAZY: Final = {
     "KafkaSpanExporter": ("kafka_span_exporter", "opentelemetry-sdk"),
     "MqtraceInstrumentor": ("instrumentor", "opentelemetry-instrumentation"),

@@ -1,11 +1,11 @@
-"""One answer to what is current, for mqtrace and for OpenTelemetry's API.
+"""One current span for mqtrace and for OpenTelemetry's API.
 
-Our variable (core/current.py) says which of the two was made current last. When OpenTelemetry attaches a context, an
-:class:`AttachedFrame` becomes current here, a live view of OpenTelemetry's own variable, so that what mqtrace starts is
-the child of their span by the same rules as below any other frame. The other way round, where a frame of ours is on
-top, OpenTelemetry's runtime context answers with a context that holds the frame as a
-:class:`~mqtrace.otel.frame_span.FrameSpan`: made when somebody asks, so that a message whose handler does not ask costs
-nothing.
+Our variable (core/current.py) says which of the two made something current last. When OpenTelemetry attaches a context,
+an :class:`AttachedFrame` becomes current here, a live view of OpenTelemetry's own variable, so that a span of mqtrace
+is the child of their span by the same rules as below any other frame. The other way round, if a frame of ours is on
+top, OpenTelemetry's runtime context returns a context that holds the frame as a
+:class:`~mqtrace.otel.frame_span.FrameSpan`. It is made when somebody asks, so that a message whose handler does not ask
+costs nothing.
 
 OpenTelemetry's runtime context stays the object that it was, since libraries hold it; its class becomes a subclass.
 This module is imported only once the process has imported ``opentelemetry.context``. The rest of OpenTelemetry's API is
@@ -42,7 +42,7 @@ __all__ = ["AttachedFrame", "RuntimeContext", "join", "leave"]
 
 log = logging.getLogger("mqtrace")
 
-# What OpenTelemetry's instrumentations look for before they make a span: its own keys, and the plain name of before.
+# The keys that OpenTelemetry's instrumentations look up before they make a span, and the text that older ones use.
 _SUPPRESSION: Final = tuple(
     getattr(api, name, "suppress_instrumentation")
     for name in ("_SUPPRESS_INSTRUMENTATION_KEY", "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "")
@@ -50,12 +50,12 @@ _SUPPRESSION: Final = tuple(
 
 
 class AttachedFrame:
-    """What OpenTelemetry has current, as a frame.
+    """OpenTelemetry's current context, as a frame.
 
-    A live view: after detaching in another order than attaching, the frame says what OpenTelemetry would. It is brought
-    up to date where ``ended`` is read, which whoever takes a frame from the variable reads first: properties for the
-    others would cost a message 0.2 us. ``theirs``: the token of the context that it was made for; None where that was
-    attached before, or is current again.
+    It is a live view: if contexts are detached in another order than they were attached, the frame still shows what
+    OpenTelemetry has current. It is updated when ``ended`` is read, which is read first of every frame from the
+    variable: properties for the other attributes would cost a message 0.2 us. ``theirs``: the token of the context
+    that it was made for; None if that was attached before, or is current again.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class AttachedFrame:
 
     decision: Decision = "flag"
 
-    #: The traceparent of their span; None where it has no valid one.
+    #: The traceparent of their span; None if it has no valid one.
     identity: bytes | None
     #: Their trace state as a header.
     state: str | None
@@ -81,7 +81,7 @@ class AttachedFrame:
     baggage: Mapping[str, str] | None
     #: Whether their span is a context that was extracted from a request or a message.
     remote: bool
-    #: Our own span, where that is what their context holds.
+    #: Our span, if that is what their context holds.
     span: Span | NoopSpan | None
 
     def __init__(self, runtime: RuntimeContext, theirs: Token[TheirContext] | None) -> None:
@@ -101,7 +101,7 @@ class AttachedFrame:
         return 0
 
     def __getattr__(self, name: str) -> Any:
-        """What no one has read yet."""
+        """The attributes, before they are read for the first time."""
         if name not in self.__slots__ or self.ended or self._seen is None:
             raise AttributeError(name)
         return getattr(self, name)
@@ -115,9 +115,9 @@ class AttachedFrame:
             identity, state, remote = frame.identity, frame.state, frame.remote
             ours = frame if isinstance(frame, Span | NoopSpan) else None
         else:
-            found = context_of(span.get_span_context())
-            identity, state = found.identity, found.state
-            remote = found.remote and identity is not None
+            their_ids = context_of(span.get_span_context())
+            identity, state = their_ids.identity, their_ids.state
+            remote = their_ids.remote and identity is not None
         members = baggage.get_all(context)
         self.identity, self.state, self.remote, self.span = identity, state, remote, ours
         self.baggage = MappingProxyType({str(name): str(value) for name, value in members.items()}) if members else None
@@ -130,8 +130,8 @@ class RuntimeContext(ContextVarsRuntimeContext):
     Also the entry point ``mqtrace`` of ``opentelemetry_context``, for OTEL_PYTHON_CONTEXT.
     """
 
-    #: What was answered last: (frame, OpenTelemetry's context, the context of both).
-    _made: tuple[Any, Any, Any] = (None, None, None)
+    #: The last answer of get_current: (frame, OpenTelemetry's context, the context of both).
+    _answered: tuple[Any, Any, Any] = (None, None, None)
 
     def attach(self, context: TheirContext) -> Token[TheirContext]:
         """Make a context current, there and here: by a frame, unless there is one already, which sees this one too.
@@ -172,22 +172,22 @@ class RuntimeContext(ContextVarsRuntimeContext):
             self._attach(None)  # detached in another order: what it had current before is so again
 
     def get_current(self) -> TheirContext:
-        """The current context: OpenTelemetry's own, or one with the span of ours that was made current later."""
+        """The current context: OpenTelemetry's own, or one that holds our span if that was made current later."""
         context = self._current_context.get()
         frame = current_frame()
         if frame is None or type(frame) is AttachedFrame:
             return context
-        seen, base, made = self._made
+        seen, base, answer = self._answered
         if seen is frame and base is context:
-            return made  # type: ignore[no-any-return]  # a context, by the line that keeps it
-        made = _context_of(frame, context)
-        self._made = (frame, context, made)
-        return made
+            return answer  # type: ignore[no-any-return]  # a context, by the line that keeps it
+        answer = _context_of(frame, context)
+        self._answered = (frame, context, answer)
+        return answer
 
 
 @functools.cache
 def _api() -> tuple[Any, Any, Any, Any]:
-    """opentelemetry.trace, opentelemetry.baggage, the class of our spans in their contexts, and their ids as ours."""
+    """opentelemetry.trace, opentelemetry.baggage, and of frame_span.py FrameSpan and context_of."""
     from opentelemetry import baggage, trace
 
     from .frame_span import FrameSpan, context_of
@@ -196,28 +196,28 @@ def _api() -> tuple[Any, Any, Any, Any]:
 
 
 def _context_of(frame: Frame, context: TheirContext) -> TheirContext:
-    """OpenTelemetry's context with the span and the baggage of a frame of ours in the place of its own."""
+    """OpenTelemetry's context with the span and the baggage of a frame of ours."""
     trace, baggage, frame_span, _ = _api()
     identity = frame.identity
     span = trace.INVALID_SPAN if identity is None else frame_span(frame)
-    made: TheirContext = trace.set_span_in_context(span, context)
-    if baggage.get_all(made):
-        made = baggage.clear(made)
+    answer: TheirContext = trace.set_span_in_context(span, context)
+    if baggage.get_all(answer):
+        answer = baggage.clear(answer)
     for name, value in (frame.baggage or {}).items():
-        made = baggage.set_baggage(name, value, made)
+        answer = baggage.set_baggage(name, value, answer)
     if identity is not None and identity[:35] == _SUPPRESSED_TRACE:
         for key in _SUPPRESSION:
-            made = api.set_value(key, True, made)
-    return made
+            answer = api.set_value(key, True, answer)
+    return answer
 
 
 _SUPPRESSED_TRACE: Final = SUPPRESSED.identity[:35] if SUPPRESSED.identity is not None else b""
 
 
 def join() -> bool:
-    """Join the two. What is attached already in this thread or task is the parent of what is started next.
+    """Join the two. A context that this thread or task has attached already is the parent of the next span.
 
-    False, and a warning, where OpenTelemetry runs on another runtime context than its own (OTEL_PYTHON_CONTEXT).
+    False, and a warning, if OpenTelemetry runs on another runtime context than its own (OTEL_PYTHON_CONTEXT).
     """
     runtime: Any = api._RUNTIME_CONTEXT
     if type(runtime) is RuntimeContext:
@@ -235,8 +235,8 @@ def join() -> bool:
 
 
 def leave() -> None:
-    """Undo :func:`join`: from here on each of the two has its own."""
+    """Undo :func:`join`: from now on each of the two has a current span of its own."""
     runtime: Any = api._RUNTIME_CONTEXT
     if type(runtime) is RuntimeContext:
-        runtime._made = (None, None, None)
+        runtime._answered = (None, None, None)
         setattr(runtime, "__class__", ContextVarsRuntimeContext)  # noqa: B010  # as above

@@ -24,9 +24,9 @@ from .readable_span import Converter, ExportedSpan, convert_all
 
 __all__ = ["ProviderExporter", "SpanExporterAdapter", "adapted"]
 
-# What the SDK's own processors set while they export, so that nobody traces the export.
+# The key that the SDK's processors set while they export, so that the export is not traced.
 _SUPPRESS: Final[Any] = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation")
-# Half of what the SDK's BatchSpanProcessor holds by default; beyond its whole it drops, out of our sight.
+# Half of the SDK's default queue: a full BatchSpanProcessor drops spans and does not report it.
 _PACE: Final = 1024
 
 
@@ -47,7 +47,7 @@ class SpanExporterAdapter:
         self._convert = Converter()
 
     def export(self, spans: Sequence[core.Span]) -> Exported:
-        """Have it export them."""
+        """Have the SDK's exporter export them."""
         readable, lost = convert_all(self._convert, spans)
         with _not_traced():
             result = self.exporter.export(readable) if readable else SpanExportResult.SUCCESS
@@ -56,14 +56,14 @@ class SpanExporterAdapter:
         return Exported(0, 0, {"encode_failed": lost, "export_failed": len(readable)})
 
     def flush(self, timeout: float) -> bool:
-        """Have it send what it holds."""
+        """Have the SDK's exporter send what it holds."""
         with _not_traced():
             return self.exporter.force_flush(_ms(timeout)) is not False
 
     def shutdown(self, timeout: float) -> None:
-        """Shut it down."""
-        takes = inspect.signature(self.exporter.shutdown).parameters
-        if "timeout_millis" in takes:  # OTLP over gRPC waits for an export that is under way
+        """Shut the SDK's exporter down."""
+        parameters = inspect.signature(self.exporter.shutdown).parameters
+        if "timeout_millis" in parameters:  # OTLP over gRPC waits for an export that is under way
             self.exporter.shutdown(timeout_millis=_ms(timeout))  # type: ignore[call-arg]  # by the line above
         else:
             self.exporter.shutdown()
@@ -74,7 +74,7 @@ class ProviderExporter:
 
     The provider's resource holds. ``on_start`` and ``on_end`` are both called here, in the worker: ``on_start`` may set
     attributes, as on any span. After each 1024 spans the processors are flushed, because a BatchSpanProcessor drops
-    what is beyond its queue and tells nobody. The provider is the application's: :meth:`shutdown` does not end it.
+    spans beyond its queue without a word. The provider belongs to the application: :meth:`shutdown` does not end it.
     """
 
     #: Set by the processor: seconds.
@@ -87,7 +87,7 @@ class ProviderExporter:
         self._since_flush = 0
 
     def export(self, spans: Sequence[core.Span]) -> Exported:
-        """Have its processors take them."""
+        """Have the provider's processors take them."""
         provider = self._provider()
         processor = getattr(provider, "_active_span_processor", None)  # there is no public way to it
         if processor is None:
@@ -132,10 +132,10 @@ class ProviderExporter:
 
 
 class StartedSpan(ExportedSpan, trace.Span):  # type: ignore[misc]  # as the SDK's own Span: one says | None
-    """A span between ``on_start`` and ``on_end``: a processor may write on it, as on the SDK's own."""
+    """A span between ``on_start`` and ``on_end``: a processor may write to it, as to the SDK's own."""
 
     def run(self, processor: Any, span: core.Span) -> None:
-        """Have a processor see it start and end."""
+        """Call the processor's ``on_start`` and ``on_end``."""
         ended, self._end_time = self._end_time, None
         self._attributes: Any = dict(self._attributes or {})
         self._events: Any = list(self._events)
@@ -148,17 +148,17 @@ class StartedSpan(ExportedSpan, trace.Span):  # type: ignore[misc]  # as the SDK
         held = getattr(span, "baggage", None)
         if self._parent is None and not held:
             return context.Context()
-        made = context.Context()
+        parent_context = context.Context()
         if self._parent is not None:
-            made = trace.set_span_in_context(trace.NonRecordingSpan(self._parent), made)
+            parent_context = trace.set_span_in_context(trace.NonRecordingSpan(self._parent), parent_context)
         for name, value in (held or {}).items():
-            made = baggage.set_baggage(name, getattr(value, "value", value), made)
-        return made
+            parent_context = baggage.set_baggage(name, getattr(value, "value", value), parent_context)
+        return parent_context
 
     # ------------------------------------------------------------------ OpenTelemetry's trace.Span
 
     def is_recording(self) -> bool:
-        """Until on_end."""
+        """True until on_end."""
         return self._end_time is None
 
     def set_attributes(self, attributes: Any) -> None:
@@ -193,9 +193,9 @@ class StartedSpan(ExportedSpan, trace.Span):  # type: ignore[misc]  # as the SDK
     def record_exception(
         self, exception: BaseException, attributes: Any = None, timestamp: int | None = None, escaped: bool = False
     ) -> None:
-        """As the API says, in short."""
-        said = {"exception.type": type(exception).__qualname__, "exception.message": str(exception)}
-        self.add_event("exception", {**said, **(attributes or {})}, timestamp)
+        """As the API says, without a stack trace."""
+        fields = {"exception.type": type(exception).__qualname__, "exception.message": str(exception)}
+        self.add_event("exception", {**fields, **(attributes or {})}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
         """It is mqtrace's to end."""
@@ -206,5 +206,5 @@ def _ms(seconds: float) -> int:
 
 
 def adapted(exporter: object) -> SpanExporterAdapter | None:
-    """An exporter of mqtrace around the SDK's; None where it is not one."""
+    """An exporter of mqtrace around one of the SDK; None for any other object."""
     return SpanExporterAdapter(exporter) if isinstance(exporter, SpanExporter) else None

@@ -17,9 +17,9 @@ _STATUS: Final[dict[Any, OurStatus]] = {StatusCode.UNSET: "unset", StatusCode.OK
 
 
 class FrameSpan(TheirSpan):
-    """What an application does to it lands on our span; that span's name and end stay mqtrace's business.
+    """An application's calls reach our span, but its name and its end, which mqtrace sets.
 
-    Nothing that is called here raises, as on OpenTelemetry's own spans: our span ignores and counts what it cannot use.
+    No method raises, as on OpenTelemetry's own spans: our span ignores and counts what it cannot use.
     """
 
     __slots__ = ("_context", "frame")
@@ -85,10 +85,10 @@ class FrameSpan(TheirSpan):
             span.set_status(_STATUS.get(code, "unset"), description)
 
     def update_name(self, name: str) -> None:
-        """Nothing: the name is that of the operation, and was decided upon when the span was started."""
+        """Do nothing: the name is the operation's, and was set when the span started."""
 
     def end(self, end_time: int | None = None) -> None:
-        """Nothing: the span ends where mqtrace's block or handler does."""
+        """Do nothing: the span ends with mqtrace's block or handler."""
 
     def __repr__(self) -> str:
         return f"<FrameSpan of {self.frame!r}>"

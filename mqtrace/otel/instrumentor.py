@@ -1,4 +1,4 @@
-"""``opentelemetry-instrument``: the queues are mqtrace's, all the rest of an application is OpenTelemetry's.
+"""``opentelemetry-instrument``: mqtrace traces an application's queues, OpenTelemetry the rest.
 
 Spans leave through the application's TracerProvider, whose service, resource and sampler hold.
 """
@@ -29,8 +29,8 @@ _KINDS: Final = {kind.name.lower(): kind for kind in trace.SpanKind}
 class MqtraceInstrumentor(BaseInstrumentor):  # type: ignore[misc,unused-ignore]  # untyped where it is not installed
     """The instrumentor ``mqtrace`` of ``opentelemetry-instrument``; ``MqtraceInstrumentor().instrument()`` in code.
 
-    ``tracer_provider``: through which spans leave, the global one if left out. What ``mqtrace.configure`` has been told
-    before holds. ``uninstrument`` takes the receivers off Celery; clients that were put in place stay in place.
+    ``tracer_provider``: through which spans leave, the global one if left out. An earlier ``mqtrace.configure`` holds.
+    ``uninstrument`` disconnects Celery's signals; clients that were put in place stay in place.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -39,7 +39,7 @@ class MqtraceInstrumentor(BaseInstrumentor):  # type: ignore[misc,unused-ignore]
 
     def _instrument(self, **options: Any) -> None:
         provider = options.get("tracer_provider")
-        # The layers above this room: it is they who are asked for by the name of an entry point.
+        # By name: the layers above this room must not be imported by it, and an entry point is loaded after them.
         api: Any = importlib.import_module("mqtrace")
         if not tracers.is_configured():
             exporter = "opentelemetry:" if provider is None else ProviderExporter(lambda: provider)
@@ -58,9 +58,9 @@ class MqtraceInstrumentor(BaseInstrumentor):  # type: ignore[misc,unused-ignore]
 
 
 def sampler_of(sampler: Any) -> Any:
-    """A sampler of the SDK's as one of mqtrace; None where there is none.
+    """A sampler of the SDK as one of mqtrace; None for None.
 
-    Always, never and a share of trace ids are translated, so that the hot path asks nobody; any other is asked.
+    Always, never and a share of trace ids are translated, so that the hot path calls no sampler; any other is called.
     """
     if sampler is None:
         return None
@@ -70,14 +70,14 @@ def sampler_of(sampler: Any) -> Any:
             "remote_sampled": (getattr(sampler, "_remote_parent_sampled", None), theirs.ALWAYS_ON),
             "remote_not_sampled": (getattr(sampler, "_remote_parent_not_sampled", None), theirs.ALWAYS_OFF),
         }
-        others = {
-            name: _root_of(given)
-            for name, (given, default) in follows.items()
-            if given is not None and given is not default
+        overrides = {
+            name: _root_of(child_sampler)
+            for name, (child_sampler, default) in follows.items()
+            if child_sampler is not None and child_sampler is not default
         }
-        return sampling.ParentBased(_root_of(root), **others)
-    asked = _root_of(sampler)  # of spans with a parent too
-    return sampling.ParentBased(asked, remote_sampled=asked, remote_not_sampled=asked)
+        return sampling.ParentBased(_root_of(root), **overrides)
+    translated = _root_of(sampler)  # of spans with a parent too
+    return sampling.ParentBased(translated, remote_sampled=translated, remote_not_sampled=translated)
 
 
 def _root_of(sampler: Any) -> Any:
@@ -90,7 +90,7 @@ def _root_of(sampler: Any) -> Any:
 
 
 class AskedSampler:
-    """Asks a sampler of the SDK's, as the SDK does for a root: the attributes it would add are left out."""
+    """Calls a sampler of the SDK, as the SDK does for a root. The attributes that it would add are left out."""
 
     def __init__(self, sampler: theirs.Sampler) -> None:
         self.sampler = sampler
@@ -98,6 +98,6 @@ class AskedSampler:
     def sample(
         self, trace_id: str, name: str, kind: str, destination: str | None, attributes: Mapping[str, Any]
     ) -> bool:
-        """Whether it says to record and sample."""
+        """Whether its decision is to record and sample."""
         result = self.sampler.should_sample(Context(), int(trace_id, 16), name, _KINDS.get(kind), dict(attributes))
         return result.decision is theirs.Decision.RECORD_AND_SAMPLE

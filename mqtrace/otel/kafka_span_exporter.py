@@ -32,7 +32,7 @@ _exporters: WeakSet[KafkaSpanExporter] = WeakSet()
 class KafkaSpanExporter(SpanExporter):
     """Sends the SDK's spans to a topic, as OTLP in protobuf.
 
-    ``url``: as for ``mqtrace.configure(exporter=...)``, else MQTRACE_EXPORTER. ConfigurationError where neither names a
+    ``url``: as for ``mqtrace.configure(exporter=...)``, else MQTRACE_EXPORTER. ConfigurationError if neither names a
     topic. ``timeout_s``: how long :meth:`export` waits for the broker's report.
     """
 
@@ -78,18 +78,18 @@ class KafkaSpanExporter(SpanExporter):
         return SpanExportResult.SUCCESS if exported == [len(spans)] else SpanExportResult.FAILURE
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Everything that was exported has been waited for."""
+        """True: :meth:`export` has waited for everything."""
         return True
 
     def shutdown(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         with self._guard.lock:
             if not self._closed:
                 self._closed = True
                 self._exporter.shutdown(_SHUTDOWN_S)
 
     def after_fork(self) -> None:
-        """In a forked child: leave the parent's producer alone."""
+        """In a forked child: do not touch the parent's producer."""
         self._exporter.after_fork()
 
 

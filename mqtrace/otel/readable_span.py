@@ -1,7 +1,7 @@
 """A span of mqtrace as the SDK's ReadableSpan, which is what its exporters and processors read.
 
-Made whole at once: an exporter reads nearly all of it, and a property that is computed when it is read costs more than
-an attribute that is set. What an operation's spans share (resource, scope, kind, flags) is made once.
+It is made with all its attributes: an exporter reads nearly all of them, and a property costs more than an attribute.
+What an operation's spans share (resource, scope, kind, flags) is made once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SCALARS: Final = frozenset((bool, int, float, bytes))
 
 
 class ExportedSpan(ReadableSpan):
-    """A ReadableSpan that knows what was dropped: the SDK's own reads it from lists of a class of its own."""
+    """A ReadableSpan with counts of what was dropped, which the SDK's own reads from its own class of lists."""
 
     # Set on the few spans of which something was dropped.
     dropped: tuple[int, int, int] = (0, 0, 0)
@@ -82,10 +82,10 @@ class Converter:
 
     def __call__(self, span: core.Span, kind: type[ExportedSpan] = ExportedSpan) -> Any:
         """A new ``kind``, which is ExportedSpan or a class below it."""
-        own = span.identity
-        trace_id = int(own[3:35], 16)
+        identity = span.identity
+        trace_id = int(identity[3:35], 16)
         state = _state(span.state) if span.state else _NO_STATE
-        flags = _FLAGS[own[54]]
+        flags = _FLAGS[identity[54]]
         parent = span.parent
         details = span.details
         links = span.links
@@ -96,7 +96,7 @@ class Converter:
             attributes.update(_attributes(details.attributes))
         made = kind(
             name,
-            SpanContext(trace_id, int(own[36:52], 16), False, flags, state),
+            SpanContext(trace_id, int(identity[36:52], 16), False, flags, state),
             None
             if parent is None
             else SpanContext(int(parent[3:35], 16), int(parent[36:52], 16), span.parent_remote, flags, state),
@@ -116,21 +116,21 @@ class Converter:
         return made
 
     def _template(self, template: core.Template) -> tuple[core.Template, str, SpanKind, dict[str, Any]]:
-        known = template, _unicode(template.name), _KINDS[template.kind], _attributes(template.attributes)
+        shared = template, _unicode(template.name), _KINDS[template.kind], _attributes(template.attributes)
         if not template.weight:  # else its name is so long that nobody keeps it
             if len(self._templates) >= _MOST_TEMPLATES:
                 self._templates.clear()
-            self._templates[id(template)] = known
-        return known
+            self._templates[id(template)] = shared
+        return shared
 
     def _resource_of(self, span: core.Span) -> Resource:
         attributes = span.resource
-        known = self._resources.get(id(attributes))
-        if known is None:
+        shared = self._resources.get(id(attributes))
+        if shared is None:
             if len(self._resources) >= _MOST_RESOURCES:
                 self._resources.clear()
-            known = self._resources[id(attributes)] = attributes, Resource(attributes)
-        return known[1]
+            shared = self._resources[id(attributes)] = attributes, Resource(attributes)
+        return shared[1]
 
 
 def _unicode(text: str) -> str:
@@ -166,9 +166,9 @@ def _status(details: core.Details | core.OuterLink) -> Status:
 def _event(event: core.Event) -> Event:
     if not event.dropped_attributes:
         return Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
-    made = _Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
-    made.dropped = event.dropped_attributes
-    return made
+    converted = _Event(_unicode(event.name), _attributes(event.attributes), event.timestamp)
+    converted.dropped = event.dropped_attributes
+    return converted
 
 
 def _link(link: core.Link) -> Link:

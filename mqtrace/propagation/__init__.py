@@ -1,4 +1,4 @@
-"""Propagation: how a trace context is written into headers, one format a file.
+"""Propagation: formats that write a trace context into headers, one a file.
 
 Formats see carriers only. :func:`from_names` makes a :class:`Composite` from OpenTelemetry's names
 (OTEL_PROPAGATORS): tracecontext, baggage, b3, b3multi, jaeger, xray, datadog, none.
@@ -74,7 +74,7 @@ def _formats(names: object) -> Iterable[Propagator]:
 
 
 def _once(formats: Iterable[Propagator]) -> Iterable[Propagator]:
-    """The first of each name: to write a header twice is to write it once."""
+    """The first format of each name: writing a header again would change nothing."""
     seen: dict[str, Propagator] = {}
     for each in formats:
         seen.setdefault(each.name, each)
@@ -83,6 +83,6 @@ def _once(formats: Iterable[Propagator]) -> Iterable[Propagator]:
 
 def _unknown(name: object) -> ConfigurationError:
     return ConfigurationError(
-        f"unknown propagator {name!r}: write one of {', '.join(_FORMATS)}, none, or give an object with name, fields, "
+        f"unknown propagator {name!r}: write one of {', '.join(_FORMATS)}, none, or pass an object with name, fields, "
         "extract and inject"
     )

@@ -1,4 +1,4 @@
-"""Ids of other formats, made into a ``traceparent``: hex of 16 or 32 digits, in either case, padded to 32 and 16."""
+"""Ids of other formats as a ``traceparent``: hex digits, padded to 32 and 16."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["is_sampled", "present", "traceparent"]
 
 
 def traceparent(trace_id: str, span_id: str, sampled: bool) -> bytes:
-    """The 55 bytes. The random flag is not set: no other format says how its ids were made.
+    """A traceparent of 55 bytes. The random flag is not set: no other format says how its ids were made.
 
-    Raises :class:`MalformedContext` where an id is not lowercase hex, too long, or zero.
+    Raises :class:`MalformedContext` if an id is not lowercase hex, is too long, or is zero.
     """
     text = f"00-{trace_id.rjust(32, '0')}-{span_id.rjust(16, '0')}-{'01' if sampled else '00'}"
     if not text.isascii() or not is_valid(value := text.encode("ascii")):
@@ -27,7 +27,7 @@ def is_sampled(value: bytes) -> bool:
 
 
 def present(carrier: Carrier, name: str) -> str | None:
-    """The text of a header; None where it is absent. Raises :class:`MalformedContext` if it is not text."""
+    """The text of a header; None if it is absent. Raises :class:`MalformedContext` if it is not text."""
     value = carrier.get(name)
     if value is None and name in carrier.names():
         raise MalformedContext(f"{name} is not text")

@@ -11,9 +11,9 @@ __all__ = ["MalformedContext", "Propagator"]
 
 
 class MalformedContext(ValueError):
-    """Headers of a format are there, and break its rules.
+    """A message has headers of a format that break its rules.
 
-    ``context``: what could be read all the same (a trace whose ``tracestate`` is bad), or None for nothing.
+    ``context``: what could be read all the same (a trace whose ``tracestate`` is malformed); None if nothing could.
     """
 
     def __init__(self, reason: str, context: Context | None = None) -> None:
@@ -26,10 +26,11 @@ class Propagator(Protocol):
     """One format. Stateless: one object serves every thread.
 
     ``name``: as in OTEL_PROPAGATORS. ``fields``: the headers that it reads and writes; :meth:`extract` is only
-    called for a message that has one of them (for every message, where ``fields`` is empty).
+    called for a message that has one of them (for every message, if ``fields`` is empty).
 
-    The formats here have a ``prefix`` too: of the names that are read beside ``fields``, or None. One that has it is
-    given these headers alone, which a :class:`Composite` finds in one pass for all of them.
+    The formats of this package also have a ``prefix``: names that begin with it are read beside ``fields``; None: no
+    others are. A format with this attribute is given only these headers, which a :class:`Composite` looks up in one
+    pass for all formats.
     """
 
     @property
@@ -39,12 +40,12 @@ class Propagator(Protocol):
     def fields(self) -> tuple[str, ...]: ...
 
     def extract(self, carrier: Carrier, context: Context) -> Context:
-        """``context`` with what the headers say over it; ``context`` itself where they are absent.
+        """``context`` updated by the headers; ``context`` itself if the message has none of them.
 
-        Raises :class:`MalformedContext` where they are there and broken.
+        Raises :class:`MalformedContext` if they are malformed.
         """
         ...
 
     def inject(self, carrier: Carrier, context: Frame) -> None:
-        """Write the context, in place of what the format's headers said. Without an identity: no trace headers."""
+        """Write the context over the format's headers. Without an identity no trace headers are written."""
         ...

@@ -3,7 +3,8 @@
 - ``b3: {32|16 hex}-{16 hex}[-{0|1|d}[-{parent, 16 hex}]]``, or the sampling state alone. It goes before ``x-b3-*``;
   a malformed one falls back to them.
 - No sampling state means that the decision is left to the receiver; ``d`` (debug, ``x-b3-flags: 1``) implies sampled.
-- Written in lowercase and without the parent. On transports with exact names, Brave writes ``X-B3-TraceId``.
+- Headers are written in lowercase and without the parent. If the transport's names are exact, Brave writes
+  ``X-B3-TraceId``, which is read too.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ def _context(context: Context, trace_id: str, span_id: str, sampled: bool | None
     return Context(value, None, context.baggage, decision)
 
 
-def _lone(context: Context, sampled: bool) -> Context:
+def _decision_only(context: Context, sampled: bool) -> Context:
     return Context(None, None, context.baggage, "accept" if sampled else "deny")
 
 
 def _extract_single(text: str, context: Context) -> Context:
     if text in ("0", "1", "d", "D"):
-        return _lone(context, text != "0")
+        return _decision_only(context, text != "0")
     match = _SINGLE(text)
     if not match:
         raise MalformedContext("b3 is malformed")
@@ -61,14 +62,14 @@ def _extract_multi(carrier: Carrier, context: Context) -> Context:
     if flags == "1":
         sampled = True
     if trace_id is None and span_id is None:
-        return context if sampled is None else _lone(context, sampled)
+        return context if sampled is None else _decision_only(context, sampled)
     if trace_id is None or span_id is None or not _HEX(trace_id) or not _HEX(span_id) or len(span_id) != 16:
         raise MalformedContext("x-b3-traceid and x-b3-spanid are malformed")
     return _context(context, trace_id, span_id, sampled)
 
 
 def _state(context: Frame) -> str | None:
-    """What to write as the sampling state; None where the decision is left open."""
+    """The sampling state to write; None if the decision is left open."""
     if context.identity is None or getattr(context, "decision", "flag") == "defer":
         return None
     return "1" if is_sampled(context.identity) else "0"
@@ -88,9 +89,9 @@ class B3Single:
         except MalformedContext as error:
             if "b3" not in carrier.names():
                 raise
-            found = _extract_multi(carrier, context)
+            from_multi = _extract_multi(carrier, context)
             # still counted: the single header was malformed
-            raise MalformedContext(str(error), None if found is context else found) from None
+            raise MalformedContext(str(error), None if from_multi is context else from_multi) from None
 
     def inject(self, carrier: Carrier, context: Frame) -> None:
         if context.identity is None:
@@ -112,7 +113,7 @@ class B3Multi(B3Single):
         identity = context.identity.decode("ascii")
         single = carrier.get("b3")
         if single is not None and single[:49] != identity[3:52]:
-            carrier.remove("b3")  # another span's, and it would be read first
+            carrier.remove("b3")  # it is another span's, and would be read first
         _drop_multi(carrier, "")
         carrier.set("x-b3-traceid", identity[3:35])
         carrier.set("x-b3-spanid", identity[36:52])
@@ -122,7 +123,7 @@ class B3Multi(B3Single):
 
 
 def _drop_multi(carrier: Carrier, identity: str) -> None:
-    """Take ``x-b3-*`` away unless they say this identity: a reader of them alone would follow another span."""
+    """Remove ``x-b3-*`` unless they hold this identity: a reader of only these would follow another span."""
     names = set(carrier.names())
     if names.isdisjoint(B3Single.fields[1:]) or (identity and carrier.get("x-b3-spanid") == identity[36:52]):
         return

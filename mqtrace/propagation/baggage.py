@@ -42,7 +42,7 @@ is_key: Final = re.compile(_TOKEN).fullmatch
 
 
 class ValueWithProperties(str):
-    """A member's value, which is all of it to us, with the text of the properties that it came with."""
+    """A member's value, with the text of the properties that it came with."""
 
     __slots__ = ("properties",)
 
@@ -50,9 +50,9 @@ class ValueWithProperties(str):
 
     @classmethod
     def of(cls, value: str, properties: str) -> ValueWithProperties:
-        made = cls(value)
-        made.properties = properties
-        return made
+        instance = cls(value)
+        instance.properties = properties
+        return instance
 
     def __reduce__(self) -> tuple[object, ...]:
         return ValueWithProperties.of, (str(self), self.properties)
@@ -63,15 +63,15 @@ def unescape(text: str) -> str:
     if "%" not in text:
         return text
     if _stray(text):
-        # urllib takes 0.2 us for every stray one, which is 2 ms of a header that is full of them
+        # urllib takes 0.2 us for every stray percent sign, which is 2 ms for a header full of them
         return _escapes(lambda run: bytes.fromhex(run[0].replace("%", "")).decode("utf-8", "replace"), text)
     return unquote(text, errors="replace")
 
 
 def decode(text: str) -> tuple[dict[str, str], bool]:
-    """The members of a header, the last of a key, and whether every one of them was well-formed."""
-    found: dict[str, str] = {}
-    whole = True
+    """The members of a header, of each key the last one, and whether all of them were well-formed."""
+    members: dict[str, str] = {}
+    is_well_formed = True
     if len(text) > MAX_BYTES:
         # cut behind a whole member: the comma may be the character right after the limit
         text = text[: max(text.rfind(",", 0, MAX_BYTES + 1), 0)]
@@ -81,15 +81,15 @@ def decode(text: str) -> tuple[dict[str, str], bool]:
         match = _member(part)
         if match:
             key, value, properties = match.groups()
-            found[key] = unescape(value)
+            members[key] = unescape(value)
             if properties and not properties.isspace():
                 if _are_properties(properties):
-                    found[key] = ValueWithProperties.of(found[key], properties.rstrip(" \t"))
+                    members[key] = ValueWithProperties.of(members[key], properties.rstrip(" \t"))
                 else:
-                    whole = False
+                    is_well_formed = False
         elif part.strip(" \t"):
-            whole = False
-    return found, whole
+            is_well_formed = False
+    return members, is_well_formed
 
 
 def encode(members: Mapping[str, str]) -> str:
@@ -120,14 +120,14 @@ class Baggage:
             if "baggage" in carrier.names():
                 raise MalformedContext("baggage is not text")
             return context
-        members, whole = decode(text)
-        found = context
+        members, is_well_formed = decode(text)
+        extracted = context
         if members:
             merged = {**context.baggage, **members} if context.baggage else members
-            found = Context(context.identity, context.state, MappingProxyType(merged), context.decision)
-        if not whole:
-            raise MalformedContext("baggage has a malformed member", found)
-        return found
+            extracted = Context(context.identity, context.state, MappingProxyType(merged), context.decision)
+        if not is_well_formed:
+            raise MalformedContext("baggage has a malformed member", extracted)
+        return extracted
 
     def inject(self, carrier: Carrier, context: Frame) -> None:
         text = encode(context.baggage) if context.baggage else ""

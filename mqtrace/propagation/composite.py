@@ -1,4 +1,4 @@
-"""Several formats as one. Whatever a message holds, reading it never raises: malformed headers are counted."""
+"""Several formats as one. Reading never raises, whatever a message holds: malformed headers are counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RANDOM: Final = 2
 
 
 def _completed(first: Context, second: Context) -> Context:
-    """What the first format found, with what only the second one can say of the very same span.
+    """The first format's context, completed by the second's of the same span.
 
     Only ``tracecontext`` has a tracestate (with a sampler's threshold and our send time in it) and the random flag.
     """
@@ -30,8 +30,8 @@ def _completed(first: Context, second: Context) -> Context:
     return Context(identity, state, second.baggage, first.decision)
 
 
-class _Found:
-    """The headers that the formats read, looked for in one pass over the message's. A carrier to read from."""
+class _HeaderTexts:
+    """The headers that the formats read, found in one pass over the message's headers. A carrier to read from."""
 
     __slots__ = ("_texts",)
 
@@ -52,16 +52,16 @@ class _Found:
 
 
 class Composite:
-    """Reads every format, writes every format. The trace is that of the first format that finds one; baggage is merged.
+    """Reads every format, writes every format. The trace is that of the first format that has one; baggage is merged.
 
-    Where a later format names the same span, its tracestate and random flag complete what the first one said.
+    If a later format names the same span, its tracestate and random flag complete the first one's context.
 
     ``on_malformed``: called once for each message in which a format's headers are malformed.
     """
 
-    __slots__ = ("_asked", "_prefix", "_wanted", "fields", "formats", "on_malformed")
+    __slots__ = ("_prefix", "_readers", "_wanted", "fields", "formats", "on_malformed")
 
-    #: As of a format, so that a composite may be part of another.
+    #: A composite has a format's attributes, so that it may be part of another.
     name = "composite"
 
     def __init__(self, formats: Iterable[Propagator] = (), on_malformed: Callable[[], None] | None = None) -> None:
@@ -69,12 +69,16 @@ class Composite:
         self.fields: tuple[str, ...] = tuple(dict.fromkeys(field for each in self.formats for field in each.fields))
         self.on_malformed = on_malformed
         # names of a carrier without case are in lowercase
-        self._asked = tuple(
-            (frozenset([*each.fields, *(field.lower() for field in each.fields)]), each, hasattr(each, "prefix"))
+        self._readers = tuple(
+            (
+                frozenset([*each.fields, *(field.lower() for field in each.fields)]),
+                each,
+                hasattr(each, "prefix"),
+            )
             for each in self.formats
         )
-        self._wanted = frozenset(field for fields, _, _ in self._asked for field in fields)
-        #: One of ours has a prefix, Jaeger.
+        self._wanted = frozenset(field for fields, _, _ in self._readers for field in fields)
+        #: Of the formats here only Jaeger has a prefix.
         self._prefix: str | None = next(filter(None, (getattr(each, "prefix", None) for each in self.formats)), None)
 
     @property
@@ -86,36 +90,36 @@ class Composite:
     def extract(
         self, carrier: Carrier, context: Context = EMPTY, on_malformed: Callable[[], None] | None = None
     ) -> Context:
-        """``context`` with what the headers say over it; ``context`` itself where they say nothing."""
+        """``context`` updated by the headers; ``context`` itself if they hold none."""
         has_trace = malformed = False
         texts: dict[str, str | None] = {}
         try:
             texts = find(carrier, self._wanted, self._prefix)
         except Exception:  # noqa: BLE001 - a user's carrier; nothing from the network may raise into user code
             malformed = True
-        headers = _Found(texts)
+        headers = _HeaderTexts(texts)
         result = context
-        for fields, each, is_ours in () if malformed else self._asked:
+        for fields, each, is_ours in () if malformed else self._readers:
             if fields and fields.isdisjoint(texts):
                 continue
             try:
-                found = each.extract(headers if is_ours else carrier, result)
+                updated = each.extract(headers if is_ours else carrier, result)
             except MalformedContext as error:
                 malformed = True
                 if error.context is None:
                     continue
-                found = error.context
+                updated = error.context
             except Exception:  # noqa: BLE001 - a user's format or carrier, as above
                 malformed = True
                 continue
-            if has_trace and (found.identity is not result.identity or found.decision != result.decision):
-                found = _completed(result, found)
-            elif found.identity is not None and found.identity is not context.identity:
+            if has_trace and (updated.identity is not result.identity or updated.decision != result.decision):
+                updated = _completed(result, updated)
+            elif updated.identity is not None and updated.identity is not context.identity:
                 has_trace = True
-            elif found.identity is None and found.decision != "flag" and result.decision not in ("flag", "defer"):
+            elif updated.identity is None and updated.decision != "flag" and result.decision not in ("flag", "defer"):
                 # a decision without a trace: the first one holds
-                found = Context(result.identity, result.state, found.baggage, result.decision)
-            result = found
+                updated = Context(result.identity, result.state, updated.baggage, result.decision)
+            result = updated
         if malformed:
             report = on_malformed or self.on_malformed
             if report is not None:

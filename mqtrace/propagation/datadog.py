@@ -47,10 +47,10 @@ class Datadog:
             raise MalformedContext(f"{_PRIORITY} is malformed")
         high = _high(present(carrier, _TAGS))
         value = traceparent(f"{high or ''}{low:016x}", f"{span_id:016x}", priority is not None and int(priority) > 0)
-        found = Context(value, None, context.baggage, "defer" if priority is None else "flag")
+        extracted = Context(value, None, context.baggage, "defer" if priority is None else "flag")
         if high is None:
-            raise MalformedContext(f"{_HIGH[:-1]} is malformed", found)
-        return found
+            raise MalformedContext(f"{_HIGH[:-1]} is malformed", extracted)
+        return extracted
 
     def inject(self, carrier: Carrier, context: Frame) -> None:
         if context.identity is None:

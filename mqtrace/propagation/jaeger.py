@@ -60,12 +60,12 @@ class Jaeger:
 
 
 def _baggage(carrier: Carrier, context: Context) -> MappingProxyType[str, str] | None:
-    found = dict(context.baggage or {})
+    members = dict(context.baggage or {})
     left = MAX_BYTES
     names = [name for name in carrier.names() if name.startswith(_PREFIX)]
     for name in names[:MAX_MEMBERS]:
         value = carrier.get(name)
         if value is not None and len(value) + len(name) <= left:
             left -= len(value) + len(name)
-            found[name[len(_PREFIX) :]] = unescape(value)
-    return MappingProxyType(found) if found else None
+            members[name[len(_PREFIX) :]] = unescape(value)
+    return MappingProxyType(members) if members else None

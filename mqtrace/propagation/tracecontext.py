@@ -1,8 +1,8 @@
 """W3C Trace Context level 2: ``traceparent`` and ``tracestate``.
 
 - ``traceparent`` of version 00 is exactly 55 lowercase characters (section 3.2.2).
-- A higher version is read by its first 55 characters, after which comes a dash or nothing, and goes on as 00; version
-  ff is invalid (section 4.3).
+- Of a higher version the first 55 characters are read, after which comes a dash or nothing, and it is sent on as 00;
+  version ff is invalid (section 4.3).
 - Flags: bit 0 sampled, bit 1 random trace id; the others are unknown to us and go out as zero (section 3.2.2.3).
 - ``tracestate`` belongs to a valid ``traceparent``, and is dropped without one; a bad ``tracestate`` alone does not
   break the trace (section 4.3).
@@ -25,9 +25,9 @@ _VERSION_DIGITS: Final = frozenset(b"0123456789abcdef")
 
 
 def parse_traceparent(text: str) -> bytes | None:
-    """The canonical 55 bytes (version 00, known flags) of a ``traceparent``; None where it is malformed."""
+    """The canonical 55 bytes (version 00, known flags) of a ``traceparent``; None if it is malformed."""
     try:
-        # a higher version may be of any length, and no more than the character behind our part is looked at
+        # a higher version may be of any length; of what follows our part only one character matters
         value = text[: TRACEPARENT_LENGTH + 1].encode("ascii")
     except UnicodeEncodeError:
         return None
@@ -61,10 +61,10 @@ class TraceContext:
             raise MalformedContext("traceparent is malformed")
         text = carrier.get("tracestate")
         state = tracestate.parse(text) if text is not None else "" if "tracestate" not in carrier.names() else None
-        found = Context(parent, state or None, context.baggage)
+        extracted = Context(parent, state or None, context.baggage)
         if state is None:
-            raise MalformedContext("tracestate is malformed", found)
-        return found
+            raise MalformedContext("tracestate is malformed", extracted)
+        return extracted
 
     def inject(self, carrier: Carrier, context: Frame) -> None:
         if context.identity is None:

@@ -16,7 +16,7 @@ from typing import Final
 
 __all__ = ["LIMIT", "MAX_MEMBERS", "get_member", "parse", "remove_member", "set_member", "truncate"]
 
-#: What everybody must be able to pass on, in characters (3.3.1.5); a state that we change is kept within it.
+#: Characters that every implementation must be able to pass on (3.3.1.5); a state that we change stays within them.
 LIMIT: Final = 512
 MAX_MEMBERS: Final = 32
 _LONG: Final = 128
@@ -34,9 +34,9 @@ _is_canonical: Final = re.compile(f"{_KEY}={_VALUE}(?:,{_KEY}={_VALUE}){{0,31}}"
 
 
 def parse(text: str) -> str | None:
-    """The canonical text of a received header, which is empty where it has no members; None where it is malformed.
+    """The canonical text of a received header, empty if it has no members; None if it is malformed.
 
-    Of a key that stands twice the first, most recent, member stays.
+    Of a repeated key the first member, the most recent one, stays.
     """
     if len(text) > _LONGEST or text.count(",") >= _PARTS:
         return None
@@ -61,7 +61,7 @@ def _is_unique(text: str) -> bool:
 
 
 def get_member(state: str | None, key: str) -> str | None:
-    """The value of a member of a canonical state; None where it has none of this key."""
+    """The value of a member of a canonical state; None if there is none of this key."""
     if state is None or key not in state:
         return None
     start = key + "="
@@ -92,7 +92,7 @@ def set_member(state: str | None, key: str, value: str) -> str:
 
 
 def remove_member(state: str | None, key: str) -> str | None:
-    """A canonical state without the member of this key; None where nothing is left."""
+    """A canonical state without the member of this key; None if no member is left."""
     if not state:
         return None
     if key not in state:

@@ -1,7 +1,7 @@
 """Sampling: which traces are recorded.
 
-Decided once, at the root, before a span exists. Built-in samplers that the trace id alone decides give a threshold, and
-no Python is called; see :mod:`mqtrace.sampling.protocol` for a sampler of one's own.
+It is decided once, at the root, before a span exists. A built-in sampler that decides by the trace id alone has a
+threshold, and none of its code is called; see :mod:`mqtrace.sampling.protocol` for a sampler of your own.
 """
 
 from __future__ import annotations

@@ -26,10 +26,10 @@ _RANDOMNESS: Final = float(1 << 56)
 class Adaptive:
     """Steers to ``per_second`` traces a second.
 
-    ``min_rate``, ``max_rate``: the probability stays between them. ``boost``: what a failing destination's probability
-    is multiplied by at first. ``half_life``: seconds in which that raise halves. ``interval``: seconds between two
-    looks at the load. ``destinations``: how many failing ones are remembered; the one that failed longest ago goes.
-    ``clock``: monotonic seconds. Thread-safe.
+    ``min_rate``, ``max_rate``: the probability stays between them. ``boost``: a failing destination's probability is
+    multiplied by this at first. ``half_life``: seconds in which the raise halves. ``interval``: seconds between two
+    measurements of the load. ``destinations``: how many failing ones are remembered; the one that failed longest ago
+    is forgotten. ``clock``: monotonic seconds. Thread-safe.
     """
 
     threshold = None
@@ -101,7 +101,7 @@ class Adaptive:
                 self._since = now
             self._seen += 1
             if self._load is None or self._seen > 4 * self._load * self._interval:
-                # A start or a flood within one interval: steer by what this interval has had already.
+                # A start or a flood within one interval: steer by what has come in this interval so far.
                 spent = max(elapsed, 0.0) if elapsed < self._interval else 0.0
                 budget = self.per_second * self._interval
                 if self._seen > budget:
@@ -120,11 +120,11 @@ class Adaptive:
 
     def _adapt(self, elapsed: float, now: float) -> None:
         pace = self._seen / elapsed
-        # The geometric mean of what was and what is: a step by a hundred, up or down, is followed to within a third in
-        # four intervals. After a longer silence what was counts for less.
-        kept = 0.5 ** (elapsed / self._interval)
+        # The geometric mean of the earlier load, by its weight, and the present pace: a step by a hundred, up or down,
+        # is followed to within a third in four intervals. After a longer silence the earlier load weighs less.
+        weight = 0.5 ** (elapsed / self._interval)
         least = 1 / (self._interval * 100)
-        load = pace if self._load is None else max(self._load, least) ** kept * max(pace, least) ** (1 - kept)
+        load = pace if self._load is None else max(self._load, least) ** weight * max(pace, least) ** (1 - weight)
         self._load = load
         self._rate = self._bounded(self.per_second / load if load > 0 else self.max_rate)
         self._seen = 0

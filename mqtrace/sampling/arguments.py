@@ -1,4 +1,4 @@
-"""From what a user writes, or an environment holds, to a sampler.
+"""The sampler of an argument, or of the environment.
 
 OpenTelemetry, "Environment Variable Specification": OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG.
 """
@@ -13,7 +13,7 @@ from .protocol import Sampler
 
 __all__ = ["from_argument", "from_environment"]
 
-_KNOWN: Final = ("always_on", "always_off", "traceidratio")
+_NAMES: Final = ("always_on", "always_off", "traceidratio")
 
 
 def from_argument(value: object) -> ParentBased | Sampler:
@@ -25,20 +25,20 @@ def from_argument(value: object) -> ParentBased | Sampler:
 
 
 def from_environment(environ: Mapping[str, str], warn: Callable[[str], None]) -> ParentBased | None:
-    """The sampler of OTEL_TRACES_SAMPLER; None where it is unset, or wrong, which is one warning."""
+    """The sampler of OTEL_TRACES_SAMPLER; None if it is unset, or invalid, which is one warning."""
     name = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower()
     if not name:
         return None
-    plain = name.removeprefix("parentbased_")
-    if plain not in _KNOWN:
-        known = ", ".join((*_KNOWN, *(f"parentbased_{one}" for one in _KNOWN)))
-        warn(f"OTEL_TRACES_SAMPLER={name!r} is unknown (known: {known}): every trace is recorded")
+    root_name = name.removeprefix("parentbased_")
+    if root_name not in _NAMES:
+        names = ", ".join((*_NAMES, *(f"parentbased_{known_name}" for known_name in _NAMES)))
+        warn(f"OTEL_TRACES_SAMPLER={name!r} is unknown (known: {names}): every trace is recorded")
         return None
-    root: Any = 1.0 if plain == "always_on" else 0.0
-    if plain == "traceidratio":
+    root: Any = 1.0 if root_name == "always_on" else 0.0
+    if root_name == "traceidratio":
         root = _ratio(environ, warn)
     sampler = sampler_of(root, "sampler")
-    if plain != name:
+    if root_name != name:
         return ParentBased(sampler)
     return ParentBased(sampler, remote_sampled=sampler, remote_not_sampled=sampler)
 

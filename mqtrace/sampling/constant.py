@@ -1,4 +1,4 @@
-"""Everything, and nothing."""
+"""The samplers of every trace, and of none."""
 
 from __future__ import annotations
 

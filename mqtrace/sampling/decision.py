@@ -1,4 +1,4 @@
-"""From a sampler to the core's question: is this trace recorded?
+"""A sampler as the core's decider: is this trace recorded?
 
 A sampler with a ``threshold`` is never called on the hot path: the core compares the random end of the trace id with it
 (OpenTelemetry, "TraceState: Probability Sampling").
@@ -28,7 +28,7 @@ _is_threshold: Final = re.compile(b"[0-9a-f]{14}").fullmatch
 
 
 class SamplerDecider:
-    """The core's Decider over a sampler. ``root``: asked for roots instead of the sampler's own, by a rule."""
+    """The core's Decider over a sampler. ``root``: a rule's sampler, asked for roots in place of the sampler's own."""
 
     __slots__ = ("_complained", "_not_sampled", "_root", "_sampled", "follows", "state", "threshold")
 
@@ -62,7 +62,7 @@ class SamplerDecider:
     ) -> tuple[bool, str | None] | None:
         """Whether the child of a remote parent is recorded, and its tracestate; None: follow the parent's flag.
 
-        What stands in tracestate of the parent's probability is not this decision's: it is replaced or taken out.
+        The parent's probability in tracestate does not hold for this decision: it is replaced or removed.
         """
         sampler = self._root if undecided else self._sampled if identity[54] & 1 else self._not_sampled
         if sampler is None:
@@ -82,7 +82,7 @@ class SamplerDecider:
                 )
             )
         except Exception:
-            # A user's sampler may raise anything, once a message: said once, and the trace is not recorded.
+            # A user's sampler may raise anything, for every message: it is logged once, and the trace is not recorded.
             if not self._complained:
                 self._complained = True
                 log.exception("the sampler %r raised; traces that it cannot decide are not recorded", sampler)
@@ -90,45 +90,45 @@ class SamplerDecider:
 
     @staticmethod
     def spending(sampler: Sampler | ParentBased, rules: Sequence[Rule]) -> Callable[[], None] | None:
-        """What to call for every recorded span that no sampler has just charged; None where none counts spans."""
+        """The function to call for a recorded span that no sampler was asked about; None if no sampler counts spans."""
         return _all("spend", sampler, rules)
 
     @staticmethod
     def learning(sampler: Sampler | ParentBased, rules: Sequence[Rule]) -> Callable[[str | None], None] | None:
-        """What to call with the destination of a span that ended in an error; None where no sampler learns."""
+        """The function to call with the destination of a span that failed; None if no sampler learns from errors."""
         return _all("failed", sampler, rules)
 
 
 def _threshold(sampler: object) -> bytes | None:
-    """A sampler's threshold; None where it has none, or something of its own under that name."""
-    found = getattr(sampler, "threshold", None)
-    return found if isinstance(found, bytes) and (_is_threshold(found) or found == NONE) else None
+    """A sampler's threshold; None if it has none, or the attribute is not one."""
+    attribute = getattr(sampler, "threshold", None)
+    return attribute if isinstance(attribute, bytes) and (_is_threshold(attribute) or attribute == NONE) else None
 
 
 def _state(sampler: object) -> str | None:
-    found = getattr(sampler, "state", None)
-    return found if isinstance(found, str) and found and tracestate.parse(found) == found else None
+    attribute = getattr(sampler, "state", None)
+    return attribute if isinstance(attribute, str) and attribute and tracestate.parse(attribute) == attribute else None
 
 
 def _all(method: str, sampler: Sampler | ParentBased, rules: Sequence[Rule]) -> Callable[..., None] | None:
-    asked: list[Any] = [sampler]
+    samplers: list[Any] = [sampler]
     if isinstance(sampler, ParentBased):
-        asked = [sampler.root, sampler.remote_sampled, sampler.remote_not_sampled]
-    asked += [rule.rate for rule in rules]
-    unique = {id(one): one for one in asked if one is not None}
+        samplers = [sampler.root, sampler.remote_sampled, sampler.remote_not_sampled]
+    samplers += [rule.rate for rule in rules]
+    unique = {id(one): one for one in samplers if one is not None}
     calls = [getattr(one, method) for one in unique.values() if callable(getattr(one, method, None))]
     if not calls:
         return None
     complained: list[Callable[..., None]] = []
 
-    def each(*arguments: Any) -> None:
+    def call_all(*arguments: Any) -> None:
         for call in calls:
             try:
                 call(*arguments)
             except Exception:
-                # As above: a user's own may raise, once a span, or be something else of the same name.
+                # As above: a user's sampler may raise for every span, or have another method of this name.
                 if call not in complained:
                     complained.append(call)
                     log.exception("a sampler's %s raised", method)
 
-    return each
+    return call_all

@@ -1,9 +1,9 @@
-"""OpenTelemetry's member of tracestate: what consistent probability sampling says and reads there.
+"""OpenTelemetry's member of tracestate, which consistent probability sampling writes and reads.
 
 OpenTelemetry, "TraceState: Probability Sampling" and "TraceState Handling": ``ot=`` holds ``key:value`` pairs separated
 by semicolons. ``th`` is the rejection threshold that the trace was recorded with, 1 to 14 lowercase hex digits without
-trailing zeros; ``rv`` is 14 lowercase hex digits that stand for the trace id's randomness where it has none or another
-is meant. Pairs that nobody knows are passed on.
+trailing zeros; ``rv`` is 14 lowercase hex digits that take the place of the trace id's randomness. Unknown pairs are
+passed on.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def threshold(state: str | None) -> str | None:
 
 
 def randomness(identity: bytes, state: str | None) -> bytes:
-    """What a threshold is compared with, 14 hex digits: ``rv``, or else the last 56 bits of the trace id."""
+    """The 14 hex digits that a threshold is compared with: ``rv``, or else the last 56 bits of the trace id."""
     explicit = _value(state, "rv") if state else None
     return explicit.encode("ascii") if explicit and _is_randomness(explicit) else identity[21:35]
 
 
 def with_threshold(state: str | None, digits: str | None) -> str | None:
-    """A canonical tracestate whose ``th`` is this one; without one where that is None."""
+    """A canonical tracestate with ``digits`` as its ``th``; without a ``th`` if that is None."""
     before = _pairs(state)
     pairs = [pair for pair in before if not pair.startswith("th:")]
     if digits is not None:
@@ -51,5 +51,5 @@ def with_threshold(state: str | None, digits: str | None) -> str | None:
         return remove_member(state, _KEY)
     try:
         return set_member(state, _KEY, ";".join(pairs))
-    except ValueError:  # too long by now for a member: what is not ours is passed on, and nothing false said
+    except ValueError:  # the member would be too long: it is removed, so that it states no wrong threshold
         return remove_member(state, _KEY)

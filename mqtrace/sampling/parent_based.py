@@ -1,4 +1,4 @@
-"""Follow the parent, or say when not to."""
+"""A sampler that follows the parent, with exceptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sampler_of(value: object, name: str) -> Sampler:
         return value  # type: ignore[return-value]  # it has the one method that makes a sampler
     if isinstance(value, (int, float)):
         rate = rate_of(value, name)
-        # all or nothing is not a probability: nothing is written into tracestate
+        # 0 and 1 are not probabilities: nothing is written into tracestate
         return Always() if rate == 1 else Never() if rate == 0 else Probability(rate)
     raise ConfigurationError(
         f"{name}={value!r} is not a sampler: write a rate from 0 to 1, or an object of mqtrace.sampling or of your own "

@@ -2,7 +2,7 @@
 
 OpenTelemetry, "TraceState: Probability Sampling": the last 56 bits of a trace id are its randomness R; a trace is
 recorded when R >= T, where T is the rejection threshold. T travels as ``ot=th:`` in tracestate, as hex digits without
-trailing zeros, so that whoever counts spans later knows how many each one stands for.
+trailing zeros, so that a later count of spans knows how many traces each one stands for.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Probability", "rate_of", "threshold_of"]
 
 _BITS: Final = 56
 _DIGITS: Final = 14
-# Significant hex digits of a threshold after its leading f's: what the specification proposes, an error below 0.002 %.
+# Significant hex digits of a threshold after its leading f's, as the specification proposes: an error below 0.002 %.
 _PRECISION: Final = 4
 
 
 def rate_of(value: object, name: str = "rate") -> float:
-    """A rate that is one; ConfigurationError for anything else."""
+    """The rate, as a float; ConfigurationError for a value that is not a rate."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name}={value!r} is not a rate: write a number from 0 to 1, 0.1 for a tenth")
     if not 0 <= value <= 1:

@@ -1,4 +1,4 @@
-"""What a sampler is. One's own needs ``sample`` and nothing else; the rest is looked for and used where it is there.
+"""What a sampler is. A sampler of your own needs only ``sample``; the other members are used if it has them.
 
 A sampler is asked for roots only; see :class:`~mqtrace.sampling.ParentBased` for parents.
 """

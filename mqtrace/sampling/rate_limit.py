@@ -1,9 +1,9 @@
 """So many spans a second, whatever the load, in whole traces.
 
-A token bucket: credit grows with time up to ``burst`` and every recorded span takes one. A root is refused while there
-is none; the spans of a trace that has begun are recorded all the same and take the credit below zero, which later roots
-wait for. So traces stay whole, and over time the volume is what was asked for. The cap is what keeps an idle hour from
-paying for a flood.
+It is a token bucket: credit grows with time up to ``burst``, and every recorded span takes one. A root is refused while
+there is no credit; the spans of a trace that has begun are recorded all the same, and may take the credit below zero,
+so that later roots wait. So traces stay whole, and over time the volume is ``per_second``. The cap keeps an idle hour
+from paying for a flood.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class RateLimit:
         now = self._clock()
         if now > self._last:
             self._credit = min(self.burst, self._credit + (now - self._last) * self.per_second)
-        # a clock that went back gives no credit twice: it starts to count from where it is
+        # a clock that went back grants no credit twice: time counts from where it is now
         self._last = now
 
     def __repr__(self) -> str:

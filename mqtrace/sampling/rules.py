@@ -1,4 +1,4 @@
-"""Rules by destination or task: a rate of its own, no spans at all, or another relation to the message."""
+"""Rules for destinations or tasks: another rate, no spans at all, or another relation to the message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .parent_based import ParentBased, sampler_of
 __all__ = ["Rule", "first", "from_argument"]
 
 
-#: What the key of a mapping of rules begins with where it is a task's name.
+#: A key of a mapping of rules begins with this if it is a glob for tasks.
 _TASK: Final = "task:"
 
 
