@@ -35,6 +35,7 @@ def run(suite: Suite, folder: Path, tests: tuple[str, ...], *, wrapped: bool) ->
             "PYTHONPATH": str(HERE / "plugin"),
             "MQTRACE_UPSTREAM_WRAP": suite.name if wrapped else "",
             "MQTRACE_UPSTREAM_REPORT": str(report),
+            "TMPDIR": kept,  # where a test leaves something, the next run does not find it
         }
         options = [part for part in suite.arguments if not tests or not part.startswith(("t/", "tests/"))]
         command = [sys.executable, "-m", "pytest", *options, *tests, "-p", "mqtrace_upstream", "-p", "no:mqtrace"]
