@@ -7,6 +7,7 @@ import gc
 import importlib
 import weakref
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import confluent_kafka
@@ -93,6 +94,43 @@ def test_the_same_of_kombu(kind: str, form: str, call: Callable[[Any], Any]) -> 
         client = formed(form, getattr(kombu, kind), body, *arguments)
         call(client)
         assert [name for name in body if getattr(client, name) != "mine"] == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_of_pika(form: str) -> None:
+    channel, spec, frame = (importlib.import_module(f"pika.{name}") for name in ("channel", "spec", "frame"))
+    connection = SimpleNamespace(callbacks=importlib.import_module("pika.callback").CallbackManager())
+    vars(connection).update(publisher_confirms=True, basic_nack=True, _send_method=lambda *_: None)
+    arguments = (connection, 1, lambda _: None)
+    raw = channel.Channel(*arguments)
+    body = {name: "mine" for name in NAMES if not hasattr(raw, name)}
+    client = formed(form, channel.Channel, body, *arguments)
+    inner = mqtrace.unwrap(client) if form == "object" else client
+    inner._set_state(channel.Channel.OPEN)
+    client.confirm_delivery(lambda _: None)
+    client.basic_publish("", "orders", b"x")
+    handled: list[Any] = []
+    tag = client.basic_consume("orders", lambda given, *_: handled.append(given))
+    header = frame.Header(1, 1, spec.BasicProperties())
+    inner._on_deliver(frame.Method(1, spec.Basic.Deliver(tag, 1, False, "", "orders")), header, b"x")
+    assert [[name for name in body if getattr(one, name) != "mine"] for one in (client, inner, *handled)] == [[]] * 3
+    assert {*vars(inner)} - {*vars(raw)} <= {"_mqtrace"}
+
+
+@pytest.mark.parametrize("kind", [Producer, SerializingProducer, Consumer, DeserializingConsumer])
+@pytest.mark.parametrize("options", [{}, {"receive_spans": True, "settle_spans": True}])
+def test_an_object_that_was_wrapped_is_what_it_was(kind: Any, options: Any) -> None:
+    class Mine(kind):  # type: ignore[misc]  # a class that is known at run time only
+        pass
+
+    client = Mine(SETTINGS)
+    client.name = "till"
+    before = dict(vars(client))
+    with record("shop", **options):
+        wrapped = mqtrace.wrap(client)
+        wrapped.poll(0)
+        assert vars(client) == before
+        assert mqtrace.unwrap(wrapped) is client
 
 
 def test_a_class_of_ours_has_no_names_but_the_clients() -> None:
