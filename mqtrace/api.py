@@ -106,9 +106,9 @@ class Tracer(SpanTracer):
         instrument_celery(app, tracer=self, **options)
 
     def uninstrument_celery(self) -> None:
-        """Take away what :meth:`instrument_celery` put in, and for the default tracer what the function did.
+        """Undo :meth:`instrument_celery`, and the function of that name if this is the default tracer.
 
-        What other tracers have asked for goes on.
+        What other tracers trace stays traced.
         """
         _celery().uninstrument(self)
 
@@ -142,20 +142,20 @@ def configure(service: str | None = None, *, sampler: object = None, **options: 
     and ``shutdown(timeout)``, else MQTRACE_EXPORTER. ``propagators``: OpenTelemetry's names, else OTEL_PROPAGATORS.
     ``resource``: attributes over OTEL_RESOURCE_ATTRIBUTES. ``relation``: of process spans to their message, "parent" or
     "link". ``rules``: :class:`mqtrace.Rule` by destination or by Celery task. ``receive_spans``, ``settle_spans``:
-    spans for polls and for commits and acknowledgements too. ``opentelemetry``: whether what is current is one thing
-    with OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
+    spans for polls and for commits and acknowledgements too. ``opentelemetry``: whether the current span is shared with
+    OpenTelemetry; None: as soon as the process imports ``opentelemetry``, else MQTRACE_OPENTELEMETRY.
 
-    Called again, it replaces the default tracer. What the old one has leaves meanwhile, within five seconds, and nobody
-    waits for it. Raises ConfigurationError.
+    Called again, it replaces the default tracer. The old one's spans still leave, within five seconds, but the call
+    does not wait for them. Raises ConfigurationError.
     """
-    made = Tracer(service, sampler, **options)
-    if made.settings.opentelemetry is False:
+    tracer = Tracer(service, sampler, **options)
+    if tracer.settings.opentelemetry is False:
         otel.leave()
     with _guard.lock:
-        before = tracers.set_default(made)
+        before = tracers.set_default(tracer)
     if before is not None:
         before.retire()
-    return made
+    return tracer
 
 
 def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
@@ -169,15 +169,15 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     if is_traced(kind):
         return client
     module = module_of(kind)
-    made = None if module is None else module.wrap(client, tracer, options)
-    if made is None:
+    traced = None if module is None else module.wrap(client, tracer, options)
+    if traced is None:
         what = getattr(client, "__qualname__", None) or type(client).__qualname__
         instead = instead_of(kind)
         if instead is not None:
             raise TypeError(f"mqtrace.wrap does not take {what}: {instead}")
         raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
     instrumented_classes.leave(kind)
-    return made  # type: ignore[no-any-return]  # the same kind of client
+    return traced  # type: ignore[no-any-return]  # the same kind of client
 
 
 @overload
@@ -223,9 +223,9 @@ def each(messages: Iterable[M] | AsyncIterable[M], *, tracer: SpanTracer | None 
 def each(messages: Any, *, tracer: SpanTracer | None = None) -> Each[M]:
     """``for message in mqtrace.each(messages):`` every message in a process span of its own, current in the body.
 
-    Lazy: it takes a message when the loop asks for one. Asynchronous (``async for``) where ``messages`` is. A loop
-    cannot tell an exception in its body from ``break``; ``with mqtrace.each(...) as messages:`` around it can: it
-    records the exception, and leaves nothing current, however the loop is left.
+    Lazy: it takes a message when the loop asks for one. Asynchronous (``async for``) if ``messages`` is. A loop cannot
+    tell an exception in its body from ``break``; ``with mqtrace.each(...) as messages:`` around it can: it records the
+    exception, and leaves nothing current, however the loop is left.
     """
     return Each(messages, tracer)
 
@@ -236,24 +236,24 @@ def batch(messages: Iterable[Any], *, name: str | None = None, tracer: SpanTrace
 
 
 class use:  # used as a function: with mqtrace.use(context)
-    """``with mqtrace.use(context):`` a context (a Context, a span, None for none) current while the block runs.
+    """``with mqtrace.use(context):`` a context (a Context, a span, None for none) is current while the block runs.
 
-    For what does not carry the context by itself: another thread, a callback, a pool.
+    For places that a context does not reach by itself: another thread, a callback, a pool.
     """
 
     __slots__ = ("_context", "_tokens")
 
     def __init__(self, context: Frame | None) -> None:
         if context is not None and not is_frame(context):
-            what = "one that cannot be" if isinstance(context, Context) else type(context).__qualname__
+            what = "an invalid Context" if isinstance(context, Context) else type(context).__qualname__
             raise TypeError(f"mqtrace.use takes a span or a Context, not {what}")
-        # nothing is a frame too: without one, what OpenTelemetry has current would show through
+        # no context is a frame too: without a frame, what OpenTelemetry has current would show through
         self._context = EMPTY if context is None or context is NOOP else context
         self._tokens: list[Any] = []
 
     def __enter__(self) -> Context:
         frame = self._context
-        if type(frame) is Context:  # one for this block alone, for what is said of it where it is left elsewhere
+        if type(frame) is Context:  # a copy of the block's own, to note on it if the block is left in another context
             frame = frame.replace()
         self._tokens.append((attach(frame), frame))
         return Context.of(self._context)
@@ -262,7 +262,7 @@ class use:  # used as a function: with mqtrace.use(context)
         token, frame = self._tokens.pop()
         try:
             detach(token)
-        except ValueError:  # left in another context than it was entered in, where it never was current
+        except ValueError:  # the block was left in another context than it was entered in, where it never was current
             if type(frame) is Context:
                 frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)
 
@@ -274,7 +274,7 @@ def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **op
 
 
 def uninstrument_celery() -> None:
-    """Take away all that :func:`instrument_celery` put in, for every app and every tracer."""
+    """Undo :func:`instrument_celery`, for every app and every tracer."""
     _celery().uninstrument()
 
 
@@ -317,15 +317,15 @@ def extract(carrier: Any) -> Context:
 
 
 def baggage() -> Mapping[str, str]:
-    """The baggage of what is current, name -> value, read-only; empty where there is none."""
+    """The current baggage, name -> value, read-only; empty if there is none."""
     frame = current_frame()
     return MappingProxyType({} if frame is None or frame.baggage is None else dict(frame.baggage))
 
 
 def set_baggage(name: str, value: str) -> Context:
-    """What is current with this baggage member set: ``with mqtrace.use(mqtrace.set_baggage("tenant", "acme")):``.
+    """The current context with this member of baggage: ``with mqtrace.use(mqtrace.set_baggage("tenant", "acme")):``.
 
-    Never raises: what is not two texts is ignored and counted.
+    Never raises: a name or a value that is not text is ignored and counted.
     """
     return _with_baggage(tracers.default(), name, value)
 
@@ -333,20 +333,23 @@ def set_baggage(name: str, value: str) -> Context:
 def _with_baggage(tracer: SpanTracer, name: object, value: object) -> Context:
     frame = current_frame()
     context = EMPTY if frame is None else Context.of(frame)
-    member, said = text(name), text(value)
-    if not member or said is None:
+    member, member_value = text(name), text(value)
+    if not member or member_value is None:
         tracer.counters.calls_ignored += 1
         return context
-    return context.with_baggage(**{member: said})
+    return context.with_baggage(**{member: member_value})
 
 
 def flush(timeout: float = 5.0) -> bool:
-    """Send what has ended. ``timeout`` in seconds; True: everything left in time."""
+    """Send the spans that have ended. ``timeout`` in seconds; True: all of them left in time."""
     return tracers.default().flush(timeout)
 
 
 def shutdown(timeout: float = 5.0) -> bool:
-    """End what waits for a report, send what has ended, and stop. ``timeout`` in seconds; True: everything left."""
+    """End the spans that wait for a report, send all that have ended, and stop. ``timeout`` in seconds.
+
+    True: all of them left in time.
+    """
     return tracers.default().shutdown(timeout)
 
 

@@ -1,4 +1,4 @@
-"""Settings: from arguments and the environment to what a tracer is made of.
+"""The settings of a tracer, from arguments and the environment.
 
 An argument wins over the environment. A wrong argument is a :class:`ConfigurationError` at start-up; a wrong variable
 of the environment is one warning, and the default holds (OpenTelemetry, "Environment Variable Specification").
@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Options(TypedDict, total=False):
-    """What ``configure`` and ``Tracer`` are told beside service and sampler; ``configure`` says what each is."""
+    """The options of ``configure`` and ``Tracer`` beside service and sampler; ``configure`` says what each is."""
 
     exporter: object
     propagators: object
@@ -46,21 +46,21 @@ _DEFAULTS: Final = {"relation": "parent", "rules": (), "receive_spans": False, "
 
 
 def names_options(function: F) -> F:
-    """Have ``help`` and ``inspect.signature`` name the options one by one: a decorator of what takes ``**options``."""
-    shown = inspect.signature(function)
-    kept = [one for one in shown.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    """Have ``help`` and ``inspect.signature`` list the options: a decorator of functions that take ``**options``."""
+    original = inspect.signature(function)
+    named_parameters = [one for one in original.parameters.values() if one.kind is not one.VAR_KEYWORD]
     options = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=said)
-        for name, said in inspect.get_annotations(Options).items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=annotation)
+        for name, annotation in inspect.get_annotations(Options).items()
     ]
-    signature = shown.replace(parameters=[*kept, *options])
+    signature = original.replace(parameters=[*named_parameters, *options])
     setattr(function, "__signature__", signature)  # noqa: B010  # a function has none, to the type checkers
     return function
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What one tracer is made of; docs/configuration.md says what each means."""
+    """The settings of one tracer; docs/configuration.md says what each means."""
 
     service: str = UNKNOWN_SERVICE
     resource: Mapping[str, Attribute] = field(default_factory=dict)
@@ -74,11 +74,11 @@ class Settings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     receive_spans: bool = False
     settle_spans: bool = False
-    #: Whether what is current is one thing with OpenTelemetry; None: as soon as the process imports opentelemetry.
+    #: Whether the current span is shared with OpenTelemetry; None: as soon as the process imports opentelemetry.
     opentelemetry: bool | None = None
-    #: Seconds after which a send span ends without the delivery report: the user never asked for it.
+    #: Seconds after which a send span ends without its delivery report, for which the user may never poll.
     report_timeout: float = 60.0
-    #: Contexts pass, no span is made: OTEL_SDK_DISABLED, or not configured yet.
+    #: Whether contexts are passed on only, and no span is made: OTEL_SDK_DISABLED, or not configured yet.
     disabled: bool = False
 
 
@@ -109,17 +109,17 @@ def read(
     attributes = _resource(service, options.get("resource"), environment)
     name = str(attributes["service.name"])
     disabled = environment.flag("OTEL_SDK_DISABLED")
-    asked = _sampler(sampler, environment)
+    root_sampler = _sampler(sampler, environment)
     propagator = _propagator(options.get("propagators"), environment)
     rules = sampling.rules.from_argument(options.get("rules", ()))
     opentelemetry = _joined(options.get("opentelemetry"), environment)
-    # last, since it may open a client; a wrong one is told also where nothing will leave
-    sent_to = _exporter(exporter, environment) if exporter is not None or not disabled else None
+    # last, since it may open a client; a wrong one is an error also if nothing will leave
+    chosen_exporter = _exporter(exporter, environment) if exporter is not None or not disabled else None
     return Settings(
         service=name,
         resource=attributes,
-        sampler=asked,
-        exporter=None if disabled else sent_to,
+        sampler=root_sampler,
+        exporter=None if disabled else chosen_exporter,
         propagator=propagator,
         relation=relation,  # type: ignore[arg-type]  # one of the two, by the check above
         rules=rules,
@@ -168,13 +168,13 @@ def _resource(
         if not isinstance(resource, Mapping):
             raise ConfigurationError(f"resource={resource!r} is not a mapping: write {{'service.version': '1.2'}}")
         for key, value in resource.items():
-            kept = clean(value, None) if isinstance(key, str) and key else None
-            if kept is None:
+            attribute = clean(value, None) if isinstance(key, str) and key else None
+            if attribute is None:
                 raise ConfigurationError(
                     f"resource has {key!r}: {value!r}, which is not an attribute: "
                     "write text, a number, a boolean or a list"
                 )
-            merged[key] = kept
+            merged[key] = attribute
     if service is not None:
         merged["service.name"] = service
     if not isinstance(merged.setdefault("service.name", UNKNOWN_SERVICE), str):
@@ -237,7 +237,7 @@ def _exporter(exporter: object, environment: Environment) -> Any:
         return None
 
 
-#: What the names of OTEL_TRACES_EXPORTER are as URLs; zipkin's endpoint is a variable of its own.
+#: The names of OTEL_TRACES_EXPORTER, as URLs; zipkin's endpoint is in another variable.
 _NAMED_EXPORTERS: Final = {
     "otlp": "otlp:",
     "zipkin": "zipkin:",
@@ -248,7 +248,7 @@ _NAMED_EXPORTERS: Final = {
 
 
 def _exporter_url(environment: Environment) -> tuple[str, str | None]:
-    """The variable that says where spans go, and what it says as a URL; None and one warning where nothing leaves."""
+    """The variable that names the exporter, and its value as a URL; None, and one warning, if nothing leaves."""
     url = environment.text("MQTRACE_EXPORTER")
     if url is not None:
         return "MQTRACE_EXPORTER", url
@@ -260,12 +260,12 @@ def _exporter_url(environment: Environment) -> tuple[str, str | None]:
             "'http://host:4318', or set MQTRACE_EXPORTER ('none:' says that it is meant)"
         )
         return variable, None
-    first, *others = [name.strip() for name in named.split(",")]
-    if others and first in _NAMED_EXPORTERS:
+    first, *further_names = [name.strip() for name in named.split(",")]
+    if further_names and first in _NAMED_EXPORTERS:
         environment.warn(f"{variable} has several names, and the first of them is used: {first}")
     if first not in _NAMED_EXPORTERS:
-        known = ", ".join(_NAMED_EXPORTERS)
-        environment.warn(f"{variable}={named[:40]!r} is unknown, nothing leaves: set it to one of {known}")
+        names = ", ".join(_NAMED_EXPORTERS)
+        environment.warn(f"{variable}={named[:40]!r} is unknown, nothing leaves: set it to one of {names}")
     return variable, _NAMED_EXPORTERS.get(first)
 
 

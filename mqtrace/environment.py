@@ -1,6 +1,6 @@
 """The variables of the environment.
 
-A wrong one is one warning, and the default holds (OpenTelemetry, "Environment Variable Specification").
+An invalid one is one warning, and the default holds (OpenTelemetry, "Environment Variable Specification").
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ T = TypeVar("T")
 
 
 class Environment:
-    """The environment, read with one warning for what cannot be used."""
+    """Reads the environment, with one warning for an invalid value."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
 
     def text(self, name: str) -> str | None:
-        """The value; None where it is unset or empty, which OpenTelemetry says is the same."""
+        """The value; None if it is unset or empty, which OpenTelemetry treats alike."""
         return self.environ.get(name, "").strip() or None
 
     def flag(self, name: str) -> bool:
         return self.choice(name, False) is True
 
     def choice(self, name: str, default: bool | None) -> bool | None:
-        """True or false; ``default`` where it is unset, or neither."""
+        """True or false; ``default`` if it is unset, or neither."""
         value = self.text(name)
         if value is None or value.lower() in ("true", "false"):
             return default if value is None else value.lower() == "true"
@@ -49,7 +49,7 @@ class Environment:
         value = self.text(name)
         if value is None:
             return default
-        # beyond eighteen digits nothing is meant, and int() itself refuses thousands of them
+        # no one means a number of more than eighteen digits, and int() refuses thousands of them
         if value.isascii() and value.isdigit() and len(value) <= 18 and int(value) >= least:
             return int(value)
         self.warn(f"{name}={value[:40]!r} is not a whole number of at least {least}: {default} is used")

@@ -1,7 +1,7 @@
-"""Do something as soon as the process imports a module, and import nothing before.
+"""Callbacks for when the process imports a module, without importing it.
 
-A finder at the front of ``sys.meta_path`` waits for the names that were asked for. It finds nothing itself: it lets the
-other finders answer, and runs what was asked for when the module's code has run.
+A finder at the front of ``sys.meta_path`` watches for the wanted names. It finds no module itself: it has the other
+finders find it, and calls back when the module's code has run.
 
 `mqtrace run` loads this file at the start of every Python, so it imports next to nothing itself.
 """
@@ -26,10 +26,10 @@ __all__ = ["when_imported"]
 def when_imported(name: str, callback: Callback, *, whole: bool = False) -> None:
     """Call ``callback(module)`` once the module ``name`` has been imported: now, if it has been.
 
-    ``whole``: not while code of its package runs. A program may import ``kombu.simple`` first, which imports
-    ``kombu.messaging``: when that one is there, the other has no names yet.
+    ``whole``: not while code of its package still runs. A program may import ``kombu.simple`` first, which imports
+    ``kombu.messaging``: when the second has been imported, the first has no names yet.
 
-    What the callback raises is logged and does not reach whoever imports.
+    An exception of the callback is logged, and does not reach the code that imports.
     """
     if whole:
         callback = _Whole(name, callback)
@@ -39,7 +39,7 @@ def when_imported(name: str, callback: Callback, *, whole: bool = False) -> None
         _run(callback, module)
         return
     _waiting.setdefault(name, []).append(callback)
-    if _watch(spec):  # its code runs, and has imported whoever asks
+    if _watch(spec):  # its code runs now, and has imported the caller
         return
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
@@ -53,7 +53,7 @@ _arrived: set[str] = set()
 def _run(callback: Callback, module: ModuleType) -> None:
     try:
         callback(module)
-    except Exception:  # whoever imports asked for the module and nothing else
+    except Exception:  # the code that imports the module knows nothing of the callback
         import logging
 
         logging.getLogger("mqtrace").warning("mqtrace could not follow the import of %s", module, exc_info=True)
@@ -93,13 +93,13 @@ class _Whole:
         when_imported(self._name, self)
 
 
-# What waits for the end of a module's code, however that ends.
+# Callbacks for the end of a module's code, whether it failed or not.
 _ending: dict[str, list[Callable[[], None]]] = {}
 _Spec: Any = type(sys.__spec__)
 
 
 class _WatchedSpec(_Spec):  # type: ignore[misc]  # the class of every module's spec, which importlib.machinery names
-    """The spec of a module whose code is running: the import system says on it when that has ended."""
+    """The spec of a module whose code is running: the import system sets an attribute of it when that has ended."""
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
@@ -137,7 +137,7 @@ class _Finder:
 
 
 class _Loader:
-    """The module's own loader, and what waits for the module behind it."""
+    """The module's own loader, which calls back after the module's code has run."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -147,11 +147,11 @@ class _Loader:
         return getattr(self.__dict__["_loader"], name)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
-        made: ModuleType | None = self._loader.create_module(spec)
-        return made
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # what the module and everybody else sees is the module's own loader
+        # the module and everything else must see the module's own loader
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader

@@ -1,8 +1,8 @@
-"""Log records that say which trace they belong to: for the standard library's ``logging`` and for structlog.
+"""The trace that a log record belongs to: for the standard library's ``logging`` and for structlog.
 
-Four fields, named as OpenTelemetry's log data model names them ("Trace Context Fields") and written as text:
+A record gets four fields, named as in OpenTelemetry's log data model ("Trace Context Fields") and written as text:
 ``trace_id`` (32 lowercase hex characters), ``span_id`` (16), ``trace_flags`` ("01" sampled, "00" not) and
-``service_name``. They are those of what is current where the record is made: in its thread, task or generator.
+``service_name``. They are those of the span that is current where the record is made: in its thread, task or generator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NO_TRACE: Final[dict[str, str]] = dict.fromkeys(_FIELDS, "")
 
 
 def _fields() -> dict[str, str]:
-    """The fields of what is current; empty texts where there is no trace."""
+    """The fields of the current span; empty texts if there is no trace."""
     span = current_span()
     identity = span.identity
     if identity is None:
@@ -30,7 +30,7 @@ def _fields() -> dict[str, str]:
     return {
         "trace_id": text[3:35],
         "span_id": text[36:52],
-        "trace_flags": "01" if identity[54] & 1 else "00",  # ASCII digits are odd where the number is
+        "trace_flags": "01" if identity[54] & 1 else "00",  # an ASCII digit is odd if its number is
         "service_name": span.service if isinstance(span, Span) else tracers.default().service,
     }
 
@@ -38,23 +38,23 @@ def _fields() -> dict[str, str]:
 class TraceContextFilter(logging.Filter):
     """``handler.addFilter(TraceContextFilter())``: every record of that handler has the four fields.
 
-    They are set in the thread that logs, so a QueueHandler wants the filter on itself and not on its listener's
-    handlers. What a record says already, from ``extra=`` for one, stays.
+    They are set in the thread that logs, so with a QueueHandler the filter belongs on that, not on its listener's
+    handlers. A field that a record has already, from ``extra=`` for one, stays.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Set the fields on the record; every record passes."""
-        said = record.__dict__
+        attributes = record.__dict__
         for name, value in _fields().items():
-            said.setdefault(name, value)
+            attributes.setdefault(name, value)
         return True
 
 
-class _Said(dict[str, Any]):
-    """A record's attributes, in which the four fields are not yet said by anybody.
+class _RecordAttributes(dict[str, Any]):
+    """A record's attributes, which deny with ``in`` that they have the four fields.
 
-    ``Logger.makeRecord`` refuses an ``extra=`` that names what the record has already, and asks with ``in``. Whoever
-    passes a ``trace_id`` of their own there has to be able to go on.
+    ``Logger.makeRecord`` refuses an ``extra=`` with a name that is ``in`` the record's attributes. A program that
+    passes a ``trace_id`` of its own there must go on working.
     """
 
     __slots__ = ()
@@ -64,7 +64,7 @@ class _Said(dict[str, Any]):
 
 
 class _Factory:
-    """A factory of log records around the one that was there."""
+    """A factory of log records around the previous one."""
 
     def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
         self.before = before
@@ -73,7 +73,7 @@ class _Factory:
     def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = self.before(*args, **kwargs)
         if self.active:
-            record.__dict__ = _Said({**_fields(), **record.__dict__})
+            record.__dict__ = _RecordAttributes({**_fields(), **record.__dict__})
         return record
 
 
@@ -81,9 +81,9 @@ _installed: _Factory | None = None
 
 
 def install() -> None:
-    """Give every log record of the process the four fields (``logging.setLogRecordFactory``). Twice is once.
+    """Give every log record of the process the four fields (``logging.setLogRecordFactory``). Again does nothing.
 
-    A factory that is there already is called as before. ``extra={"trace_id": ...}`` of a call wins.
+    An earlier factory is still called. ``extra={"trace_id": ...}`` of a call wins.
     """
     global _installed
     if _installed is None:
@@ -103,9 +103,9 @@ def uninstall() -> None:
 
 
 def add_trace_context(logger: Any, method_name: str, event_dict: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A processor for structlog: the four fields in the event, left out where there is no trace.
+    """A processor for structlog, which adds the four fields to an event; none of them if there is no trace.
 
-    ``structlog.configure(processors=[mqtrace.logging.add_trace_context, ...])``. What the event says already stays.
+    ``structlog.configure(processors=[mqtrace.logging.add_trace_context, ...])``. A field that the event has stays.
     """
     fields = _fields()
     if fields is not _NO_TRACE:

@@ -1,18 +1,17 @@
-"""Threads and locks of the system's, whatever gevent or eventlet has put in their place.
+"""The system's threads and locks, also where gevent or eventlet has replaced them.
 
-Both replace names of the standard library by their own, in which a thread is a greenlet: the export worker as a
-greenlet stops all others while it waits in C. So the worker is a thread of the system's in every program, and what it
-shares with others has locks of the system's, which are held for microseconds. Who waits for it, waits as the program
-does.
+Both replace names of the standard library, so that a thread is a greenlet: the export worker as a greenlet would stop
+all others while it waits in C. So the worker is a system thread in every program, and what it shares with others has
+system locks, which are held for microseconds. Code that waits for the worker waits as the program does.
 
-What they replace is named here when mqtrace is imported, so it does not matter whether they come before or after.
+The originals are looked up when mqtrace is imported, whether gevent or eventlet is imported before or after.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from _queue import Empty, SimpleQueue  # what is in C, which nobody replaces
+from _queue import Empty, SimpleQueue  # those written in C, which nobody replaces
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -32,9 +31,9 @@ __all__ = [
     "wait",
 ]
 
-# A greenlet that waits looks this often, seconds.
-_SOON: Final = 0.001
-_LATER: Final = 0.02
+# A greenlet that waits looks this often, at first and later.
+_FIRST_PAUSE_S: Final = 0.001
+_LAST_PAUSE_S: Final = 0.02
 
 
 def _original(module: str, name: str) -> Any:
@@ -50,7 +49,7 @@ allocate_lock: Final[Callable[[], Lock]] = _original("_thread", "allocate_lock")
 get_ident: Final[Callable[[], int]] = _original("_thread", "get_ident")
 sleep: Final[Callable[[float], None]] = _original("time", "sleep")
 
-#: ``start_thread(function, arguments)``: a thread that nobody waits for; RuntimeError where there can be none.
+#: ``start_thread(function, arguments)``: a thread that nobody waits for; RuntimeError if it cannot start.
 #: Not a threading.Thread, whose start and end take a lock that the child of a fork in C may find taken.
 start_thread: Final[Callable[[Callable[..., object], tuple[Any, ...]], int]] = _original("_thread", "start_new_thread")
 
@@ -65,12 +64,12 @@ def is_cooperative() -> bool:
 
 
 def wait(lock: Lock, seconds: float) -> bool:
-    """Acquire a lock of the system's, within this time. Whether it was."""
+    """Acquire a system lock within this time. Returns whether it was acquired."""
     if lock.acquire(blocking=False):
         return True
     if not is_cooperative():
         return lock.acquire(timeout=seconds)
-    ends, pause = time.monotonic() + seconds, _SOON
+    ends, pause = time.monotonic() + seconds, _FIRST_PAUSE_S
     while not lock.acquire(blocking=False):
         left = ends - time.monotonic()
         if left <= 0:
@@ -79,5 +78,5 @@ def wait(lock: Lock, seconds: float) -> bool:
             time.sleep(min(pause, left))
         except AssertionError:  # gevent's in its own loop, where nothing else can go on
             return lock.acquire(timeout=left)
-        pause = min(_LATER, pause * 2)
+        pause = min(_LAST_PAUSE_S, pause * 2)
     return True

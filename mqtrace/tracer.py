@@ -1,7 +1,7 @@
 """The tracer: one service's spans, how they are sampled, and where they go.
 
-It starts spans and carries contexts; what messages need on top of it is in messaging and above. The default tracer
-is the one that ``mqtrace.configure`` made; until then it is one that passes contexts on and makes no span.
+It starts spans and carries contexts; messaging and the rooms above it trace messages with it. The default tracer is the
+one that ``mqtrace.configure`` made; until then it is one that passes contexts on and makes no span.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ log = logging.getLogger("mqtrace")
 _KINDS: Final = ("internal", "producer", "consumer", "client", "server")
 # How many names of a user's own spans are remembered.
 _NAMES: Final = 1024
-# Seconds that flush and shutdown wait, where nobody says it.
-_TIMEOUT: Final = 5.0
-#: Characters. A longer name of a span is made anew each time: what is kept is bounded.
+# How long flush and shutdown wait by default.
+_TIMEOUT_S: Final = 5.0
+#: Characters. The template of a span with a longer name is not kept, so that memory is bounded.
 LONG_NAME: Final = 256
-# What is said once is kept, so that it is not said again: what a program makes up anew each time is not kept for ever.
+# How many sentences are remembered, so that each is logged once: a program may bring about ever new ones.
 _SENTENCES: Final = 100
 _NONE: Final[tuple[Any, ...]] = ()
 
@@ -75,11 +75,11 @@ CURRENT: Final = Current()
 
 
 class Processor(Protocol):
-    """What becomes of finished spans, and can be waited for."""
+    """Takes finished spans, and can be waited for."""
 
     @property
     def sink(self) -> Sink:
-        """Where spans end; the same one as long as the process lives."""
+        """Where spans are put when they end; the same object as long as the process lives."""
         ...
 
     def start(self) -> None: ...
@@ -130,14 +130,14 @@ class DisabledProcessor:
 class SpanTracer:
     """Starts spans of one service.
 
-    Made from :class:`~mqtrace.config.Settings`, which say where its spans go; ``processor`` and ``clock``, where they
-    are given, take the place of those: a test's, for one.
+    It is made from :class:`~mqtrace.config.Settings`, which have its exporter. ``processor`` and ``clock`` replace
+    those of the settings, for tests.
     """
 
     def __init__(self, settings: Settings, processor: Processor | None = None, clock: Clock | None = None) -> None:
         clock = clock or Clock()
         counters = Counters()
-        #: Clients that hold spans until a report; :meth:`shutdown` has them end those.
+        #: Clients with spans that wait for a report; :meth:`shutdown` has them end those.
         self.pending_owners: WeakSet[Any] = WeakSet()
         if processor is None:
             processor = _processor_of(settings, clock, counters, self.pending_owners)
@@ -180,7 +180,7 @@ class SpanTracer:
         task: str | None = None,
         relation: Relation | None = None,
     ) -> Template:
-        """What spans of one operation have in common, with the rule of its destination or task."""
+        """What the spans of one operation share, with the rule for its destination or task."""
         limit = self.pipeline.limits.value_length
         if limit is not None:
             name = name[:limit]
@@ -221,7 +221,7 @@ class SpanTracer:
         """Start a span; use it with ``with`` or call its ``end``.
 
         ``parent``: a span or a Context; None: a new trace; left out: what is current. ``links``: spans or Contexts, or
-        pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: what cannot be used is
+        pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: an invalid argument is
         ignored and counted.
         """
         above = current_frame() if isinstance(parent, Current) else self._parent(parent)
@@ -249,7 +249,7 @@ class SpanTracer:
         return None
 
     def _copied(self, attributes: Mapping[str, object]) -> dict[str, object] | None:
-        """Attributes of a mapping that is not a dict: what it may raise is raised here. None if it is not a mapping."""
+        """The attributes of a mapping that is not a dict, which may raise anything here. None if it is no mapping."""
         try:
             return dict(pairs(attributes))  # type: ignore[arg-type]  # None is a TypeError, and keys are looked at later
         except Exception:  # noqa: BLE001  # not a mapping, or keys without a hash
@@ -273,53 +273,53 @@ class SpanTracer:
             self.counters.calls_ignored += 1
 
     def _named(self, name: object, kind: object) -> Template:
-        known, sort = text(name), text(kind)
-        if known is None:
+        valid_name, sort = text(name), text(kind)
+        if valid_name is None:
             self.counters.calls_ignored += 1
-            known = "unnamed"
+            valid_name = "unnamed"
         if sort not in _KINDS:
-            given, sort = sort, None if sort is None else sort.lower()
+            kind_text, sort = sort, None if sort is None else sort.lower()
             if sort in _KINDS:
-                self.say(f"kind={given!r} is taken as {sort!r}, which is how to write it")
+                self.say(f"kind={kind_text!r} is taken as {sort!r}, which is how to write it")
             else:
                 self.counters.calls_ignored += 1
                 sort = "internal"
-                self.say(f"kind={str(given)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
-        kept = self._names.get((known, sort))
-        if kept is not None:  # a StrEnum's member was given, whose text is known
-            return kept
-        template = self.template(known, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
-        if len(known) <= LONG_NAME:
-            keep_recent(self._names, (known, sort), template, _NAMES)
+                self.say(f"kind={str(kind_text)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
+        known_template = self._names.get((valid_name, sort))
+        if known_template is not None:  # the name or kind is a member of a StrEnum, whose text is known
+            return known_template
+        template = self.template(valid_name, sort, {})  # type: ignore[arg-type]  # one of _KINDS, by the lines above
+        if len(valid_name) <= LONG_NAME:
+            keep_recent(self._names, (valid_name, sort), template, _NAMES)
         return template
 
     # ------------------------------------------------------------------ contexts
 
     def inject(self, carrier: Any, context: Frame | None = None) -> None:
-        """Write a context (what is current, if left out) into ``carrier``, in place.
+        """Write a context (the current one, if left out) into ``carrier``, in place.
 
         ``carrier``: one of mqtrace.carriers, or a native object that one of them recognises; TypeError for another.
-        One that cannot be changed (a tuple, None) is left as it is, which is counted: give a carrier, and pass its
-        ``native`` on.
+        An object that cannot be changed (a tuple, None) stays as it is, which is counted: pass one of mqtrace.carriers,
+        and use its ``native``.
         """
         frame = current_frame() if context is None else context
-        known = carriers.recognise(carrier)
+        wrapped = carriers.recognise(carrier)
         if context is not None and not is_frame(context):
             self.counters.calls_ignored += 1
             return
-        self.propagator.inject(known, EMPTY if frame is None else frame)
-        if known is not carrier and getattr(known, "native", carrier) is not carrier:
-            self.counters.calls_ignored += 1  # a tuple, a read-only mapping, None: what was written is in a new object
+        self.propagator.inject(wrapped, EMPTY if frame is None else frame)
+        if wrapped is not carrier and getattr(wrapped, "native", carrier) is not carrier:
+            self.counters.calls_ignored += 1  # a tuple, a read-only mapping, None: the context is in a new object
 
     def extract(self, carrier: Any) -> Context:
-        """The context in ``carrier``; one without a trace where there is none. None holds no context."""
+        """The context in ``carrier``; a context without a trace if it has none. None holds no context."""
         if carrier is None:
             return EMPTY
         if self._w3c and type(carrier) is dict:
-            # A traceparent alone in a dict is nearly every call: what the formats would find, at a quarter of the cost.
-            alone = carrier.get("traceparent")
-            if type(alone) is str and "tracestate" not in carrier and "baggage" not in carrier:
-                identity = parse_traceparent(alone)
+            # In nearly every call a dict has only a traceparent: read here, it takes a quarter of the formats' time.
+            traceparent = carrier.get("traceparent")
+            if type(traceparent) is str and "tracestate" not in carrier and "baggage" not in carrier:
+                identity = parse_traceparent(traceparent)
                 if identity is not None:
                     return Context(identity)
         return self.propagator.extract(carriers.recognise(carrier), EMPTY, self.malformed)
@@ -329,19 +329,19 @@ class SpanTracer:
         self.counters.contexts_malformed += 1
 
     def complain(self, sentence: str) -> None:
-        """Log once, with the exception at hand, that something of ours failed; the application goes on without it."""
+        """Log once, with the present exception, that tracing failed in some way; the application goes on."""
         if sentence not in self._complaints:
             self._complaints.add(sentence)
             log.warning("%s", sentence, exc_info=True)
 
     def say(self, sentence: str) -> None:
-        """Log once what was probably not meant; the application goes on."""
+        """Log once that a call is probably a mistake; the application goes on."""
         if sentence not in self._complaints and len(self._complaints) < _SENTENCES:
             self._complaints.add(sentence)
             log.warning("%s", sentence)
 
     def unknown(self, *message: object) -> None:
-        """Count what was handed over as a message and is not one, and say so once a type. No argument: nothing was."""
+        """Count an object that is not a message, and log its type once. Without an argument: there was no object."""
         self.counters.messages_unknown += 1
         if not self.settings.disabled:
             kind = f"{type(message[0]).__module__}.{type(message[0]).__qualname__}" if message else "no argument"
@@ -350,23 +350,23 @@ class SpanTracer:
     # ------------------------------------------------------------------ the end
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Send what has ended. ``timeout`` in seconds; True: everything left in time."""
+        """Send the spans that have ended. ``timeout`` in seconds; True: all of them left in time."""
         return self.processor.flush(self._seconds(timeout))
 
     def shutdown(self, timeout: float = 5.0) -> bool:
-        """End what waits for a report, send what has ended, and stop. True: everything left in time."""
+        """End the spans that wait for a report, send all that have ended, and stop. True: all left in time."""
         timeout = self._seconds(timeout)
         began = time.monotonic()
         self.end_pending()
         return self.processor.shutdown(max(0.0, timeout - (time.monotonic() - began)))
 
-    def retire(self, timeout: float = _TIMEOUT) -> None:
-        """As :meth:`shutdown`, without waiting for it."""
+    def retire(self, timeout: float = _TIMEOUT_S) -> None:
+        """Do as :meth:`shutdown`, but do not wait."""
         self.end_pending()
         self.processor.retire(timeout)
 
     def end_pending(self) -> None:
-        """End what waits for a report."""
+        """End the spans that wait for a report."""
         for owner in list(self.pending_owners):
             owner.release(self)
 
@@ -380,7 +380,7 @@ class SpanTracer:
         except Exception:  # noqa: BLE001, S110  # a user's own class of number may raise anything: it is counted below
             pass
         self.counters.calls_ignored += 1
-        return _TIMEOUT
+        return _TIMEOUT_S
 
     def stats(self) -> dict[str, Any]:
         """Counts since the start of the process; see docs/configuration.md for the meaning of each."""
@@ -408,28 +408,28 @@ def _processor_of(
 
 
 def _expire(pending_owners: WeakSet[Any]) -> None:
-    """Called by the worker every few seconds: spans whose report nobody asks for end here."""
+    """End spans whose report nobody polls for. The worker calls it every few seconds."""
     for owner in list(pending_owners):
         owner.expire()
 
 
 class _Unconfigured(SpanTracer):
-    """The default tracer until there is one: it passes contexts on."""
+    """The default tracer before ``configure``: it only passes contexts on."""
 
     def template(self, *arguments: Any, **named: Any) -> Template:
-        """Made when the first message comes by: to wrap a client before ``configure`` is as it should be."""
+        """Log a hint, and make the template. This is called for a first message, not when a client is wrapped."""
         if not is_disabled():
             self.say("no span is made before mqtrace.configure('my-service') is called: contexts are passed on only")
         return super().template(*arguments, **named)
 
 
 class Follower(Protocol):
-    """What makes the spans of the default tracer, whichever that is."""
+    """Makes spans of the default tracer, whichever that is."""
 
     def follow(self, tracer: SpanTracer) -> None: ...
 
 
-#: Everything that follows the default tracer. Added to by :func:`follow`.
+#: Everything that follows the default tracer; :func:`follow` adds to it.
 followers: WeakSet[Any] = WeakSet()
 # Clients are wrapped on any thread, and a set that grows while it is looked through raises. Reentrant: signal handlers.
 _following = ForkSafeLock()
@@ -437,12 +437,12 @@ _default: SpanTracer | None = None
 
 
 def is_configured() -> bool:
-    """Whether there is a default tracer that somebody made."""
+    """Whether ``configure`` has made a default tracer."""
     return _default is not None and not isinstance(_default, _Unconfigured)
 
 
 def default() -> SpanTracer:
-    """The default tracer; one that only passes contexts on, until there is another."""
+    """The default tracer; before ``configure`` one that only passes contexts on."""
     global _default
     if _default is None:
         _default = _Unconfigured(Settings(sampler=Never(), disabled=True))
@@ -450,18 +450,18 @@ def default() -> SpanTracer:
 
 
 def set_default(tracer: SpanTracer | None) -> SpanTracer | None:
-    """Make this the default tracer, for what is wrapped already too. Returns the one before."""
+    """Make this the default tracer, also of objects that are wrapped already. Returns the previous one."""
     global _default
     before, _default = _default, tracer
     now = default()
     with _following.lock:
-        those = list(followers)
-    for follower in those:
+        snapshot = list(followers)
+    for follower in snapshot:
         follower.follow(now)
     return before
 
 
 def follow(follower: Follower) -> None:
-    """Tell this of every new default tracer, as long as it lives."""
+    """Tell ``follower`` of every new default tracer, as long as it lives."""
     with _following.lock:
         followers.add(follower)
