@@ -32,7 +32,7 @@ _active = False
 
 
 def activate() -> None:
-    """Wait for the clients that are wanted, and wrap what is imported already. Twice is once."""
+    """Wrap the wanted clients as they are imported, or now. Calling it again does nothing."""
     global _active
     environment = Environment(os.environ)
     if _active or environment.flag("MQTRACE_DISABLED"):

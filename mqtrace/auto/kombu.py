@@ -1,8 +1,8 @@
 """kombu: its Producer, Consumer and simple queues, as applications use them.
 
-kombu uses its own classes (for simple queues and the mailboxes of remote control), and so does Celery, whose tasks are
-traced by its signals. What these two do by themselves passes through untraced: who calls decides, since the class is
-one and the pools are shared.
+kombu itself uses these classes (for simple queues and the mailboxes of remote control), and so does Celery, whose tasks
+are traced by its signals. What these two send and read is not traced: the caller decides, since there is one class, and
+the pools are shared.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts one object in the place of another wherever a loaded module names it."""
+"""Replaces an object by another in the globals of all loaded modules."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger("mqtrace")
 
 
 def replace_names(replaced: Mapping[Any, Any], library: str) -> None:
-    """Put traced classes in the place of a library's, in the globals of the modules that are loaded already.
+    """Replace a library's classes by traced ones, in the globals of the modules that are loaded already.
 
-    ``replaced``: class -> its traced class. ``library``: the top of its import path, whose own modules are left alone.
-    What cannot be reached (a subclass, an alias in a class or closure) goes on untraced, which is said at debug level.
+    ``replaced``: class -> its traced class. ``library``: the top of its import path, whose own modules are not changed.
+    A subclass, and an alias in a class or closure, stays untraced; subclasses are logged at debug level.
     """
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]

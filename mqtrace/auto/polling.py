@@ -1,12 +1,12 @@
 """Process spans for loops that have no handler: from one poll to the next.
 
-A program that polls a Kafka consumer and works on the message in the loop's body has no call that a span could be
-about. Under ``mqtrace run``, and only there, the span of a message begins when a poll returns it, is current in the
+A program that polls a Kafka consumer and works on the message in the loop's body has no call that a span could cover.
+Under ``mqtrace run``, and only there, the span of a message begins when a poll returns it, is current in the
 body, and ends with the next poll, the close, or the iterator's next; the messages of one ``consume(n)`` share a batch
 span.
 
-Where the body calls a decorated handler, or opens ``mqtrace.process``, that one takes the span over, so that a message
-has one span. MQTRACE_POLL=none turns these spans off.
+If the body calls a decorated handler, or opens ``mqtrace.process``, that takes the span over, so that a message has one
+span. MQTRACE_POLL=none turns these spans off.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def is_wanted() -> bool:
 
 
 class PollLoop:
-    """What one consumer returned last, and the span that is about it."""
+    """The messages that one consumer returned last, and their span."""
 
     __slots__ = ("_messages", "_span", "_token")
 
     def __init__(self) -> None:
         self._span: Span | NoopSpan | None = None
         self._messages: tuple[Any, ...] = ()
-        #: What makes current again what was before. Not on the span: a handler that takes it over uses that place.
+        #: Restores what was current before. Not on the span, whose token a handler sets that takes the span over.
         self._token: Any = None
 
     def polled(self, message: Any) -> Any:
@@ -62,7 +62,7 @@ class PollLoop:
         return messages
 
     def end(self) -> None:
-        """End the span of what was returned before: the body is done with it."""
+        """End the span of the messages that were returned before: the loop's body is done with them."""
         span = self.drop()
         if span is not None and not span.ended:
             span.end()
@@ -86,11 +86,11 @@ class PollLoop:
             return adapter.begin(operation, message)
         own_span = adapter.begin(operation, message)
         if isinstance(own_span, Span) and isinstance(span, Span):
-            span.template = own_span.template  # the handler's name and tracer, which was asked by starting one
+            span.template = own_span.template  # the handler's name and tracer: its span was started to have them
         return span
 
     def drop(self) -> Span | NoopSpan | None:
-        """Let go of the span, which is not current any more. Not ended, nobody hears of it: others stand in for it."""
+        """Forget the span, which is not current any more. If it has not ended it never leaves: others replace it."""
         span, self._span = self._span, None
         for message in self._messages:
             _open.pop(id(message), None)
@@ -101,12 +101,12 @@ class PollLoop:
         return span
 
 
-#: Messages whose span is open, by id: the message, and the loop that it is of.
+#: Messages whose span is open, by id: the message, and its loop.
 _open: Final[dict[int, tuple[Any, PollLoop]]] = {}
 
 
 class _TakingOver:
-    """The adapter of a type of messages, which looks for an open span first."""
+    """An adapter of messages that looks for an open span first."""
 
     def __init__(self, adapter: MessageAdapter) -> None:
         self._adapter = adapter

@@ -1,13 +1,13 @@
-"""Spans as rows of columns, for whoever keeps and asks them by the million (mqtrace.flow).
+"""Spans as rows of columns, to keep and query millions of them (mqtrace.flow).
 
-A row is a list in the order of :data:`COLUMNS`. What questions ask for has a column of its own; all else an attribute
-may be stands as JSON in ``rest``. An attribute that its column holds exactly is left out of ``rest``, because what
-differs from span to span (offset, latency, message id) would make each ``rest`` another one.
+A row is a list in the order of :data:`COLUMNS`. Attributes that questions use have a column each; all others are JSON
+in ``rest``. An attribute that its column holds exactly is left out of ``rest``, because values that differ from span to
+span (offset, latency, message id) would make each ``rest`` different.
 
-Ids are unsigned integers: a trace id in two halves of 64 bits, ``t_hi`` and ``t_lo``, a span id in one. Each span says
-in ``role`` what it is to a message, and the message's context in ``m_hi``, ``m_lo``, ``m_span``, where they are not
-what the span says anyway: None stands for the span's own trace, and for its own id (a send) or its parent's (a
-delivery). Names of older conventions (before 1.26) and other libraries are read into the same columns.
+Ids are unsigned integers: a trace id in two halves of 64 bits, ``t_hi`` and ``t_lo``, a span id in one. ``role`` is
+what a span is to a message; ``m_hi``, ``m_lo`` and ``m_span`` are the message's context, as far as it differs from the
+span's: None stands for the span's own trace, and for its own id (a send) or its parent's (a delivery). Names of older
+conventions (before 1.26) and other libraries are read into the same columns.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "Columns",
 ]
 
-#: name and type, as SQL says it. ``n`` numbers the rows, for who keeps them; here it is None.
+#: Name and SQL type. ``n`` is the number of the row, None here: a store of rows sets it.
 COLUMNS: Final[Mapping[str, str]] = {
     "n": "BIGINT",
     "t_hi": "UBIGINT",
@@ -67,11 +67,11 @@ COLUMNS: Final[Mapping[str, str]] = {
     "m_span": "UBIGINT",
     "rest": "VARCHAR",  # JSON: a(ttributes), e(vents), d(escription of the status), s(cope)
 }
-#: Of a link that is not folded into its span's row. ``n``: that row's, here its place among the rows.
+#: The columns of a link that is not part of its span's row. ``n``: that row's; here its index among the rows.
 LINK_COLUMNS: Final[Mapping[str, str]] = {
     "n": "BIGINT",
     "place": "INTEGER",
-    "start_ns": "BIGINT",  # the span's
+    "start_ns": "BIGINT",  # of the span
     "m_hi": "UBIGINT",
     "m_lo": "UBIGINT",
     "m_span": "UBIGINT",
@@ -81,7 +81,7 @@ LINK_COLUMNS: Final[Mapping[str, str]] = {
     "rest": "VARCHAR",  # its attributes
 }
 
-#: What a span is to a message: nothing, its send, its delivery, the delivery of each message that it links to.
+#: The roles of a span: none, a message's send, a message's delivery, the delivery of each message that it links to.
 NO_ROLE: Final = 0
 SENT: Final = 1
 RECEIVED: Final = 2
@@ -122,14 +122,14 @@ LEGACY: Final[Mapping[str, str]] = {
     "messaging.message_id": "message_id",
     "net.peer.name": "server",
 }
-#: `messaging.operation` before 1.26, as `messaging.operation.type` says it.
+#: Values of `messaging.operation` before 1.26, and those of `messaging.operation.type` in their place.
 LEGACY_OPERATIONS: Final[Mapping[str, str]] = {"publish": "send", "deliver": "process"}
 
 BLANK: Final[list[Any]] = [None] * len(COLUMNS)
 
 
 class Columns:
-    """What a message held. ``rows`` in the order of COLUMNS, ``links`` in that of LINK_COLUMNS.
+    """The spans of one message. ``rows`` in the order of COLUMNS, ``links`` in that of LINK_COLUMNS.
 
     ``refused``: spans without valid ids or times.
     """

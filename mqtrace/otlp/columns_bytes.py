@@ -1,6 +1,6 @@
-"""Parts of a span as nearly all are written, by their bytes: None where one is written in another way.
+"""Parts of a span read from the bytes that nearly all writers use. A function returns None for any others.
 
-Each is what :mod:`mqtrace.otlp.read_proto` reads of the same bytes, whose way is taken for all others.
+Each returns what :mod:`mqtrace.otlp.read_proto` reads of the same bytes, which is used for all others.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """OTLP protobuf bytes to rows of columns: what :mod:`mqtrace.otlp.read_proto` reads, five times as fast.
 
 The same bytes are Malformed, the same spans are refused, and the rows are those of its records (a differential test
-holds that). It is faster because the spans of a service say the same over and over: an attribute is looked up by its
-bytes, and only what differs from span to span is read again. A message within the message is a slice of its own, so
-that reading beyond its end is an IndexError: what was cut short.
+holds that). It is faster because the spans of a service repeat their attributes: an attribute is looked up by its
+bytes, and only values that differ from span to span are parsed again. A message within the message is a slice of its
+own, so that reading beyond its end is an IndexError: it was cut short.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from .columns import ATTRIBUTES, BLANK, COLUMNS, Columns
 from .columns_bytes import double, link, short_text, text_pair, whole
-from .columns_record import Link, add, finish, keep_newer, rest, said_scope
+from .columns_record import Link, add, finish, keep_newer, rest, scope_member
 from .columns_value import Entry, entry, short, threshold
 from .read_proto import read_event, read_key_value, read_link, read_span, read_text
 from .records import EventRecord
@@ -22,9 +22,9 @@ from .wire import BYTES, FIXED64, VARINT, Malformed, field_at, fields, varint
 
 __all__ = ["ProtoColumns"]
 
-# Attributes whose bytes have been read, by service: offsets, latencies and message ids are not among them.
-_MOST_KNOWN: Final = 8192
-_LONGEST_KNOWN: Final = 512
+# Entries of attributes by their bytes. Offsets, latencies and message ids are not among them.
+_MOST_ENTRIES: Final = 8192
+_LONGEST_ENTRY: Final = 512
 _MOST_NS: Final = (1 << 63) - 1
 _U64: Final = struct.Struct("<Q").unpack_from
 _HALVES: Final = struct.Struct(">QQ").unpack_from
@@ -41,7 +41,7 @@ _PLACE: Final = {name: number for number, name in enumerate(COLUMNS)}
 )  # fmt: skip
 
 
-# What differs from span to span, by the bytes before its value: key's tag, key's length, key.
+# Attributes whose values differ from span to span, by the bytes before the value: key's tag, key's length, key.
 _DIFFER: Final[Mapping[bytes, tuple[int, Callable[[bytes], Any]]]] = {
     b"\x0a" + bytes((len(key),)) + key.encode(): (_PLACE[ATTRIBUTES[key][0]], read)
     for key, read in (
@@ -51,27 +51,27 @@ _DIFFER: Final[Mapping[bytes, tuple[int, Callable[[bytes], Any]]]] = {
     )
 }
 _KEYS: Final = {_PLACE[column]: key for key, (column, _) in ATTRIBUTES.items()}
-# Of the fields that a span is read from.
+# The wire types of the fields that a span is read from.
 _WIRES: Final = (BYTES, FIXED64, VARINT)
 
 
 class ProtoColumns:
-    """Reads messages, and remembers what their attributes were."""
+    """Reads messages, and remembers the entries of their attributes."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Entry] = {}
+        self._entries: dict[bytes, Entry] = {}
         self._names: dict[bytes, str] = {}
         self._thresholds: dict[str, int | None] = {}
 
     def decode(self, payload: bytes) -> Columns:
         """The rows of a TracesData. Raises Malformed where :func:`mqtrace.otlp.read_proto.decode` does."""
         into = Columns()
-        found = not payload
+        has_resource_spans = not payload
         for number, wire, value in fields(payload):
             if number == 1 and wire == BYTES:
-                found = True
+                has_resource_spans = True
                 self._resource_spans(value, into)
-        if not found:
+        if not has_resource_spans:
             raise Malformed("there is no ResourceSpans in it")
         return into
 
@@ -103,11 +103,11 @@ class ProtoColumns:
                 for inner, inner_wire, name in fields(value):
                     if inner == 1 and inner_wire == BYTES:
                         scope = read_text(name) or None
-        scoped = said_scope(scope)
-        plainly = rest({}, (), None, scoped)
+        scope_json = scope_member(scope)
+        only_scope = rest({}, (), None, scope_json)
         for body in bodies:
             try:
-                self._span(body, service, scope, scoped, plainly, into)
+                self._span(body, service, scope, scope_json, only_scope, into)
             except (IndexError, struct.error):
                 raise Malformed("a span is cut short") from None
 
@@ -116,13 +116,13 @@ class ProtoColumns:
         data: bytes,
         service: str | None,
         scope: str | None,
-        scoped: str | None,
-        plainly: str | None,
+        scope_json: str | None,
+        only_scope: str | None,
         into: Columns,
     ) -> None:
-        """One span; flat, because this runs for each of millions.
+        """Read one span. Flat, because it runs for each of millions.
 
-        ``scoped``: the scope as ``rest`` has it; ``plainly``: a ``rest`` of nothing else.
+        ``scope_json``: the scope as a member of ``rest``; ``only_scope``: a ``rest`` of nothing else.
         """
         row = BLANK.copy()
         trace_id = span_id = parent_id = b""
@@ -133,7 +133,7 @@ class ProtoColumns:
         older: dict[str, tuple[int, Any]] | None = None
         events: list[EventRecord] | None = None
         links: list[Link] | None = None
-        known = self._known
+        entries = self._entries
         at, end = 0, len(data)
         while at < end:
             tag = data[at]
@@ -147,18 +147,18 @@ class ProtoColumns:
                     raise Malformed("a field is longer than what is left, or has no number")
                 content = data[begin:at]
                 if tag == 0x4A:  # 9, attributes
-                    found = known.get(content)
-                    if found is None:
-                        found = self._attribute(content)
-                    key, place, value, kept, legacy = found
-                    if kept is None:
+                    attribute_entry = entries.get(content)
+                    if attribute_entry is None:
+                        attribute_entry = self._attribute(content)
+                    key, place, value, as_json, legacy = attribute_entry
+                    if as_json is None:
                         row[place] = value
                         if extra is not None and key in extra:
                             del extra[key]
                     else:
                         if extra is None:
                             extra = {}
-                        extra[key] = kept
+                        extra[key] = as_json
                         if place >= 0:
                             if legacy:
                                 if older is None:
@@ -185,11 +185,11 @@ class ProtoColumns:
                 elif tag == 0x1A:
                     row[_STATE] = read_text(content) or None
                 elif tag == 0x7A:  # 15, status
-                    for inner, wire, said in fields(content):
+                    for inner, wire, inner_value in fields(content):
                         if inner == 2 and wire == BYTES:
-                            description = read_text(said)
+                            description = read_text(inner_value)
                         elif inner == 3 and wire == VARINT:
-                            status = said
+                            status = inner_value
                 elif tag == 0x5A:  # 11, events
                     if events is None:
                         events = []
@@ -244,9 +244,9 @@ class ProtoColumns:
             keep_newer(row, older, extra)
         finish(row, older or _NOTHING, links or (), into)
         if extra is None and events is None and not description:
-            row[_REST] = plainly
+            row[_REST] = only_scope
         else:
-            row[_REST] = rest(extra or _NONE, events or (), description or None, scoped)
+            row[_REST] = rest(extra or _NONE, events or (), description or None, scope_json)
         into.rows.append(row)
 
     def _attribute(self, content: bytes) -> Entry:
@@ -264,17 +264,17 @@ class ProtoColumns:
             pairs: dict[str, Any] = {}
             read_key_value(content, pairs)
             (pair,) = pairs.items()
-        made = entry(*pair)
-        if len(content) <= _LONGEST_KNOWN:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[content] = made
-        return made
+        new_entry = entry(*pair)
+        if len(content) <= _LONGEST_ENTRY:
+            if len(self._entries) >= _MOST_ENTRIES:
+                self._entries.clear()
+            self._entries[content] = new_entry
+        return new_entry
 
     def _name(self, content: bytes) -> str:
         name = short(read_text(content))
-        if len(content) <= _LONGEST_KNOWN:
-            if len(self._names) >= _MOST_KNOWN:
+        if len(content) <= _LONGEST_ENTRY:
+            if len(self._names) >= _MOST_ENTRIES:
                 self._names.clear()
             self._names[content] = name
         return name
@@ -285,9 +285,9 @@ _NONE: Final[Mapping[str, str]] = {}
 
 
 def _link(content: bytes) -> Link | None:
-    """Any link; None where its ids are none."""
-    found = read_link(content)
-    if found is None:
+    """A link in any encoding; None if its ids are invalid."""
+    record = read_link(content)
+    if record is None:
         return None
-    trace_id = found.trace_id
-    return int(trace_id[:16], 16), int(trace_id[16:], 16), int(found.span_id, 16), found.attributes
+    trace_id = record.trace_id
+    return int(trace_id[:16], 16), int(trace_id[16:], 16), int(record.span_id, 16), record.attributes

@@ -1,4 +1,4 @@
-"""What stands in a message of a span topic, as rows of columns: OTLP as protobuf or JSON, told apart by its content."""
+"""The spans of a message of a span topic as rows of columns. OTLP as protobuf and JSON are told apart by content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ColumnReader"]
 
 
 class ColumnReader:
-    """Reads messages, and counts what it could not read: as :class:`mqtrace.otlp.read.OtlpReader` does."""
+    """Reads messages, and counts those that it could not read, as :class:`mqtrace.otlp.read.OtlpReader` does."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -22,7 +22,7 @@ class ColumnReader:
         self._proto = ProtoColumns()
 
     def read(self, payload: bytes | None) -> Columns:
-        """The rows of a message's value; none where it holds none. Never raises."""
+        """The rows of a message's value; none if it is not OTLP. Never raises."""
         self.messages += 1
         try:
             if payload is None:

@@ -1,4 +1,4 @@
-"""A record to a row of columns, and back: the short way to say it, for JSON; protobuf takes the fast one."""
+"""A record as a row of columns, and back. Simple, for JSON; columns_proto.py is the fast way for protobuf."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .columns import (
     SENT,
     Columns,
 )
-from .columns_value import entry, fragment, plain, short, threshold
+from .columns_value import entry, fragment, json_value, short, threshold
 from .records import KINDS, STATUSES, EventRecord, LinkRecord, SpanRecord
 
-__all__ = ["Link", "add", "as_mapping", "finish", "keep_newer", "record", "rest", "said_scope"]
+__all__ = ["Link", "add", "as_mapping", "finish", "keep_newer", "record", "rest", "scope_member"]
 
 _MOST_NS: Final = (1 << 63) - 1
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS) if number}
@@ -30,7 +30,7 @@ _MOST_EVENTS: Final = 1 << 20
 
 
 def add(span: SpanRecord, into: Columns) -> None:
-    """Put a span among the rows."""
+    """Append a span to the rows."""
     row = BLANK.copy()
     place = _PLACE
     hi, lo = _halves(span.trace_id)
@@ -47,11 +47,11 @@ def add(span: SpanRecord, into: Columns) -> None:
     extra: dict[str, str] = {}
     older: dict[str, tuple[int, Any]] = {}
     for key, value in span.attributes.items():
-        name, at, kept, text, legacy = entry(key, value)
+        name, at, in_column, text, legacy = entry(key, value)
         if legacy:
-            older[name] = at, kept
+            older[name] = at, in_column
         elif at >= 0:
-            row[at] = kept
+            row[at] = in_column
         if text is not None:
             extra[name] = text
     if span.trace_state is not None:
@@ -61,7 +61,7 @@ def add(span: SpanRecord, into: Columns) -> None:
     if older:
         keep_newer(row, older, extra)
     finish(row, older, links, into)
-    row[place["rest"]] = rest(extra, span.events, span.status_description, said_scope(span.scope))
+    row[place["rest"]] = rest(extra, span.events, span.status_description, scope_member(span.scope))
     into.rows.append(row)
 
 
@@ -74,7 +74,7 @@ _KEYS: Final = {_PLACE[column]: key for key, (column, _) in ATTRIBUTES.items()}
 
 
 def keep_newer(row: list[Any], older: Mapping[str, tuple[int, Any]], extra: dict[str, str]) -> None:
-    """Where a span says the same by a newer name and an older one, the newer stays in ``rest`` beside its column."""
+    """If a span has an attribute by a newer and an older name, keep the newer one in ``rest`` beside its column."""
     for at, _ in older.values():
         if row[at] is not None and _KEYS[at] not in extra:
             extra[_KEYS[at]] = fragment(_KEYS[at], row[at])
@@ -84,10 +84,9 @@ Link = tuple[int, int, int, Mapping[str, Any]]
 
 
 def finish(row: list[Any], older: Mapping[str, tuple[int, Any]], links: Sequence[Link], into: Columns) -> None:
-    """Say what the span is to a message, and keep its links. ``older``: by attributes of older names,
-    the column's place and value.
+    """Set the span's role and its message, and append its links.
 
-    ``into.rows`` gets the row next.
+    ``older``: the column's place and the value, by attributes of older names. The caller appends the row next.
     """
     for at, value in older.values():
         if row[at] is None:
@@ -102,7 +101,7 @@ def finish(row: list[Any], older: Mapping[str, tuple[int, Any]], links: Sequence
         parent = row[_PARENT]
         target = parent
         above = None if parent is None else (hi, lo, parent)
-        messages = [link for link in links if "celery.retries" not in link[3]]  # that one is the attempt before
+        messages = [link for link in links if "celery.retries" not in link[3]]  # that links to the previous attempt
         if row[_BATCH] is None and above is not None and any(link[:3] == above for link in messages):
             role, message = RECEIVED, above
         elif len(messages) == 1 and row[_BATCH] is None:
@@ -128,20 +127,20 @@ def finish(row: list[Any], older: Mapping[str, tuple[int, Any]], links: Sequence
     number = len(into.rows)
     start = row[_START]
     for at, (m_hi, m_lo, m_span, attributes) in enumerate(links):
-        known: list[Any] = [None, None, None]
-        others = dict(attributes)
+        column_values: list[Any] = [None, None, None]
+        other_attributes = dict(attributes)
         for which, key in enumerate(_OF_LINK):
             value = attributes.get(key)
             if value is not None:
-                kept = entry(key, value)
-                known[which] = kept[2]
-                if kept[3] is None:
-                    del others[key]
-        text = _braced(fragment(key, value) for key, value in others.items()) if others else None
-        into.links.append([number, at, start, m_hi, m_lo, m_span, *known, text])
+                value_entry = entry(key, value)
+                column_values[which] = value_entry[2]
+                if value_entry[3] is None:
+                    del other_attributes[key]
+        text = _braced(fragment(key, value) for key, value in other_attributes.items()) if other_attributes else None
+        into.links.append([number, at, start, m_hi, m_lo, m_span, *column_values, text])
 
 
-def said_scope(scope: str | None) -> str | None:
+def scope_member(scope: str | None) -> str | None:
     """The scope as a member of ``rest``: the same for all spans of a scope."""
     return None if scope is None else fragment("s", scope)
 
@@ -149,35 +148,35 @@ def said_scope(scope: str | None) -> str | None:
 def rest(
     extra: Mapping[str, str], events: Sequence[EventRecord], description: str | None, scope: str | None
 ) -> str | None:
-    """The JSON of what has no column. ``scope``: as :func:`said_scope` says it."""
+    """The JSON of what has no column. ``scope``: as :func:`scope_member` returns it."""
     if extra and not events and description is None:
         return (
             f'{{"a":{{{",".join(extra.values())}}}}}'
             if scope is None
             else f'{{"a":{{{",".join(extra.values())}}},{scope}}}'
         )
-    said = []
+    members = []
     if extra:
-        said.append('"a":' + _braced(extra.values()))
+        members.append('"a":' + _braced(extra.values()))
     if events:
-        said.append(f'"e":[{",".join(_told(events))}]')
+        members.append(f'"e":[{",".join(_event_members(events))}]')
     if description is not None:
-        said.append(fragment("d", description))
+        members.append(fragment("d", description))
     if scope is not None:
-        said.append(scope)
-    return _braced(said) if said else None
+        members.append(scope)
+    return _braced(members) if members else None
 
 
 def _braced(members: Iterable[str]) -> str:
     return "{" + ",".join(members) + "}"
 
 
-def _told(events: Sequence[EventRecord]) -> Iterator[str]:
-    """Events as JSON, as many as a megabyte holds."""
+def _event_members(events: Sequence[EventRecord]) -> Iterator[str]:
+    """Events as JSON, up to a megabyte of them."""
     size = 0
     for number, event in enumerate(events):
         text = json.dumps(
-            {"n": short(event.name), "t": event.timestamp, "a": plain(event.attributes)}, ensure_ascii=False
+            {"n": short(event.name), "t": event.timestamp, "a": json_value(event.attributes)}, ensure_ascii=False
         )
         size += len(text)
         if size > _MOST_EVENTS:
@@ -194,8 +193,8 @@ def as_mapping(row: Sequence[Any]) -> dict[str, Any]:
 
 def record(row: Mapping[str, Any], links: Sequence[Mapping[str, Any]] = ()) -> SpanRecord:
     """The span of a row; its attributes as JSON has them. ``links``: rows of it, by LINK_COLUMNS, in their order."""
-    said = json.loads(row["rest"]) if row["rest"] else {}
-    attributes = dict(said.get("a", {}))
+    decoded = json.loads(row["rest"]) if row["rest"] else {}
+    attributes = dict(decoded.get("a", {}))
     silent = {column for key, column in LEGACY.items() if key in attributes}
     for key, (column, _) in ATTRIBUTES.items():
         value = row[column]
@@ -208,9 +207,9 @@ def record(row: Mapping[str, Any], links: Sequence[Mapping[str, Any]] = ()) -> S
             target = row["span"] if row["kind"] == 4 else row["parent"]
         other = row["m_lo"] is not None
         folded = LinkRecord(_hex(row["m_hi"] if other else hi, row["m_lo"] if other else lo), f"{target:016x}")
-        kept: tuple[LinkRecord, ...] = (folded,)
+        span_links: tuple[LinkRecord, ...] = (folded,)
     else:
-        kept = tuple(_link(link) for link in links)
+        span_links = tuple(_link(link) for link in links)
     status = STATUSES[row["status"]]
     return SpanRecord(
         _hex(hi, lo),
@@ -221,13 +220,13 @@ def record(row: Mapping[str, Any], links: Sequence[Mapping[str, Any]] = ()) -> S
         row["start_ns"],
         row["start_ns"] + row["duration_ns"],
         attributes,
-        tuple(EventRecord(event["n"], event["t"], event["a"]) for event in said.get("e", ())),
-        kept,
+        tuple(EventRecord(event["n"], event["t"], event["a"]) for event in decoded.get("e", ())),
+        span_links,
         status,
-        said.get("d"),
+        decoded.get("d"),
         row["trace_state"],
         row["service"],
-        said.get("s"),
+        decoded.get("s"),
     )
 
 

@@ -1,6 +1,6 @@
-"""What stands in a message of a span topic: OTLP as protobuf or JSON, told apart by its content.
+"""The spans of a message of a span topic: OTLP as protobuf or JSON, told apart by its content.
 
-A topic holds whatever somebody put there. What is no OTLP is counted and skipped; nothing raises.
+A topic may hold anything. A message that is not OTLP is counted and skipped; nothing raises.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ __all__ = ["OtlpReader"]
 
 
 class OtlpReader:
-    """Reads messages, and counts what it could not read.
+    """Reads messages, and counts those that it could not read.
 
-    ``messages``: all that it was given; ``messages_malformed``: those that hold no OTLP; ``spans``: what it gave;
-    ``spans_malformed``: spans within good messages that have no valid ids or times.
+    ``messages``: all of them; ``messages_malformed``: those that are not OTLP; ``spans``: the spans that were read;
+    ``spans_malformed``: spans of other messages without valid ids or times.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class OtlpReader:
         self.spans_malformed = 0
 
     def read(self, payload: bytes | None) -> list[SpanRecord]:
-        """The spans of a message's value; none where it holds none. Never raises."""
+        """The spans of a message's value; none if it is not OTLP. Never raises."""
         self.messages += 1
         if payload is None:
             self.messages_malformed += 1

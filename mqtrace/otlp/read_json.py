@@ -25,11 +25,11 @@ _DEEPEST: Final = 100
 
 
 def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
-    """The spans of a TracesData in JSON, and how many in it were no spans. Raises Malformed where it is none."""
+    """The spans of a TracesData in JSON, and how many were refused. Raises Malformed if it is not one."""
     try:
         data = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise Malformed("it is no JSON") from error
+        raise Malformed("it is not JSON") from error
     if not isinstance(data, dict) or not isinstance(data.get("resourceSpans"), list):
         raise Malformed("there is no resourceSpans in it")
     spans: list[SpanRecord] = []
@@ -51,9 +51,9 @@ def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
 
 
 def _objects(holder: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    found = holder.get(name)
-    if isinstance(found, list):
-        yield from (item for item in found if isinstance(item, dict))
+    items = holder.get(name)
+    if isinstance(items, list):
+        yield from (item for item in items if isinstance(item, dict))
 
 
 def _span(body: dict[str, Any], service: str | None, scope: str | None) -> SpanRecord:
@@ -63,7 +63,7 @@ def _span(body: dict[str, Any], service: str | None, scope: str | None) -> SpanR
     parent = body.get("parentSpanId") or None
     parent_id = _id(parent, _SPAN_ID)
     if parent is not None and parent_id is None and parent != "0" * 16:
-        raise Malformed("the id of a parent is none")
+        raise Malformed("the id of a parent is invalid")
     status = body.get("status")
     if not isinstance(status, dict):
         status = {}
@@ -110,12 +110,12 @@ def _enum(value: object, by_number: tuple[str, ...], by_name: dict[str, str]) ->
 
 
 def _time(value: object) -> int:
-    """ns since the epoch; 0 where it is left out, as in protobuf."""
+    """ns since the epoch; 0 if it is left out, as in protobuf."""
     if value is None:
         return 0
     number = _integer(value)
     if number is None or not 0 <= number < 1 << 64:
-        raise Malformed("a time is no time")
+        raise Malformed("a time is not a number of nanoseconds")
     return number
 
 
@@ -168,5 +168,5 @@ def _double(value: object) -> float | None:
 
 
 def _text(value: object) -> str:
-    """Text; what is not Unicode (a lone surrogate, which JSON can write) is replaced."""
+    """Text, in which a lone surrogate, which JSON can write, is replaced."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

@@ -22,18 +22,18 @@ _DEEPEST: Final = 100
 
 
 def decode(payload: bytes) -> tuple[list[SpanRecord], int]:
-    """The spans of a TracesData, and how many in it were no spans: ids of a wrong length, or zero.
+    """The spans of a TracesData, and how many were refused for ids of a wrong length, or zero.
 
-    Raises Malformed where the bytes are cut short, or hold something else.
+    Raises Malformed if the bytes are cut short, or hold something else.
     """
     spans: list[SpanRecord] = []
     refused = 0
-    found = not payload  # an empty message is a TracesData without spans
+    has_resource_spans = not payload  # an empty message is a TracesData without spans
     for number, wire, value in fields(payload):
         if (number, wire) == (1, BYTES):
-            found = True
+            has_resource_spans = True
             refused += _resource_spans(value, spans)
-    if not found:
+    if not has_resource_spans:
         raise Malformed("there is no ResourceSpans in it")
     return spans, refused
 
@@ -73,7 +73,7 @@ def _scope_spans(data: bytes, service: str | None, spans: list[SpanRecord]) -> i
 
 
 def read_span(data: bytes, service: str | None, scope: str | None) -> SpanRecord | None:
-    """A Span; None where its ids are of a wrong length, or zero."""
+    """Read a Span; None if its ids are of a wrong length, or zero."""
     trace_id = span_id = parent_id = b""
     name = state = description = ""
     kind = start = end = status = 0
@@ -136,7 +136,7 @@ def read_span(data: bytes, service: str | None, scope: str | None) -> SpanRecord
 
 
 def read_event(data: bytes) -> EventRecord:
-    """A Span.Event."""
+    """Read a Span.Event."""
     name, timestamp = "", 0
     attributes: dict[str, Any] = {}
     for number, wire, value in fields(data):
@@ -150,7 +150,7 @@ def read_event(data: bytes) -> EventRecord:
 
 
 def read_link(data: bytes) -> LinkRecord | None:
-    """A Span.Link; None where its ids are no ids."""
+    """Read a Span.Link; None if its ids are invalid."""
     trace_id = span_id = b""
     attributes: dict[str, Any] = {}
     for number, wire, value in fields(data):
@@ -166,7 +166,7 @@ def read_link(data: bytes) -> LinkRecord | None:
 
 
 def read_key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
-    """A KeyValue, put among the attributes."""
+    """Read a KeyValue into the attributes."""
     key, value = "", None
     for number, wire, content in fields(data):
         if (number, wire) == (1, BYTES):
@@ -177,32 +177,32 @@ def read_key_value(data: bytes, into: dict[str, Any], depth: int = 0) -> None:
 
 
 def _any_value(data: bytes, depth: int) -> Any:
-    """A value of its Python type; None where it says none. The last of several wins, as in a oneof."""
+    """An AnyValue as a value of Python; None if it is empty. The last of several wins, as in a oneof."""
     if depth > _DEEPEST:
         raise Malformed("a value is nested too deep")
-    found: Any = None
+    result: Any = None
     for field in fields(data):
         match field:
             case (1, 2, value):
-                found = read_text(value)
+                result = read_text(value)
             case (2, 0, value):
-                found = bool(value)
+                result = bool(value)
             case (3, 0, value):
-                found = value - (1 << 64) if value >> 63 else value
+                result = value - (1 << 64) if value >> 63 else value
             case (4, 1, value):
-                (found,) = _DOUBLE.unpack(value)
+                (result,) = _DOUBLE.unpack(value)
             case (5, 2, value):
-                found = [_any_value(item, depth + 1) for inner, wire, item in fields(value) if (inner, wire) == (1, 2)]
+                result = [_any_value(item, depth + 1) for inner, wire, item in fields(value) if (inner, wire) == (1, 2)]
             case (6, 2, value):
-                found = {}
+                result = {}
                 for inner, wire, pair in fields(value):
                     if (inner, wire) == (1, BYTES):
-                        read_key_value(pair, found, depth + 1)
+                        read_key_value(pair, result, depth + 1)
             case (7, 2, value):
-                found = value
+                result = value
             case _:
                 pass
-    return found
+    return result
 
 
 def _is_id(value: bytes, size: int) -> bool:
@@ -210,5 +210,5 @@ def _is_id(value: bytes, size: int) -> bool:
 
 
 def read_text(value: bytes) -> str:
-    """Text, with replacements for what is not UTF-8."""
+    """The text; bytes that are not UTF-8 are replaced."""
     return value.decode("utf-8", "replace")

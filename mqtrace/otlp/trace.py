@@ -1,8 +1,8 @@
 """One trace: its spans as a tree, and the batch spans of other traces that link to it.
 
 A batch of messages is one span in a trace of its own with a link to each message's context (OpenTelemetry semantic
-conventions, messaging), so that whoever looks at one message's trace finds the batch only by that link. Such spans are
-the trace's guests. A topic may hold anything: parents that never arrive, spans that are their own ancestors.
+conventions, messaging), so that only the link leads from a message's trace to the batch. Such spans are the trace's
+guests. A topic may hold anything: parents that never arrive, spans that are their own ancestors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mqtrace.otlp.records import SpanRecord
 
 __all__ = ["Row", "Trace", "as_json"]
 
-#: What is kept of one trace; a trace with more than this is no request any more.
+#: The most spans that are kept of one trace; a trace with more is not a request any more.
 MOST_SPANS = 10_000
 #: How many levels of indentation anyone can follow; kept for each row, so a chain of thousands must not keep them all.
 DEEPEST = 12
@@ -38,7 +38,7 @@ class Row:
 
 
 class Trace:
-    """The spans of one trace that have arrived. ``late``: it was given out before, and more came."""
+    """The spans of one trace that have arrived. ``late``: it was drawn before, and more spans came."""
 
     def __init__(self, trace_id: str) -> None:
         self.trace_id = trace_id
@@ -48,11 +48,11 @@ class Trace:
         self.late = False
 
     def add(self, span: SpanRecord) -> None:
-        """Take a span; the same one again (a topic gives at least once) replaces itself."""
-        kept: dict[Any, SpanRecord] = self.spans if span.trace_id == self.trace_id else self.guests
+        """Take a span. One that comes again (a topic delivers at least once) replaces itself."""
+        records: dict[Any, SpanRecord] = self.spans if span.trace_id == self.trace_id else self.guests
         key = span.span_id if span.trace_id == self.trace_id else (span.trace_id, span.span_id)
-        if key in kept or len(kept) < MOST_SPANS:
-            kept[key] = span
+        if key in records or len(records) < MOST_SPANS:
+            records[key] = span
         else:
             self.omitted += 1
 
@@ -63,7 +63,7 @@ class Trace:
 
     @property
     def first(self) -> SpanRecord:
-        """The root, or the earliest span where it is missing. Only asked of a trace that has spans."""
+        """The root, or the earliest span if it is missing. The trace must have spans."""
         return self.root or min(self.spans.values(), key=_order)
 
     @property
@@ -88,13 +88,13 @@ class Trace:
 
     @property
     def services(self) -> list[str]:
-        """Who took part, in order of appearance."""
+        """The services that took part, in order of appearance."""
         ordered = sorted(self.spans.values(), key=_order)
         return list(dict.fromkeys(span.service or "?" for span in ordered))
 
     @property
     def destinations(self) -> list[str]:
-        """Where its messages went, in order of appearance."""
+        """The destinations of its messages, in order of appearance."""
         ordered = sorted(self.spans.values(), key=_order)
         return list(dict.fromkeys(span.destination for span in ordered if span.destination))
 
@@ -106,7 +106,7 @@ class Trace:
     def queued(self, span: SpanRecord) -> tuple[float, bool] | None:
         """ms that a consumer's message waited, and whether it was measured; None for other spans.
 
-        Where the writer did not measure it, it is taken from the start of the span that sent the message.
+        If the writer did not measure it, it is the time since the span that sent the message began.
         """
         if span.latency is not None:
             return span.latency, True
@@ -197,24 +197,24 @@ def _span_json(trace: Trace, span: SpanRecord) -> dict[str, Any]:
         "duration_ms": span.duration / 1e6,
         "status": span.status,
         "error": span.error,
-        "attributes": _plain(span.attributes),
+        "attributes": _as_json_value(span.attributes),
         "events": [
-            {"name": event.name, "timestamp": event.timestamp, "attributes": _plain(event.attributes)}
+            {"name": event.name, "timestamp": event.timestamp, "attributes": _as_json_value(event.attributes)}
             for event in span.events
         ],
         "links": [
-            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": _plain(link.attributes)}
+            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": _as_json_value(link.attributes)}
             for link in span.links
         ],
     }
 
 
-def _plain(value: Any) -> Any:
+def _as_json_value(value: Any) -> Any:
     """What JSON has no form for, as text: bytes in hex, and the floats that are no numbers."""
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _as_json_value(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_as_json_value(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

@@ -1,4 +1,4 @@
-"""Reading the protobuf wire format (Protocol Buffers, "Encoding"), as much of it as OTLP needs.
+"""The protobuf wire format (Protocol Buffers, "Encoding"), read as far as OTLP uses it.
 
 A field is a tag (number << 3 | wire type) and its content. Written by hand so that reading needs no protobuf runtime.
 """

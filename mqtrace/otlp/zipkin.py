@@ -1,11 +1,11 @@
 """Zipkin's JSON v2: a list of spans (zipkin2-api.yaml).
 
-Zipkin drops the whole message for one span that it does not like, so every rule is kept here: kind in capitals and
-absent for an internal span, whole microseconds, a duration of at least one, tags that are text and nothing else, ids in
-lowercase. ``localEndpoint`` is always there: a span with none of it, ``remoteEndpoint`` and tags is taken for v1.
+Zipkin drops the whole message for one invalid span, so every rule is kept here: kind in capitals and absent for an
+internal span, whole microseconds, a duration of at least one, only text in tags, ids in lowercase. ``localEndpoint`` is
+always there: a span without it, ``remoteEndpoint`` and tags is taken for v1.
 
-What Zipkin has no place for is in the tags, by OpenTelemetry's names (specification, "Mapping to non-OTLP Formats"):
-the resource, the scope, the status, how much was dropped; lists as JSON, bytes in base64.
+Fields that Zipkin lacks are tags with OpenTelemetry's names (specification, "Mapping to non-OTLP Formats"): the
+resource, the scope, the status, how much was dropped; lists as JSON, bytes in base64.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _KINDS: Final = {"producer": "PRODUCER", "consumer": "CONSUMER", "client": "CLIE
 
 def encode(spans: Sequence[Span]) -> bytes:
     """Spans as a JSON list, in UTF-8."""
-    # What the spans of a tracer share, by the identity of their resource.
+    # The tags that the spans of a tracer share, by the identity of their resource.
     shared: dict[int, dict[str, str]] = {}
-    made = []
+    encoded = []
     for span in spans:
         common = shared.get(id(span.resource))
         if common is None:
             common = shared[id(span.resource)] = _common(span)
-        made.append(_span(span, common))
-    return json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        encoded.append(_span(span, common))
+    return json.dumps(encoded, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _common(span: Span) -> dict[str, str]:
@@ -61,7 +61,7 @@ def _span(span: Span, common: dict[str, str]) -> dict[str, Any]:
     if span.trace_state:
         tags["w3c.tracestate"] = span.trace_state
     for number, link in enumerate(span.links):
-        # Zipkin has no links; this is how OpenTelemetry's exporters would say them if they did
+        # Zipkin has no links, so they are tags
         tags[f"link.{number}"] = f"{link.context.trace_id}/{link.context.span_id}"
     out: dict[str, Any] = {
         "traceId": span.trace_id,
@@ -92,7 +92,7 @@ def _us(nanoseconds: int) -> int:
 
 
 def _remote(span: Span) -> dict[str, Any] | None:
-    """The broker, or whatever else the attributes say is at the other end."""
+    """The broker, or another server that the attributes name."""
     attributes = span.attributes
     address = attributes.get("server.address")
     name = attributes.get("messaging.system") or address
@@ -112,7 +112,7 @@ def _remote(span: Span) -> dict[str, Any] | None:
 
 
 def _event(event: Event) -> str:
-    """As OpenTelemetry's Zipkin exporters say it: the name, and the attributes as JSON where there are some."""
+    """As OpenTelemetry's Zipkin exporters write it: the name, and the attributes, if there are any, as JSON."""
     if not event.attributes:
         return event.name
     attributes = {key: _text(value) for key, value in event.attributes.items()}

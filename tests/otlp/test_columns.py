@@ -17,7 +17,7 @@ from mqtrace.otlp import columns as layout
 from mqtrace.otlp.columns import ATTRIBUTES, COLUMNS, LEGACY, Columns
 from mqtrace.otlp.columns_read import ColumnReader
 from mqtrace.otlp.columns_record import add, as_mapping, record
-from mqtrace.otlp.columns_value import MOST_TEXT, plain, threshold
+from mqtrace.otlp.columns_value import MOST_TEXT, json_value, threshold
 from mqtrace.otlp.read import OtlpReader
 from mqtrace.otlp.records import EventRecord, LinkRecord, SpanRecord
 
@@ -194,7 +194,7 @@ def test_a_row_gives_its_span_back(span: SpanRecord) -> None:
     (row,) = columns.rows
     links = [dict(zip(layout.LINK_COLUMNS, link, strict=True)) for link in columns.links]
     back = record(as_mapping(row), links)
-    assert back.attributes == plain(span.attributes)
+    assert back.attributes == json_value(span.attributes)
     for name in ("trace_id", "span_id", "parent_id", "name", "kind", "start", "end", "events", "status", "service"):
         assert getattr(back, name) == getattr(span, name), name
     assert (back.status_description, back.trace_state, back.scope) == (
@@ -203,7 +203,7 @@ def test_a_row_gives_its_span_back(span: SpanRecord) -> None:
         span.scope,
     )
     assert [(link.trace_id, link.span_id, link.attributes) for link in back.links] == [
-        (link.trace_id, link.span_id, plain(link.attributes)) for link in span.links
+        (link.trace_id, link.span_id, json_value(link.attributes)) for link in span.links
     ]
 
 

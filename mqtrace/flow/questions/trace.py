@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mqtrace.flow.answers import TraceAnswer, TraceSpan
-from mqtrace.otlp.columns_value import plain
+from mqtrace.otlp.columns_value import json_value
 from mqtrace.otlp.records import EventRecord, LinkRecord, SpanRecord
 from mqtrace.otlp.trace import Trace
 
@@ -51,7 +51,7 @@ def _span(trace: Trace, begin: int, span: SpanRecord, guest: bool) -> TraceSpan:
         "kind": span.kind,
         "start": rfc3339(span.start),
         "duration_ms": span.duration / 1e6,
-        "attributes": plain(span.attributes),
+        "attributes": json_value(span.attributes),
         "offset_ms": (span.start - begin) / 1e6,
         "start_ns": span.start,
         "status": span.status,
@@ -70,12 +70,12 @@ def _span(trace: Trace, begin: int, span: SpanRecord, guest: bool) -> TraceSpan:
                 "name": event.name,
                 "timestamp_ns": event.timestamp,
                 "offset_ms": (event.timestamp - begin) / 1e6,
-                "attributes": plain(event.attributes),
+                "attributes": json_value(event.attributes),
             }
             for event in span.events
         ],
         "links": [
-            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": plain(link.attributes)}
+            {"trace_id": link.trace_id, "span_id": link.span_id, "attributes": json_value(link.attributes)}
             for link in span.links
         ],
         "trace_state": span.trace_state,
