@@ -17,7 +17,7 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 from pika.spec import Basic  # type: ignore[import-untyped]  # as above
 
 import mqtrace
-from mqtrace.clients.celery import attempts
+from mqtrace.clients.celery import runs
 from mqtrace.clients.celery.spans import TaskRun
 from mqtrace.clients.celery.templates import Tasks
 
@@ -127,7 +127,7 @@ def attempt(tracer: mqtrace.Tracer, **said: Any) -> Any:
     tasks = Tasks(tracer, flush_timeout=1.0)
     request = {"retries": 0, **remote(0), **said}
     template = tasks.run_template(APP, "shop.add", "", "celery")
-    return attempts.begin_attempt(tasks.runs, template, request, request, APP)
+    return runs.begin_attempt(tasks.runs, template, request, request, APP)
 
 
 def task_run(tracer: mqtrace.Tracer, number: int) -> None:

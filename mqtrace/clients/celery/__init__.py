@@ -23,20 +23,26 @@ __all__ = ["instrument", "uninstrument"]
 #: Seconds that the end of a worker's process waits for its spans, if nothing else is said.
 FLUSH_TIMEOUT: Final = 2.0
 
-_RECEIVERS: Final = (
+# Of tasks that are sent and run; of those that are not, or whose end is told from outside; of a worker's processes.
+_OF_ATTEMPTS: Final = (
     (signals.before_task_publish, publish.before_publish),
     (signals.task_prerun, attempts.prerun),
     (signals.task_postrun, attempts.postrun),
+)
+_OF_OTHER_ENDS: Final = (
     (signals.task_revoked, task_signals.revoked),
     (signals.task_rejected, task_signals.rejected),
     (signals.task_unknown, task_signals.unknown),
     (signals.task_internal_error, task_signals.internal_error),
+)
+_OF_PROCESSES: Final = (
     (signals.celeryd_after_setup, lifecycle.worker_is_set_up),
     (signals.worker_process_init, lifecycle.child_began),
     (signals.worker_process_shutdown, lifecycle.flush),
     (signals.worker_shutdown, lifecycle.flush),
     (signals.beat_embedded_init, lifecycle.embedded_beat_began),
 )
+_RECEIVERS: Final = (*_OF_ATTEMPTS, *_OF_OTHER_ENDS, *_OF_PROCESSES)
 # Sent for each task that succeeds.
 _EVERY_TASK: Final = (signals.before_task_publish, signals.task_received, signals.task_prerun, signals.task_postrun)
 # Where the instrumentations of others listen as well; they expect a span that they have begun.

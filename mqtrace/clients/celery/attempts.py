@@ -21,32 +21,20 @@ from mqtrace.core import (
     NOOP,
     Context,
     NoopSpan,
-    Template,
     attach,
     innermost_frame,
     is_canonical,
     keep_recent,
-    note_skew,
     restore,
 )
-from mqtrace.messaging import Operation
-from mqtrace.messaging.amqp import history, start_below
-from mqtrace.messaging.attributes import OUTCOME, RETRIES
+from mqtrace.messaging.attributes import OUTCOME
 
-from .publish import delay, due, previous
-from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, note
+from .runs import begin_attempt, headers_of, name_attempt, retry_number
+from .spans import ATTEMPT, PassedRun, TaskRun
 from .state import INSTRUMENTATION
 from .templates import Tasks
 
-__all__ = [
-    "begin_attempt",
-    "conclude",
-    "headers_of",
-    "name_attempt",
-    "postrun",
-    "prerun",
-    "told",
-]
+__all__ = ["conclude", "postrun", "prerun", "told"]
 
 # Flags without the sampled bit that level 2 defines, as the two last characters of a traceparent: its 55th follows.
 _NOT_SAMPLED: Final = ("0", "2")
@@ -196,65 +184,6 @@ def _is_told_elsewhere(error: BaseException) -> bool:
     return _LEAVING_IS_LOSS and isinstance(error, (SystemExit, KeyboardInterrupt))
 
 
-def name_attempt(span: TaskRun, request: Any) -> None:
-    """Give a span the id that the main process chose, where it did and the message brought a trace."""
-    attempt = request.get(ATTEMPT)
-    if type(attempt) is str and span.origin is not None:
-        span.identity = span.identity[:36] + attempt.encode("ascii") + span.identity[52:]
-
-
-def headers_of(request: Any) -> Any:
-    """The message's headers among what a request knows: protocol 2 spreads them over it."""
-    if "traceparent" in request:
-        return request
-    headers = request.get("headers")
-    return headers if isinstance(headers, dict) else request
-
-
-def begin_attempt(
-    operation: Operation, template: Template, request: Any, headers: Any, owner: Any
-) -> TaskRun | NoopSpan:
-    """The span of an attempt at the task of ``request`` (a dict as Celery keeps it), below its message's context.
-
-    ``owner``: what has the app, asked for it where it is needed: a task looks for its own anew each time.
-    """
-    run = start_below(operation, template, TaskRun, headers)
-    if type(run) is not TaskRun:
-        return run
-    eta = note(run, request)
-    run.state_name = None
-    run.ambient = sys.exception()
-    delivery = request.get("delivery_info")
-    run.redelivered = bool(delivery and delivery.get("redelivered"))
-    if eta is not None and run.sent_at() >= 0:
-        _wait_from_when_due(run, eta, owner.app)
-    if headers:
-        if PREVIOUS in headers:
-            before = previous(headers)
-            if before is not None:
-                run.add_link(before, _number(run.retries))
-        if "x-death" in headers or "x-delivery-count" in headers:
-            run.set_attributes(history(headers))
-    return run
-
-
-def _wait_from_when_due(run: TaskRun, eta: object, app: Any) -> None:
-    """What was asked for is no time in the queue: waiting begins when the task is due."""
-    when = due(eta, app)
-    if when is None:
-        return
-    sent = run.sent_at()
-    run.delay = delay(eta, app, sent / 1e3)
-    if when * 1e3 > sent:
-        run.timestamp = later = int(when * 1e3)
-        if sent / 1e3 <= run.start_time / 1e9:  # else it is counted already
-            note_skew(run, later)
-
-
-def _number(retries: object) -> dict[str, object]:
-    return {RETRIES: retries - 1} if type(retries) is int and retries > 0 else {}
-
-
 def _begin_eager(tasks: Tasks, task: Any, request: Any) -> TaskRun | NoopSpan:
     template = tasks.eager_template(task.name)
     headers = headers_of(request)
@@ -262,7 +191,7 @@ def _begin_eager(tasks: Tasks, task: Any, request: Any) -> TaskRun | NoopSpan:
     if type(span) is TaskRun and request.get("retries"):
         before = INSTRUMENTATION.repeated.pop(request.get("id"), None)
         if before is not None:
-            span.add_link(before, _number(request.get("retries")))
+            span.add_link(before, retry_number(request.get("retries")))
     return span
 
 

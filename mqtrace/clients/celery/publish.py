@@ -5,29 +5,27 @@
 - No signal tells that a publish failed, and none says which app publishes. ``Celery.send_task``, which every way to
   send a task goes through, is the one place that knows both, so it is called within a frame of ours
   (docs/rationale.md). It tells what ``after_task_publish`` would, so that is not asked for: a signal costs 1.3 us.
-- A retry is a publish whose headers are copied from the message that is being retried, trace headers too. They stay:
-  so the attempts are siblings below the first message's sender, and the send span of a retry, as always where a
-  message carries another context, is of kind CLIENT and linked to it.
+- A retry is a publish too, and what is its own is in retries.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Any
 
 from celery import Celery, current_app  # type: ignore[import-untyped]  # Celery ships no types
 
 from mqtrace.carriers import Mapping as MappingCarrier
-from mqtrace.core import EMPTY, Context, NoopSpan, Template, current_frame, is_canonical, start_send
+from mqtrace.core import NoopSpan, start_send
 from mqtrace.messaging import Operation, carry, end, send_time
 
-from .spans import ATTEMPT, PREVIOUS, PassedRun, TaskRun, TaskSend, note
+from .delays import asked_for
+from .retries import attempt_at_work, start_retry
+from .spans import ATTEMPT, PREVIOUS, TaskSend, note, sent_ms
 from .state import INSTRUMENTATION
-from .templates import Tasks
 
-__all__ = ["before_publish", "delay", "due", "hook", "previous", "publishes", "publishing_app", "unhook"]
+__all__ = ["before_publish", "hook", "publishes", "publishing_app", "unhook"]
 
 
 class _Publish:
@@ -157,10 +155,10 @@ def before_publish(
         if PREVIOUS in headers:
             del headers[PREVIOUS]
         eta = facts.get("eta")
-        wait = None if eta is None else _asked_for(publish, eta, app, tasks.sends)
-        attempt = _attempt(app, facts.get("id")) if facts.get("retries") else None
+        wait = None if eta is None else asked_for(None if publish is None else publish.countdown, eta, app, tasks.sends)
+        attempt = attempt_at_work(app, facts.get("id")) if facts.get("retries") else None
         if attempt is not None:
-            span = _retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt)
+            span = start_retry(tasks, tasks.send_template(app, sender, exchange, routing_key), facts, headers, attempt)
         else:
             frame = start_send(tasks.send_template(app, sender, exchange, routing_key), TaskSend)
             if type(frame) is not TaskSend:
@@ -194,100 +192,6 @@ def _inject(operation: Operation, span: TaskSend, headers: dict[str, Any]) -> No
     """Put the context of a send span into a message's headers, with the send time."""
     if operation.w3c_only and span.baggage is None and "traceparent" not in headers and "baggage" not in headers:
         headers["traceparent"] = span.identity.decode()
-        headers["tracestate"] = send_time.stamp(span.state, _now(span))
+        headers["tracestate"] = send_time.stamp(span.state, sent_ms(span))
         return
-    carry(operation.tracer, span, MappingCarrier(headers), _now(span))
-
-
-def due(eta: object, app: Any) -> float | None:
-    """When a task is due, s since the epoch, from an eta as Celery writes it (ISO 8601); None where it says nothing."""
-    try:
-        when = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-        if not isinstance(when, datetime):
-            return None
-        if when.tzinfo is None and app is not None:
-            when = when.replace(tzinfo=app.timezone)
-        return when.timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _asked_for(publish: _Publish | None, eta: object, app: Any, sends: Operation) -> float | None:
-    """Seconds to wait that a publish asks for: its countdown, else what is left until its eta."""
-    countdown = None if publish is None else publish.countdown
-    # Celery takes the countdown where there are both. Its eta says it too, but not when that was made.
-    if countdown and isinstance(countdown, (int, float)):
-        return max(0.0, float(countdown))
-    return delay(eta, app, _now_ms(sends) / 1e3)
-
-
-def delay(eta: object, app: Any, sent: float) -> float | None:
-    """Seconds that were asked for when the message was sent (``sent``: s since the epoch); never below 0."""
-    when = due(eta, app)
-    # Celery has turned a countdown into a time shortly before: hundredths are what is left of it.
-    return None if when is None else max(0.0, round(when - sent, 2))
-
-
-def _now_ms(operation: Operation) -> float:
-    """Now, ms since the epoch, by the tracer's clock."""
-    clock = operation.tracer.pipeline.clock
-    return clock.epoch(clock.now()) / 1e6
-
-
-def _now(span: TaskSend) -> int:
-    """The start of a span, ms since the epoch."""
-    return (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
-
-
-# ---------------------------------------------------------------------- retries
-
-
-def _attempt(app: Any, task_id: object) -> TaskRun | PassedRun | None:
-    """The attempt at this task that is running here, in whose name it is sent again; None where none is."""
-    frame = current_frame()
-    if type(frame) is TaskRun and frame.task_id == task_id:  # also one that the main process tells of
-        return frame
-    # the user's own span is current, or the trace is not recorded
-    task = None if app is None else app.current_worker_task
-    attempt = None if task is None else INSTRUMENTATION.running.get(id(task.request_stack.top))
-    return attempt if attempt is not None and attempt.task_id == task_id else None
-
-
-def _retry(
-    tasks: Tasks, template: Template, facts: Any, headers: dict[str, Any], attempt: TaskRun | PassedRun
-) -> TaskSend | None:
-    operation = tasks.sends
-    if isinstance(attempt, PassedRun):
-        if attempt.identity is not None and "traceparent" not in headers and operation.w3c_only:
-            headers["traceparent"] = attempt.identity.decode("ascii")
-        return None
-    propagator = operation.tracer.propagator
-    if propagator.fields:
-        headers[PREVIOUS] = attempt.identity.decode("ascii")
-    carrier = MappingCarrier(headers)
-    first = propagator.extract(carrier, EMPTY, None)
-    if first.identity is None:
-        # The first message carried nothing: its attempt is the root, and the others are below it, side by side.
-        propagator.inject(carrier, attempt)
-        first = Context.of(attempt)
-        ours = True
-    else:
-        ours = send_time.take(first.state)[1] != send_time.UNKNOWN
-    frame = start_send(template.as_client(), TaskSend)
-    if type(frame) is not TaskSend:
-        return None
-    frame.add_link(first)
-    note(frame, facts)
-    if ours and "tracestate" in propagator.fields:
-        headers["tracestate"] = send_time.stamp(send_time.take(first.state)[0], _now(frame))
-    return frame
-
-
-def previous(headers: Any) -> Context | None:
-    """The attempt before, as a retry's headers name it."""
-    text = headers.get(PREVIOUS)
-    if type(text) is str and text.isascii():
-        identity = text.encode("ascii")
-        if is_canonical(identity):
-            return Context(identity)
-    return None
+    carry(operation.tracer, span, MappingCarrier(headers), sent_ms(span))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from mqtrace.core import SHORT_TEXTS, Attribute, NoopSpan, ProcessSpan, SendSpan
 from mqtrace.messaging.attributes import CONVERSATION, DELAY, MESSAGE_ID, REDELIVERED, RETRIES, RETRY_COUNT, STATE
 
-__all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note"]
+__all__ = ["ATTEMPT", "PREVIOUS", "PassedRun", "TaskRun", "TaskSend", "note", "sent_ms"]
 
 #: The header of a retry that names the attempt before: its traceparent.
 PREVIOUS: Final = "mqtrace-previous"
@@ -125,3 +125,8 @@ def _common(span: TaskSend | TaskRun) -> dict[str, Attribute]:
     if span.delay is not None:
         own[DELAY] = span.delay
     return own
+
+
+def sent_ms(span: TaskSend) -> int:
+    """The start of a span, ms since the epoch."""
+    return (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000

@@ -7,7 +7,7 @@ from typing import Any
 from mqtrace.core import NoopSpan
 from mqtrace.messaging.attributes import ERROR_TYPE, REVOKED
 
-from . import attempts
+from . import runs
 from .spans import ATTEMPT, TaskRun
 from .templates import Tasks
 
@@ -23,11 +23,11 @@ def start_unreported(tasks: Tasks, owner: Any, name: object, own: Any, attempt: 
     try:
         delivery = own.get("delivery_info") or {}
         template = tasks.run_template(owner.app, name, delivery.get("exchange"), delivery.get("routing_key"))
-        span = attempts.begin_attempt(tasks.runs, template, own, attempts.headers_of(own), owner)
+        span = runs.begin_attempt(tasks.runs, template, own, runs.headers_of(own), owner)
         if isinstance(span, NoopSpan):
             return None
         if attempt is not None:
-            attempts.name_attempt(span, {ATTEMPT: attempt})
+            runs.name_attempt(span, {ATTEMPT: attempt})
         span.ambient = None
     except Exception:  # noqa: BLE001  # tracing must not cost the worker anything, whatever went wrong
         tasks.runs.tracer.complain("a task that did not run could not be traced")
