@@ -8,6 +8,8 @@ import importlib
 import itertools
 import json
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -792,6 +794,37 @@ def test_a_transport_that_does_not_exist_fails_as_without_us(spans: Spans, caplo
     misspelt.conf.broker_url = "memory://"
     misspelt.send_task("shop.add", queue="nobody-reads-it")
     assert spans[1].attributes["messaging.system"] == "memory"
+
+
+WITHOUT_REDIS = """
+import logging, sys
+sys.modules["redis"] = None  # as where the package is missing
+from celery import Celery
+from mqtrace.testing import record
+
+logging.basicConfig(stream=sys.stdout)
+app = Celery("shop", broker="redis://:secret@127.0.0.1:1/0", set_as_current=False)
+with record("shop") as spans:
+    if sys.argv[1] == "traced":
+        spans.tracer.instrument_celery(app)
+    try:
+        app.send_task("shop.add", retry=False)
+    except Exception as error:
+        print(type(error).__name__, error)
+for span in spans:
+    print(span.name, span.status, span.attributes["error.type"], "secret" in str(span.attributes))
+"""
+
+
+def test_a_transport_whose_package_is_missing_fails_as_without_us() -> None:
+    def said(how: str) -> list[str]:
+        command = [sys.executable, "-c", WITHOUT_REDIS, how]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    (error,) = said("bare")
+    assert said("traced") == [error, f"send shop.add error {error.split()[0]} False"]
 
 
 def test_a_publish_of_a_trace_that_is_not_sampled_fails_without_a_span(spans: Spans) -> None:
