@@ -86,6 +86,25 @@ def test_no_warning_of_the_environment_shows_a_secret(url: str) -> None:
     assert SECRET not in "".join(said)
 
 
+def test_nothing_that_a_running_tracer_says_shows_a_secret(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its logs, at every level, while its broker is away; its counts; the repr of it and of what it holds."""
+    options = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "client.id": SECRET}
+    options |= {"sasl.username": SECRET, "sasl.password": f"a%26{SECRET}"}
+    url = "kafka://127.0.0.1:1/spans?" + "&".join(f"{name}={value}" for name, value in options.items())
+    with caplog.at_level(logging.DEBUG):
+        tracer = mqtrace.Tracer("shop", exporter=url)
+        tracer.start_span("order").end()
+        assert not tracer.flush(0.5)
+        said = [
+            repr(one) for one in (tracer, tracer.settings, tracer.settings.exporter, tracer.pipeline, tracer.stats())
+        ]
+        tracer.shutdown(0.1)
+    assert SECRET not in "".join([*said, caplog.text, *capfd.readouterr()])
+    assert "127.0.0.1:1" in caplog.text
+
+
 @pytest.mark.parametrize("exporter", [f"kafka://u:{SECRET}@h".encode(), {"url": SECRET}, [f"kafka://h?{SECRET}"]])
 def test_what_is_not_an_exporter_is_named_by_its_type_only(exporter: object) -> None:
     said = _said(lambda: mqtrace.Tracer("shop", exporter=exporter))

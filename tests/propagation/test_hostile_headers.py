@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import UserDict
 from collections.abc import Callable
+from email.message import Message
+from types import MappingProxyType
 from typing import Any
 
+import pika  # type: ignore[import-untyped]  # pika ships no types
 import pytest
 
 from mqtrace.carriers import AmqpTable, HttpHeaders, recognise
@@ -18,12 +22,40 @@ MEGABYTE = 1_000_000
 #: ms: five times what is promised, since tests share their machine; what was wrong took fifty times that.
 ONE_HEADER, SIXTY_THOUSAND = 5.0, 100.0
 
+
+class AnyCase(UserDict[str, str]):
+    """As Django's and those of requests."""
+
+    def __getitem__(self, name: str) -> str:
+        return self.data[name.lower()]
+
+    def __setitem__(self, name: str, value: str) -> None:
+        self.data[name.lower()] = value
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self.data
+
+
+def message(headers: list[tuple[str, bytes]]) -> Message:
+    """As http.client parses one: add_header would take quadratic time for so many."""
+    made = Message()
+    made._headers = [(name, value.decode()) for name, value in headers]  # type: ignore[attr-defined]  # see above
+    return made
+
+
 FORMS: dict[str, Callable[[list[tuple[str, bytes]]], Any]] = {
     "Kafka's list": list,
     "a dict": lambda headers: {name: value.decode() for name, value in headers},
     "an AMQP table": lambda headers: AmqpTable({name: value.decode() for name, value in headers}),
     "an ASGI scope": lambda headers: {"type": "http", "headers": [(name.lower().encode(), it) for name, it in headers]},
     "HTTP's mapping": lambda headers: HttpHeaders({name: value.decode() for name, value in headers}),
+    "a tuple": tuple,
+    "a read-only mapping": lambda headers: MappingProxyType({name: value.decode() for name, value in headers}),
+    "pika's properties": lambda headers: pika.BasicProperties(
+        headers={name: value.decode() for name, value in headers}
+    ),
+    "the headers of an HTTP message": lambda headers: message(headers),
+    "a mapping that does not mind case": lambda headers: AnyCase({name: value.decode() for name, value in headers}),
     "a WSGI environ": lambda headers: {
         "wsgi.version": (1, 0),
         **{"HTTP_" + name.upper().replace("-", "_"): value.decode("latin-1") for name, value in headers},
