@@ -1,5 +1,4 @@
-"""A question by its name, with parameters as they stand in a URL: what the page's server passes on, and what
-:mod:`mqtrace.flow` reads of a running page (``GET /api/{question}?{parameters}``)."""
+"""Questions by their names, with parameters as in a URL: ``GET /api/{question}?{parameters}`` of a running page."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ _MOST: Final = 1_000
 
 
 def answer(source: Source, question: str, parameters: Parameters) -> Any:
-    """What ``json.dumps`` takes: the method's own answer. Raises AskError, and what the source raises.
+    """The answer of the source's method, ready for ``json.dumps``. Raises AskError, and what the source raises.
 
     ``question``: one of :data:`QUESTIONS`. ``parameters``: each a list of texts, as ``urllib.parse.parse_qs`` returns
     them; unknown ones are ignored. All questions take ``last`` ("15m", "1h", seconds) or ``from`` and ``to`` (RFC 3339,
@@ -34,10 +33,10 @@ def answer(source: Source, question: str, parameters: Parameters) -> Any:
     ``last``), `traces` ``order`` ("newest", "slowest"), ``errors`` ("true"), ``attribute`` ("key=value"), ``limit``;
     `trace` ``id``; `series` ``steps``. Without a window the source's own (``window_s`` of its state) is asked about.
     """
-    asked = QUESTIONS.get(question)
-    if asked is None:
+    method = QUESTIONS.get(question)
+    if method is None:
         raise AskError(f"there is no question {question!r}: ask one of {', '.join(QUESTIONS)}")
-    return asked(source, parameters)
+    return method(source, parameters)
 
 
 def scope_of(source: Source, parameters: Parameters) -> Scope:
@@ -51,7 +50,7 @@ def scope_of(source: Source, parameters: Parameters) -> Scope:
         now = time.time_ns() if to_ns is None else to_ns
         return Scope(now - round(seconds(last) * _NS), to_ns, *names)
     if begin is not None or end is not None:
-        # A page that is asked about all there is hears it as a time before everything.
+        # A question about all spans reaches a page as a time before everything.
         return Scope(None if begin is None else moment_ns(begin) or None, to_ns, *names)
     window = source.state()["window_s"]
     return Scope(None, None, *names) if window is None else Scope.last(window, *names)
@@ -59,8 +58,8 @@ def scope_of(source: Source, parameters: Parameters) -> Scope:
 
 def seconds(text: str) -> float:
     """``90``, ``90s``, ``15m``, ``1h``, ``2d``, ``500ms``, in seconds."""
-    found = _DURATION.fullmatch(text.strip())
-    number = float(found[1]) * _UNITS[found[2] or "s"] if found else math.nan
+    match = _DURATION.fullmatch(text.strip())
+    number = float(match[1]) * _UNITS[match[2] or "s"] if match else math.nan
     if not 0 < number < 1e10:
         raise AskError(f"{text!r} is not a duration: write 90s, 15m, 1h or 2d")
     return number

@@ -1,7 +1,7 @@
-"""What holds spans and takes SQL: the questions are written once, and an engine says where the columns are.
+"""What an engine is, which holds spans and takes SQL: the questions are written once, over its dialect.
 
 A question is an f-string over a :class:`Dialect`; values are bound, never written into it: ``$name`` stands for a
-parameter. What is not said in the same way everywhere is a method of the dialect. Relations are subqueries:
+parameter. SQL that differs from engine to engine is a method of the dialect. Relations are subqueries:
 
 ``spans``     trace, start_ns, end_ns, service, destination, failed, name, parent (NULL at a root)
 ``sent``      mt, ms (trace and span of the message's context), start_ns, duration_ns, service, destination, system,
@@ -48,23 +48,23 @@ class Dialect(Protocol):
         ...
 
     def quantile(self, share: float, expression: str) -> str:
-        """Interpolated (type 7), of what is not NULL; NULL of nothing."""
+        """The interpolated quantile (type 7) of values that are not NULL; NULL if there are none."""
         ...
 
     def first(self, expression: str, by: str) -> str:
-        """The expression of the row where ``by`` is least."""
+        """The expression of the row with the least ``by``."""
         ...
 
     def last(self, expression: str, by: str) -> str:
-        """The expression of the row where ``by`` is greatest."""
+        """The expression of the row with the greatest ``by``."""
         ...
 
     def some(self, expression: str) -> str:
-        """The expression of any row of a group in which all say the same."""
+        """The expression of any row of a group whose rows agree on it."""
         ...
 
     def messages(self) -> str:
-        """How many different (mt, ms) a group has."""
+        """The number of different (mt, ms) of a group."""
         ...
 
     def names(self, expression: str) -> str:
@@ -72,7 +72,7 @@ class Dialect(Protocol):
         ...
 
     def queue(self, expression: str) -> str:
-        """What stands behind the last ``:`` of a destination."""
+        """The part of a destination after its last ``:``."""
         ...
 
     def begins(self, text: str, beginning: str) -> str:
@@ -89,7 +89,7 @@ class Dialect(Protocol):
 
 
 class Engine(Protocol):
-    """Runs a question. Raises SourceError where it cannot, or after 10 s."""
+    """Runs a question. Raises SourceError if it cannot, or after 10 s."""
 
     dialect: Dialect
 

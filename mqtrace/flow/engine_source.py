@@ -12,21 +12,21 @@ __all__ = ["EngineSource"]
 
 
 class EngineSource:
-    """A :class:`mqtrace.flow.Source` but for its `state` and its `close`."""
+    """A :class:`mqtrace.flow.Source` without `state` and `close`, which a subclass has."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def map(self, scope: Scope) -> Map:
-        """All arrows."""
+        """See :class:`mqtrace.flow.Source`."""
         return map.map_of(self.engine, scope)
 
     def flow(self, scope: Scope) -> list[FlowRow]:
-        """Pairs."""
+        """See :class:`mqtrace.flow.Source`."""
         return flow.flow(self.engine, scope)
 
     def missing(self, scope: Scope, after_s: float | None = None) -> list[MissingRow]:
-        """What was sent and not processed."""
+        """See :class:`mqtrace.flow.Source`."""
         return missing.missing(self.engine, scope, after_s)
 
     def traces(
@@ -38,21 +38,21 @@ class EngineSource:
         attribute: tuple[str, str] | None = None,
         limit: int = 20,
     ) -> list[TraceRow]:
-        """The newest or the slowest."""
+        """See :class:`mqtrace.flow.Source`."""
         return traces.traces(self.engine, scope, order=order, errors=errors, attribute=attribute, limit=limit)
 
     def trace(self, trace_id: str) -> TraceAnswer | None:
-        """One."""
+        """See :class:`mqtrace.flow.Source`."""
         return trace.answered(trace_id, *self.engine.records(trace_id))
 
     def failures(self, scope: Scope) -> list[FailureRow]:
-        """Retries and dead letters."""
+        """See :class:`mqtrace.flow.Source`."""
         return failures.failures(self.engine, scope)
 
     def errors(self, scope: Scope) -> list[ErrorRow]:
-        """What failed."""
+        """See :class:`mqtrace.flow.Source`."""
         return failures.errors(self.engine, scope)
 
     def series(self, scope: Scope, steps: int = 60) -> list[StepRow]:
-        """In steps."""
+        """See :class:`mqtrace.flow.Source`."""
         return series.series(self.engine, scope, steps)

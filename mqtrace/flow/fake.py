@@ -47,7 +47,7 @@ _SYSTEMS: Final = ("kafka", "rabbitmq", "redis")
 
 
 class Fake:
-    """A :class:`mqtrace.flow.Source`. ``gone``: every question but `state` raises SourceError with this sentence."""
+    """A :class:`mqtrace.flow.Source`. ``trouble``: every question but `state` raises SourceError with this sentence."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Fake:
         traces: int = 200,
         seed: int = 1,
         hostile: bool = False,
-        gone: str | None = None,
+        trouble: str | None = None,
         changes: Mapping[str, Any] | None = None,
         now_ns: int | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Fake:
         self._seed = seed
         self._now_ns = time.time_ns() if now_ns is None else now_ns
         self._trace_spans = trace_spans
-        self.gone = gone
+        self.trouble = trouble
         self.changes: dict[str, Any] = dict(changes or {})
         names = [*(_HOSTILE if hostile else ()), *_NAMES, *(f"team{n % 7}-service-{n:02}" for n in range(8, 1_000))]
         self._services = names[:services]
@@ -86,7 +86,7 @@ class Fake:
             "sampled": 1.0 if spans else None,
             "messages_malformed": 0,
             "spans_malformed": 0,
-            "trouble": self.gone,
+            "trouble": self.trouble,
             "window_s": 3600.0,
         }
         return {**state, **self.changes}  # type: ignore[typeddict-item]  # a test's own mapping
@@ -144,9 +144,9 @@ class Fake:
         """A row of each state, and a partial reader."""
         self._answering()
         rows = [row for row in self._flow if row["receiver"] is not None]
-        found: list[MissingRow] = []
+        missing_rows: list[MissingRow] = []
         for number, (state, row) in enumerate(zip([*STATES, None], rows, strict=False)):
-            found.append(
+            missing_rows.append(
                 {
                     "sent_to": row["sent_to"] or "",
                     "subscription": row["subscription"],
@@ -157,7 +157,7 @@ class Fake:
                     "share": None if state else 0.12,
                 }
             )
-        return [row for row in found if _any_of(scope.destinations, row["sent_to"])]
+        return [row for row in missing_rows if _any_of(scope.destinations, row["sent_to"])]
 
     def traces(
         self,
@@ -263,8 +263,8 @@ class Fake:
         """Nothing is held."""
 
     def _answering(self) -> None:
-        if self.gone is not None:
-            raise SourceError(self.gone)
+        if self.trouble is not None:
+            raise SourceError(self.trouble)
 
     def _time(self, ago_s: float) -> str:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self._now_ns // 1000 - ago_s * 1e6)
@@ -299,9 +299,9 @@ class Fake:
                 }
             )
         if rows:
-            taken = rows[0]
+            first_row = rows[0]
             nobody: FlowRow = {
-                **taken,
+                **first_row,
                 "taken_from": None,
                 "receiver": None,
                 "subscription": None,

@@ -13,7 +13,7 @@ from .trouble import SourceError
 
 __all__ = ["HOUR_S", "KINDS", "is_filled", "opened", "reader_of"]
 
-#: What ClickHouse and a page are asked about when nobody says a window, seconds.
+#: The window of a question to ClickHouse or a page that names none, seconds.
 HOUR_S: Final = 3600.0
 KINDS: Final = (
     "kafka://host:9092/topic, http://127.0.0.1:8765 (a running page), spans.duckdb, file:///spans.jsonl or "
@@ -27,7 +27,7 @@ def is_filled(address: str) -> bool:
 
 
 def reader_of(address: str, *, from_beginning: bool = True) -> Reader:
-    """What reads a topic or a file. Raises SourceError where the address is of neither; nothing is opened yet.
+    """The reader of a topic or a file. Raises SourceError if the address is of neither; nothing is opened yet.
 
     ``from_beginning``: also what is there already, not only what comes.
     """
@@ -44,7 +44,7 @@ def reader_of(address: str, *, from_beginning: bool = True) -> Reader:
 
 
 def opened(address: str) -> Source:
-    """A source that is there as it is: a DuckDB file, a running page, ClickHouse. Raises SourceError."""
+    """A source that holds spans already: a DuckDB file, a running page, ClickHouse. Raises SourceError."""
     scheme = _scheme(address)
     if scheme in ("http", "https"):
         from .remote import RemoteSource
@@ -62,6 +62,6 @@ def opened(address: str) -> Source:
 
 
 def _scheme(address: str) -> str:
-    """In lower case; "" of a path."""
+    """The scheme in lower case; "" for a path."""
     scheme, colon, _ = address.partition(":")
     return scheme.lower() if colon and scheme.isascii() and scheme.isalpha() and len(scheme) > 1 else ""

@@ -1,4 +1,4 @@
-"""A running page as a source: whoever has its address asks it, since a DuckDB file is open in one process only."""
+"""A running page as a source: since a DuckDB file is open in one process only, others ask its page."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class RemoteSource:
         self._base = f"{parts.scheme}://{parts.netloc}"
         tokens = parse_qs(parts.query).get("token")
         self._token = tokens[-1] if tokens else None
-        # The page is on this machine or named in full: no proxy stands between, and no redirect is followed.
+        # The page is on this machine or named in full: no proxy is used, and no redirect is followed.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def _ask(self, question: str, parameters: Mapping[str, Any]) -> Any:
-        said = {name: value for name, value in parameters.items() if value not in (None, ())}
-        request = urllib.request.Request(f"{self._base}/api/{question}?{urlencode(said, doseq=True)}")
+        query = {name: value for name, value in parameters.items() if value not in (None, ())}
+        request = urllib.request.Request(f"{self._base}/api/{question}?{urlencode(query, doseq=True)}")
         if self._token is not None:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
@@ -59,7 +59,7 @@ class RemoteSource:
             raise SourceError(f"what answers at {self._base} is not a page of mqtrace: correct the address") from error
 
     def state(self) -> State:
-        """The page's; where it is gone, that is its trouble."""
+        """The page's state; if it does not answer, that is the ``trouble``."""
         try:
             state: State = self._ask("state", {})
             return {**state, "kind": "page"}
@@ -80,20 +80,20 @@ class RemoteSource:
             }
 
     def map(self, scope: Scope) -> Map:
-        """Asked of the page."""
-        found: Map = self._ask("map", _scope(scope))
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: Map = self._ask("map", _scope(scope))
+        return answer
 
     def flow(self, scope: Scope) -> list[FlowRow]:
-        """Asked of the page."""
-        found: list[FlowRow] = self._ask("flow", _scope(scope))
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: list[FlowRow] = self._ask("flow", _scope(scope))
+        return answer
 
     def missing(self, scope: Scope, after_s: float | None = None) -> list[MissingRow]:
-        """Asked of the page."""
+        """See :class:`mqtrace.flow.Source`."""
         after = None if after_s is None else f"{after_s:.9f}".rstrip("0").rstrip(".")
-        found: list[MissingRow] = self._ask("missing", {**_scope(scope), "after": after})
-        return found
+        answer: list[MissingRow] = self._ask("missing", {**_scope(scope), "after": after})
+        return answer
 
     def traces(
         self,
@@ -104,42 +104,42 @@ class RemoteSource:
         attribute: tuple[str, str] | None = None,
         limit: int = 20,
     ) -> list[TraceRow]:
-        """Asked of the page."""
+        """See :class:`mqtrace.flow.Source`."""
         more = {
             "order": order,
             "errors": "true" if errors else None,
             "attribute": None if attribute is None else "=".join(attribute),
             "limit": limit,
         }
-        found: list[TraceRow] = self._ask("traces", {**_scope(scope), **more})
-        return found
+        answer: list[TraceRow] = self._ask("traces", {**_scope(scope), **more})
+        return answer
 
     def trace(self, trace_id: str) -> TraceAnswer | None:
-        """Asked of the page."""
-        found: TraceAnswer | None = self._ask("trace", {"id": trace_id})
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: TraceAnswer | None = self._ask("trace", {"id": trace_id})
+        return answer
 
     def failures(self, scope: Scope) -> list[FailureRow]:
-        """Asked of the page."""
-        found: list[FailureRow] = self._ask("failures", _scope(scope))
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: list[FailureRow] = self._ask("failures", _scope(scope))
+        return answer
 
     def errors(self, scope: Scope) -> list[ErrorRow]:
-        """Asked of the page."""
-        found: list[ErrorRow] = self._ask("errors", _scope(scope))
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: list[ErrorRow] = self._ask("errors", _scope(scope))
+        return answer
 
     def series(self, scope: Scope, steps: int = 60) -> list[StepRow]:
-        """Asked of the page."""
-        found: list[StepRow] = self._ask("series", {**_scope(scope), "steps": steps})
-        return found
+        """See :class:`mqtrace.flow.Source`."""
+        answer: list[StepRow] = self._ask("series", {**_scope(scope), "steps": steps})
+        return answer
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 def _scope(scope: Scope) -> dict[str, str | Sequence[str] | None]:
-    """As parameters. All there is has to be said, since a page's own window is shorter."""
+    """The scope as parameters. A scope without a window is sent too, since a page's own window is shorter."""
     return {
         "from": f"{scope.from_ns or 0:016d}",
         "to": None if scope.to_ns is None else f"{scope.to_ns:016d}",
@@ -149,16 +149,16 @@ def _scope(scope: Scope) -> dict[str, str | Sequence[str] | None]:
 
 
 def _sentence(error: urllib.error.HTTPError) -> str:
-    """What the page says of an error."""
+    """The page's sentence about an error."""
     try:
-        told = json.loads(error.read(65_536))["error"]
+        sentence = json.loads(error.read(65_536))["error"]
     except (ValueError, KeyError, TypeError, OSError):
         return "it is not a page of mqtrace, or one of another version"
-    return told if isinstance(told, str) else "it says no reason"
+    return sentence if isinstance(sentence, str) else "it gives no reason"
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A page never redirects what is asked of it."""
+    """Follows no redirect: a page never redirects a question."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """None lets the answer be an error."""

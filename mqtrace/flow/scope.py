@@ -16,7 +16,7 @@ class Scope:
     """A window of time, and patterns of names.
 
     ``from_ns`` and ``to_ns``: ns since the epoch; None: from the first span, and until now. ``to_ns`` is the "now" of
-    `missing`. A send counts by when it began; a delivery by its send, where that is known.
+    `missing`. A send is in the window if it began there; a delivery if its send did, as far as that is known.
 
     ``services`` and ``destinations``: patterns as ``mqtrace tail`` takes: ``*`` and ``?`` match, ``[...]`` is one
     of these characters; any of them suffices, none means all. :func:`literal` makes a pattern that matches one name.

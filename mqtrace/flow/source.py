@@ -1,4 +1,4 @@
-"""What answers the questions."""
+"""What a source of answers is."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ STATES: Final = {
 
 
 class Source(Protocol):
-    """Spans that can be asked. Every method may be called from any thread, also at the same time.
+    """Answers questions about spans. Every method may be called from any thread, also at the same time.
 
-    Methods raise :class:`mqtrace.flow.SourceError` where the source cannot be read, or a question took longer than
-    10 s; and return empty answers, never an error, where nothing is there. Rows come in a fixed order, the largest or
-    the worst first.
+    Methods raise :class:`mqtrace.flow.SourceError` if the source cannot be read, or a question took longer than 10 s;
+    without spans they return empty answers, never an error. Rows come in a fixed order, the largest or the worst first.
     """
 
     def state(self) -> State:
-        """How the source is doing; cheap enough for once a second. Raises nothing: what is wrong is its ``trouble``."""
+        """The state of the source; cheap enough for once a second. Never raises: an error is its ``trouble``."""
         ...
 
     def map(self, scope: Scope) -> Map:
@@ -67,7 +66,7 @@ class Source(Protocol):
         ...
 
     def trace(self, trace_id: str) -> TraceAnswer | None:
-        """One trace by its id, 32 lowercase hex characters; None where no span of it is there.
+        """One trace by its id, 32 lowercase hex characters; None if there is no span of it.
 
         Batches of other traces that took its messages are among its spans, as guests.
         """
@@ -89,5 +88,5 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it; again does nothing."""
+        """Close it; again does nothing."""
         ...

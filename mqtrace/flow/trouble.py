@@ -1,4 +1,4 @@
-"""What ends a question early, each in one sentence for whoever asked."""
+"""The errors that end a question, each one sentence for the person who asked."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def test_a_running_page_is_a_source(page: Callable[[Source], str], capsys: pytes
 def test_a_page_whose_source_is_gone_is_one_sentence(
     page: Callable[[Source], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["flow", page(Fake(gone="no Kafka broker answers at nowhere:9092"))]) == 2
+    assert main(["flow", page(Fake(trouble="no Kafka broker answers at nowhere:9092"))]) == 2
     assert "answers 503: no Kafka broker answers at nowhere:9092" in capsys.readouterr().err
 
 

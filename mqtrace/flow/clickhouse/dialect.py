@@ -54,12 +54,12 @@ class ClickHouseDialect:
                     text = f"transform({text}, [{was}], [{now}], {text})"
                 texts.append(text)
         kind = next(wanted for name, wanted in ATTRIBUTES.values() if name == column)
-        found = f"coalesce({', '.join(texts)})" if len(texts) > 1 else texts[0]
+        text = f"coalesce({', '.join(texts)})" if len(texts) > 1 else texts[0]
         if kind is int:
-            return f"toInt64OrNull({found})"
+            return f"toInt64OrNull({text})"
         if kind is float:
-            return f"if(toFloat64OrNull({found}) >= 0, toFloat64OrNull({found}), NULL)"
-        return found
+            return f"if(toFloat64OrNull({text}) >= 0, toFloat64OrNull({text}), NULL)"
+        return text
 
     def _base(self, lo: str, hi: str, condition: str) -> str:
         """Rows of messages: columns by our names."""
@@ -100,12 +100,13 @@ class ClickHouseDialect:
     def sent(self, lo: str = "lo", hi: str = "hi") -> str:
         """Sends."""
         base = self._base(lo, hi, "SpanKind IN ('Producer', 'Client')")
-        own = "SpanKind = 'Producer'"
+        send = "SpanKind = 'Producer'"
         return (
-            f"(SELECT if({own}, TraceId, link_traces[1]) AS mt, if({own}, SpanId, link_spans[1]) AS ms, start_ns, "
+            f"(SELECT if({send}, TraceId, link_traces[1]) AS mt, if({send}, SpanId, link_spans[1]) AS ms, start_ns, "
             "duration_ns, service, destination, system, part, pos, failed, retry, delay_s, server, threshold, "
             "error_type "
-            f"FROM {base} b WHERE {own} OR (length(link_traces) = 1 AND coalesce(operation, '') IN ('send', 'create')))"
+            f"FROM {base} b WHERE {send} "
+            "OR (length(link_traces) = 1 AND coalesce(operation, '') IN ('send', 'create')))"
         )
 
     def received(self, lo: str = "lo", hi: str = "hi") -> str:
@@ -121,7 +122,7 @@ class ClickHouseDialect:
         messages = f"arrayFilter((m, a) -> {self._of_link(a, 'celery.retries')} = '', {linked}, link_attributes)"
         parent, weak = above.format(weak=0), above.format(weak=1)
         is_message = "has(arrayZip(link_traces, link_spans), (TraceId, ParentSpanId))"
-        taken = (
+        deliveries = (
             f"multiIf(batch IS NULL AND ParentSpanId != '' AND {is_message}, [{parent}], "
             f"batch IS NULL AND length(messages) = 1, "
             f"if(ParentSpanId != '', arrayConcat(messages, [{weak}]), messages), "
@@ -138,7 +139,7 @@ class ClickHouseDialect:
             "part AS b_part, "
             "pos AS b_pos, consumer_group, failed, retry, latency_ms AS b_latency_ms, dead, dead_queue, dead_reason, "
             f"threshold, server, error_type, {messages} AS messages, "
-            f"length(messages) > 1 OR (batch IS NOT NULL AND length(messages) > 0) AS is_many, {taken} AS taken "
+            f"length(messages) > 1 OR (batch IS NOT NULL AND length(messages) > 0) AS is_many, {deliveries} AS taken "
             f"FROM {self._base(lo, hi, _CONSUMER)} b) c ARRAY JOIN taken AS m)"
         )
 

@@ -30,26 +30,26 @@ _BEFORE_NS: Final = 3600 * 10**9
 
 def trace_records(ask: Ask, table: str, trace_id: str) -> tuple[list[SpanRecord], list[SpanRecord], int]:
     """The spans of a trace, its guests, and how many spans were left out."""
-    asked: dict[str, Any] = {"trace": trace_id, "most": MOST_SPANS}
-    own = ask(
+    parameters: dict[str, Any] = {"trace": trace_id, "most": MOST_SPANS}
+    rows = ask(
         f"SELECT {_COLUMNS} FROM {table} WHERE TraceId = $trace ORDER BY Timestamp, SpanId LIMIT 1 BY SpanId "
         "LIMIT $most",
-        asked,
+        parameters,
     )
-    if not own:
+    if not rows:
         return [], [], 0
     omitted = 0
-    if len(own) == MOST_SPANS:
-        (counted,) = ask(f"SELECT uniqExact(SpanId) AS spans FROM {table} WHERE TraceId = $trace", asked)
+    if len(rows) == MOST_SPANS:
+        (counted,) = ask(f"SELECT uniqExact(SpanId) AS spans FROM {table} WHERE TraceId = $trace", parameters)
         omitted = int(counted["spans"]) - MOST_SPANS
-    asked["since"] = max(0, int(own[0]["start_ns"]) - _BEFORE_NS)
+    parameters["since"] = max(0, int(rows[0]["start_ns"]) - _BEFORE_NS)
     guests = ask(
         f"SELECT {_COLUMNS} FROM {table} WHERE SpanKind = 'Consumer' AND TraceId != $trace "
         "AND has(Links.TraceId, $trace) AND Timestamp >= fromUnixTimestamp64Nano($since) "
         "LIMIT 1 BY TraceId, SpanId LIMIT $most",
-        asked,
+        parameters,
     )
-    return [_record(row) for row in own], [_record(row) for row in guests], omitted
+    return [_record(row) for row in rows], [_record(row) for row in guests], omitted
 
 
 def _record(row: Mapping[str, Any]) -> SpanRecord:
@@ -85,18 +85,18 @@ def _record(row: Mapping[str, Any]) -> SpanRecord:
 
 def _attributes(text: str) -> dict[str, Any]:
     """The Collector keeps texts: those that are numbers by their convention become numbers again."""
-    found: dict[str, Any] = {}
-    _flatten("", json.loads(text or "{}"), found)
-    for key, value in found.items():
+    attributes: dict[str, Any] = {}
+    _flatten("", json.loads(text or "{}"), attributes)
+    for key, value in attributes.items():
         wanted = ATTRIBUTES.get(key)
         if wanted is not None and wanted[1] is not str:
-            kept = column_value(wanted[0], value)
-            found[key] = value if kept is None else kept
+            number = column_value(wanted[0], value)
+            attributes[key] = value if number is None else number
         elif key == "messaging.kafka.message.tombstone":
-            found[key] = value in (True, "true")
+            attributes[key] = value in (True, "true")
         elif isinstance(value, str):
-            found[key] = short(value)
-    return found
+            attributes[key] = short(value)
+    return attributes
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:

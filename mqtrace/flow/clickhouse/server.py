@@ -26,7 +26,7 @@ _PARAMETER: Final = re.compile(r"\$([a-z_0-9]+)")
 _MOST_SECONDS: Final = 10
 # A common table expression is computed anew wherever it is named, unless this is on (26.2 and later): without it `flow`
 # and `missing` are right and slow.
-_KEPT: Final = "enable_materialized_cte"
+_MATERIALIZE: Final = "enable_materialized_cte"
 _CTE: Final = re.compile(r"^(\w+) AS \(", re.MULTILINE)
 
 
@@ -100,7 +100,7 @@ class Server:
             raise self._trouble(error) from None
         self._settings = {
             name: value
-            for name, value in {"max_execution_time": _MOST_SECONDS, _KEPT: 1}.items()
+            for name, value in {"max_execution_time": _MOST_SECONDS, _MATERIALIZE: 1}.items()
             if (setting := self._client.server_settings.get(name)) is not None and not setting.readonly
         }
         types = {row["name"]: row["type"] for row in self.rows(f"DESCRIBE TABLE {self._table}", {})}
@@ -114,9 +114,9 @@ class Server:
 
     def rows(self, query: str, parameters: Mapping[str, Any]) -> Rows:
         """The rows; NaN, which is what a quantile of nothing is, as None."""
-        bound = _PARAMETER.sub(lambda found: f"{{{found[1]}:{_type(parameters[found[1]])}}}", query)
+        bound = _PARAMETER.sub(lambda match: f"{{{match[1]}:{_type(parameters[match[1]])}}}", query)
         wanted = {name: parameters[name] for name in _PARAMETER.findall(query)}
-        if _KEPT in self._settings:
+        if _MATERIALIZE in self._settings:
             bound = _CTE.sub(r"\1 AS MATERIALIZED (", bound)
         try:
             with self._lock:
@@ -124,7 +124,7 @@ class Server:
         except Exception as error:  # noqa: BLE001  # of the client, of its HTTP library, of the socket
             raise self._trouble(error) from None
         return [
-            {name: _plain(value) for name, value in zip(answer.column_names, row, strict=True)}
+            {name: _json_value(value) for name, value in zip(answer.column_names, row, strict=True)}
             for row in answer.result_rows
         ]
 
@@ -135,24 +135,24 @@ class Server:
     def _trouble(self, error: Exception) -> SourceError:
         """A sentence without the password; what a server quotes of a query is left out."""
         target = self._target
-        told = " ".join(str(error).split())
-        told = hide(told, [target.password]) if target.password else told
+        text = " ".join(str(error).split())
+        text = hide(text, [target.password]) if target.password else text
         where = f"ClickHouse at {target.host}:{target.port}"
-        if "TIMEOUT_EXCEEDED" in told or "timed out" in told.lower():
+        if "TIMEOUT_EXCEEDED" in text or "timed out" in text.lower():
             return SourceError(f"{where} took longer than {_MOST_SECONDS} s: ask about a shorter time")
-        if "AUTHENTICATION_FAILED" in told or "Code: 516" in told:
+        if "AUTHENTICATION_FAILED" in text or "Code: 516" in text:
             return SourceError(f"{where} does not know this user and password: correct them")
-        if "ACCESS_DENIED" in told or "Code: 497" in told:
+        if "ACCESS_DENIED" in text or "Code: 497" in text:
             return SourceError(
                 f"{where} does not let this user read {target.database}.{target.table}: grant SELECT on it"
             )
-        if "UNKNOWN_DATABASE" in told or "UNKNOWN_TABLE" in told or "Code: 60." in told or "Code: 81." in told:
+        if "UNKNOWN_DATABASE" in text or "UNKNOWN_TABLE" in text or "Code: 60." in text or "Code: 81." in text:
             return SourceError(f"{where} has no table {target.database}.{target.table}: correct the address")
-        if "refused" in told or "resolve" in told or "Max retries" in told or "unreachable" in told:
+        if "refused" in text or "resolve" in text or "Max retries" in text or "unreachable" in text:
             return SourceError(
                 f"no ClickHouse answers at {target.host}:{target.port}: start one, or correct the address"
             )
-        return SourceError(f"{where} answers with an error: {told[:200]}")
+        return SourceError(f"{where} answers with an error: {text[:200]}")
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -166,5 +166,5 @@ def _type(value: Any) -> str:
     return "String" if isinstance(value, str) else "Float64" if isinstance(value, float) else "Int64"
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -29,16 +29,16 @@ class ClickHouseSource(EngineSource):
         self._target = parse(address)
         self._server = Server(self._target)
         super().__init__(self._server)
-        self._asked = 0.0
-        self._known: State | None = None
+        self._asked_at = 0.0
+        self._state: State | None = None
 
     def state(self) -> State:
         """Of the last hour, which is what is asked about; looked at every five seconds."""
         now = time.monotonic()
-        if self._known is None or now - self._asked > _EVERY_S:
-            self._asked = now
-            self._known = self._look()
-        return self._known
+        if self._state is None or now - self._asked_at > _EVERY_S:
+            self._asked_at = now
+            self._state = self._look()
+        return self._state
 
     def _look(self) -> State:
         state: State = {

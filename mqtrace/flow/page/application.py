@@ -48,8 +48,8 @@ def application(
         return _file(request, static["index.html"])
 
     async def file(request: Request) -> Response:
-        found = static.get(request.path_params["path"])
-        return JSONResponse({"error": "There is no such file."}, 404) if found is None else _file(request, found)
+        served = static.get(request.path_params["path"])
+        return JSONResponse({"error": "There is no such file."}, 404) if served is None else _file(request, served)
 
     async def icon(request: Request) -> Response:
         return _file(request, static["favicon.svg"])

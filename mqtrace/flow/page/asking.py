@@ -1,7 +1,7 @@
 """Questions of many browsers to one source.
 
-A question blocks, so it is asked in a thread; several who ask the same at once, or within a second, are told the same
-answer: a screen in each room costs no more than one.
+A question blocks, so it is asked in a thread. Browsers that ask the same at once, or within a second, share one answer:
+a screen in each room costs no more than one.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from mqtrace.flow.ask import QUESTIONS
 
 from .light import lightened
 
-__all__ = ["Asking", "Told"]
+__all__ = ["Answer", "Asking"]
 
-_KEPT_S: Final = 1.0
-_MOST_KEPT: Final = 256
-_MOST_KEPT_BYTES: Final = 8_000_000
+_FRESH_S: Final = 1.0
+_MOST_RECENT: Final = 256
+_MOST_RECENT_BYTES: Final = 8_000_000
 #: A source ends its questions after 10 s by itself: this is for one that hangs.
 _LONGEST_S: Final = 12.0
 _AT_ONCE: Final = 8
 
-Told = tuple[int, bytes]
+Answer = tuple[int, bytes]
 
 
 class Asking:
-    """Answers as (status of HTTP, JSON)."""
+    """Asks a source, and returns its answers as (status of HTTP, JSON)."""
 
     def __init__(
         self, source: Source, *, longest_s: float = _LONGEST_S, clock: Callable[[], float] = time.monotonic
@@ -41,23 +41,23 @@ class Asking:
         self._longest_s = longest_s
         self._clock = clock
         self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mqtrace-ui")
-        self._kept: dict[object, tuple[float, asyncio.Future[Told]]] = {}
+        self._recent: dict[object, tuple[float, asyncio.Future[Answer]]] = {}
 
-    async def ask(self, question: str, parameters: Mapping[str, Sequence[str]]) -> Told:
-        """What the source answers; what keeps it from answering is a sentence and a status."""
+    async def ask(self, question: str, parameters: Mapping[str, Sequence[str]]) -> Answer:
+        """The source's answer; if it has none, a status and a sentence that says why."""
         if question not in QUESTIONS:
             return _sentence(404, f"There is no question {question!r}: ask one of {', '.join(QUESTIONS)}.")
         key = question, tuple(sorted((name, tuple(values)) for name, values in parameters.items()))
         now = self._clock()
-        kept = self._kept.get(key)
-        if kept is None or (kept[1].done() and now - kept[0] > _KEPT_S):
+        recent = self._recent.get(key)
+        if recent is None or (recent[1].done() and now - recent[0] > _FRESH_S):
             self._forget(now)
             loop = asyncio.get_running_loop()
-            kept = now, loop.run_in_executor(self._threads, self._told, question, parameters)
-            self._kept[key] = kept
+            recent = now, loop.run_in_executor(self._threads, self._answer, question, parameters)
+            self._recent[key] = recent
         try:
-            # Shielded: whoever goes away leaves the question to the others.
-            return await asyncio.wait_for(asyncio.shield(kept[1]), self._longest_s)
+            # Shielded: a browser that goes away leaves the question to the others.
+            return await asyncio.wait_for(asyncio.shield(recent[1]), self._longest_s)
         except TimeoutError:
             return _sentence(503, f"The source did not answer within {self._longest_s:g} s.")
 
@@ -66,16 +66,16 @@ class Asking:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _forget(self, now: float) -> None:
-        """Let go of what is too old to be told again."""
-        for key, (asked, future) in list(self._kept.items()):
-            large = future.done() and not future.cancelled() and len(future.result()[1]) > _MOST_KEPT_BYTES
-            if future.done() and (now - asked > _KEPT_S or large or len(self._kept) >= _MOST_KEPT):
-                del self._kept[key]
+        """Forget answers that are too old to be shared."""
+        for key, (asked_at, future) in list(self._recent.items()):
+            large = future.done() and not future.cancelled() and len(future.result()[1]) > _MOST_RECENT_BYTES
+            if future.done() and (now - asked_at > _FRESH_S or large or len(self._recent) >= _MOST_RECENT):
+                del self._recent[key]
 
-    def _told(self, question: str, parameters: Mapping[str, Sequence[str]]) -> Told:
+    def _answer(self, question: str, parameters: Mapping[str, Sequence[str]]) -> Answer:
         try:
-            found = answer(self._source, question, parameters)
-            return 200, _json(lightened(found) if question == "trace" and found is not None else found)
+            result = answer(self._source, question, parameters)
+            return 200, _json(lightened(result) if question == "trace" and result is not None else result)
         except AskError as error:
             return _sentence(400, str(error))
         except SourceError as error:
@@ -84,7 +84,7 @@ class Asking:
             return _sentence(503, f"The question {question!r} failed: {type(error).__name__}: {error}")
 
 
-def _sentence(status: int, text: str) -> Told:
+def _sentence(status: int, text: str) -> Answer:
     return status, _json({"error": text})
 
 

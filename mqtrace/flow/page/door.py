@@ -1,6 +1,6 @@
-"""Who is let in: the page's own names, with GET, and with the token where others can reach it.
+"""Which requests are let in: those to the page's own names, with GET, and with the token if others can reach the page.
 
-A page of somebody else's may make a browser ask 127.0.0.1. It cannot read the answer, as nothing here allows it to (no
+Somebody else's page may make a browser ask 127.0.0.1. It cannot read the answer, as nothing here allows it to (no
 CORS), unless its own name is made to lead here (DNS rebinding): then the Host header is that name, and is refused.
 """
 
@@ -70,7 +70,7 @@ class Door:
         self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer at the door, or let in."""
+        """Let a request in, or refuse it."""
         if scope["type"] == "lifespan":
             await self._inside(scope, receive, send)
             return
@@ -93,7 +93,7 @@ class Door:
 
     def _turned_away(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if not self._is_own(headers.getlist("host")):
+        if not self._is_served_name(headers.getlist("host")):
             return _refused(
                 scope,
                 421,
@@ -105,11 +105,11 @@ class Door:
             return refused
         return None if self._token is None else self._without_token(scope, headers, self._token)
 
-    def _is_own(self, said: list[str]) -> bool:
-        found = _HOST.fullmatch(said[0]) if len(said) == 1 else None
-        if found is None:
+    def _is_served_name(self, hosts: list[str]) -> bool:
+        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if match is None:
             return False
-        host = (found[1] or found[2]).lower().removesuffix(".")
+        host = (match[1] or match[2]).lower().removesuffix(".")
         if host in self._names:
             return True
         if self._token is None:
@@ -138,10 +138,10 @@ class Door:
         if scheme.lower() == "bearer" and _same(bearer.strip(), token):
             return None
         try:
-            kept = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
+            token_cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
         except CookieError:
-            kept = None
-        return None if kept is not None and _same(kept.value, token) else self._refused_token(scope)
+            token_cookie = None
+        return None if token_cookie is not None and _same(token_cookie.value, token) else self._refused_token(scope)
 
     @staticmethod
     def _refused_token(scope: Scope) -> Response:
@@ -150,8 +150,8 @@ class Door:
         return refused
 
 
-def _same(said: str, token: str) -> bool:
-    return hmac.compare_digest(said.encode(), token.encode())
+def _same(shown: str, token: str) -> bool:
+    return hmac.compare_digest(shown.encode(), token.encode())
 
 
 def _refused(scope: Scope, status: int, sentence: str) -> Response:

@@ -1,4 +1,4 @@
-"""What the browser is sent as it is: read once, so that no name in an address ever reaches the file system."""
+"""The static files: read once, so that no name in an address ever reaches the file system."""
 
 from __future__ import annotations
 

@@ -12,17 +12,17 @@ __all__ = ["lightened"]
 #: Characters in all attributes of a trace, those of its events and links too.
 _MOST: Final = 16_000_000
 _SHORT: Final = 256
-_SAID: Final = "... (cut at 256 characters, as the whole trace has more than 16 MB)"
+_CUT_NOTE: Final = "... (cut at 256 characters, as the whole trace has more than 16 MB)"
 
 
 def lightened(trace: TraceAnswer, most: int = _MOST) -> TraceAnswer:
-    """The trace with all its spans; texts of those beyond ``most`` characters are cut, and say so."""
-    left = most
+    """The trace with all its spans. Texts of the spans beyond ``most`` characters are cut, with a note."""
+    remaining = most
     spans: list[TraceSpan] = []
     for span in trace["spans"]:
         weight = _weight([span["attributes"], span["events"], span["links"], span["status_description"], span["error"]])
-        if weight <= left:
-            left -= weight
+        if weight <= remaining:
+            remaining -= weight
             spans.append(span)
             continue
         light: Any = {**span}
@@ -44,7 +44,7 @@ def _weight(value: Any) -> int:
 
 def _cut(value: Any) -> Any:
     if isinstance(value, str):
-        return value if len(value) <= _SHORT + len(_SAID) else value[:_SHORT] + _SAID
+        return value if len(value) <= _SHORT + len(_CUT_NOTE) else value[:_SHORT] + _CUT_NOTE
     if isinstance(value, Mapping):
         return {key: _cut(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -37,8 +37,8 @@ def serve(
     listener = _listen(host, port)
     with listener:
         port = listener.getsockname()[1]
-        others = not is_loopback(host)
-        shown = (token or secrets.token_urlsafe(24)) if others else None
+        is_shared = not is_loopback(host)
+        shown = (token or secrets.token_urlsafe(24)) if is_shared else None
         app = application(source, names=names_of(host), token=shown, cookie=f"mqtrace_{port}")
         server = uvicorn.Server(
             uvicorn.Config(
@@ -56,7 +56,7 @@ def serve(
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host
         address = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
         started(address if shown is None else f"{address}?token={shown}")
-        if others:
+        if is_shared:
             started(
                 "Whoever has this address sees the spans. There is no TLS: on a network that others use, leave --host "
                 f"away and forward the port over SSH (ssh -L {port}:127.0.0.1:{port} ...)."

@@ -43,13 +43,13 @@ def failures(engine: Engine, scope: Scope) -> list[FailureRow]:
     window = bounds(scope)
     rows = [_failure(row, None) for row in engine.rows(retried(engine.dialect), window)]
     rows += [_failure(row, int(row["messages"])) for row in engine.rows(dead(engine.dialect), window)]
-    kept = [
+    matching = [
         row
         for row in rows
         if chosen(scope.services, (row["service"],)) and chosen(scope.destinations, (row["destination"],))
     ]
-    kept.sort(key=lambda row: (-row["dead_letters"], -row["retries"], row["destination"], row["service"] or ""))
-    return kept
+    matching.sort(key=lambda row: (-row["dead_letters"], -row["retries"], row["destination"], row["service"] or ""))
+    return matching
 
 
 def _failure(row: dict[str, Any], dead_letters: int | None) -> FailureRow:

@@ -67,14 +67,13 @@ GROUP BY destination, service, subscription, system"""
 
 def flow(engine: Engine, scope: Scope) -> list[FlowRow]:
     """The pairs; filters hold for either side."""
-    found = engine.rows(query(engine.dialect), bounds(scope))
     rows = [
         _row(row)
-        for row in found
+        for row in engine.rows(query(engine.dialect), bounds(scope))
         if chosen(scope.services, (row["sender"], row["receiver"]))
         and chosen(scope.destinations, (row["sent_to"], row["taken_from"]))
     ]
-    rows.sort(key=lambda row: (-row["messages"], *(str(found or "") for found in list(row.values())[:6])))
+    rows.sort(key=lambda row: (-row["messages"], *(str(name or "") for name in list(row.values())[:6])))
     return rows
 
 

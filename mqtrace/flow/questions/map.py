@@ -63,10 +63,10 @@ def map_of(engine: Engine, scope: Scope) -> Map:
         if chosen(scope.services, (row["service"],)) and chosen(scope.destinations, (row["destination"],))
     ]
     arrows_out = [
-        made
-        for made in (_received(row, names) for row in received)
-        if chosen(scope.services, (made["service"],))
-        and chosen(scope.destinations, (made["destination"], made["node"]))
+        arrow
+        for arrow in (_received(row, names) for row in received)
+        if chosen(scope.services, (arrow["service"],))
+        and chosen(scope.destinations, (arrow["destination"], arrow["node"]))
     ]
     arrows_in.sort(key=lambda row: (-row["messages"], row["service"] or "", row["destination"]))
     arrows_out.sort(key=lambda row: (-row["messages"], row["destination"], row["service"] or ""))

@@ -15,7 +15,7 @@ __all__ = ["buried", "messages", "pairs"]
 def messages(d: Dialect, only: str = "1 = 1") -> str:
     """CTEs up to ``messages``: mt, ms, start_ns, service, destination, system, part, pos, failed, retry, delay_s,
     server, forked. ``only``: which sends, a condition."""
-    known = "CASE WHEN s.pos IS NULL THEN 0 ELSE 1 END"
+    has_offset = "CASE WHEN s.pos IS NULL THEN 0 ELSE 1 END"
     return f"""
 sends AS (SELECT * FROM {d.sent("back", "hi")} one WHERE destination IS NOT NULL AND {only}),
 again AS (
@@ -34,7 +34,7 @@ messages AS (
     SELECT s.mt AS mt, s.ms AS ms, s.start_ns AS start_ns, s.service AS service, s.destination AS destination,
       s.system AS system, s.part AS part, s.pos AS pos, s.failed AS failed, s.retry AS retry, s.delay_s AS delay_s,
       s.server AS server, a.forked AS forked,
-      max({known}) OVER (PARTITION BY s.mt, s.ms, s.destination, s.retry) AS known
+      max({has_offset}) OVER (PARTITION BY s.mt, s.ms, s.destination, s.retry) AS known
     FROM sends s JOIN again a ON a.mt = s.mt AND a.ms = s.ms
   ) several
   WHERE pos IS NOT NULL OR known = 0

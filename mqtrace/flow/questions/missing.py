@@ -144,13 +144,13 @@ def missing(engine: Engine, scope: Scope, after_s: float | None = None) -> list[
     merged: dict[tuple[str, str, str | None], MissingRow] = {}
     for place, rows in subscriptions.items():
         share = _share(rows, owed[place])
-        kept = [
+        matching_rows = [
             row
             for row in rows
             if chosen(scope.services, (row["sender"], *(row["receivers"] or ())))
             and chosen(scope.destinations, (row["sent_to"],))
         ]
-        for row in kept:
+        for row in matching_rows:
             _merge(merged, row, None if share is not None else row["state"], share)
     order = [*STATES, None]
     return sorted(
@@ -177,8 +177,8 @@ def _merge(
     """Senders and servers of one subscription and state are one row."""
     key = row["sent_to"], row["subscription"], state
     oldest = rfc3339(int(row["oldest_ns"]))
-    known = merged.get(key)
-    if known is None:
+    row_so_far = merged.get(key)
+    if row_so_far is None:
         merged[key] = {
             "sent_to": row["sent_to"],
             "subscription": row["subscription"],
@@ -189,6 +189,6 @@ def _merge(
             "share": share,
         }
         return
-    known["messages"] += int(row["messages"])
-    if oldest < known["oldest"]:
-        known["oldest"], known["example"] = oldest, trace_hex(row["example"])
+    row_so_far["messages"] += int(row["messages"])
+    if oldest < row_so_far["oldest"]:
+        row_so_far["oldest"], row_so_far["example"] = oldest, trace_hex(row["example"])

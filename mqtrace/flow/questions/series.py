@@ -14,7 +14,7 @@ from .window import bounds, now_ns, rfc3339
 __all__ = ["series"]
 
 
-def query(d: Dialect, kept: str) -> str:
+def query(d: Dialect, condition: str) -> str:
     """Rows of (step): sent, received, errors, quantiles of the wait."""
     wait = "CASE WHEN retry = 0 AND latency_ms >= 0 THEN latency_ms END"
     step = "floor((start_ns - $lo) / $step_ns)"
@@ -23,9 +23,9 @@ SELECT step, sum(sent) AS sent, sum(received) AS received, sum(errors) AS errors
   {d.quantile(0.5, "wait_ms")} AS wait_p50_ms, {d.quantile(0.99, "wait_ms")} AS wait_p99_ms
 FROM (
   SELECT {step} AS step, 1 AS sent, 0 AS received, failed AS errors, NULL AS wait_ms
-  FROM {d.sent()} s WHERE destination IS NOT NULL AND retry = 0{kept}
+  FROM {d.sent()} s WHERE destination IS NOT NULL AND retry = 0{condition}
   UNION ALL
-  SELECT {step}, 0, messages, failed * messages, {wait} FROM {d.arrived()} r WHERE destination IS NOT NULL{kept}
+  SELECT {step}, 0, messages, failed * messages, {wait} FROM {d.arrived()} r WHERE destination IS NOT NULL{condition}
 ) both_of_them GROUP BY step"""
 
 
@@ -34,23 +34,23 @@ def series(engine: Engine, scope: Scope, steps: int = 60) -> list[StepRow]:
     d = engine.dialect
     window: dict[str, Any] = bounds(scope)
     if scope.from_ns is None:
-        (found,) = engine.rows(f"SELECT count(*) AS spans, min(start_ns) AS first_ns FROM {d.spans()} s", window)
-        if not found["spans"]:
+        (edge,) = engine.rows(f"SELECT count(*) AS spans, min(start_ns) AS first_ns FROM {d.spans()} s", window)
+        if not edge["spans"]:
             return []
-        window["lo"] = int(found["first_ns"])
+        window["lo"] = int(edge["first_ns"])
     if scope.to_ns is None:
-        (found,) = engine.rows(f"SELECT count(*) AS spans, max(start_ns) AS last_ns FROM {d.spans()} s", window)
-        if not found["spans"]:
+        (edge,) = engine.rows(f"SELECT count(*) AS spans, max(start_ns) AS last_ns FROM {d.spans()} s", window)
+        if not edge["spans"]:
             return []
-        window["hi"] = (int(found["last_ns"]) if scope.from_ns is None else now_ns(scope)) + 1
+        window["hi"] = (int(edge["last_ns"]) if scope.from_ns is None else now_ns(scope)) + 1
     width = max(1, -(-(window["hi"] - window["lo"]) // steps))
     window["step_ns"] = width
-    kept = ""
+    condition = ""
     for column, patterns in (("service", scope.services), ("destination", scope.destinations)):
         if patterns:
-            kept += f" AND {column} IN ${column}s"
+            condition += f" AND {column} IN ${column}s"
             window[f"{column}s"] = matching(engine, column, patterns, window)
-    by_step = {int(row["step"]): row for row in engine.rows(query(d, kept), window)}
+    by_step = {int(row["step"]): row for row in engine.rows(query(d, condition), window)}
     if not by_step:
         return []
     return [_row(window["lo"] + width * step, by_step.get(step)) for step in range(steps)]

@@ -85,26 +85,26 @@ def _span(trace: Trace, begin: int, span: SpanRecord, guest: bool) -> TraceSpan:
 def assembled(answer: TraceAnswer) -> Trace:
     """The trace that an answer tells of, to be drawn."""
     trace = Trace(answer["trace_id"])
-    for told in answer["spans"]:
-        trace.add(_record(told))
+    for span in answer["spans"]:
+        trace.add(_record(span))
     trace.omitted += answer["omitted"]
     return trace
 
 
-def _record(told: TraceSpan) -> SpanRecord:
+def _record(span: TraceSpan) -> SpanRecord:
     return SpanRecord(
-        told["trace_id"],
-        told["span_id"],
-        told["parent_id"],
-        told["name"],
-        told["kind"],
-        told["start_ns"],
-        told["start_ns"] + round(told["duration_ms"] * 1e6),
-        told["attributes"],
-        tuple(EventRecord(event["name"], event["timestamp_ns"], event["attributes"]) for event in told["events"]),
-        tuple(LinkRecord(link["trace_id"], link["span_id"], link["attributes"]) for link in told["links"]),
-        told["status"],
-        told["status_description"],
-        told["trace_state"],
-        told["service"],
+        span["trace_id"],
+        span["span_id"],
+        span["parent_id"],
+        span["name"],
+        span["kind"],
+        span["start_ns"],
+        span["start_ns"] + round(span["duration_ms"] * 1e6),
+        span["attributes"],
+        tuple(EventRecord(event["name"], event["timestamp_ns"], event["attributes"]) for event in span["events"]),
+        tuple(LinkRecord(link["trace_id"], link["span_id"], link["attributes"]) for link in span["links"]),
+        span["status"],
+        span["status_description"],
+        span["trace_state"],
+        span["service"],
     )

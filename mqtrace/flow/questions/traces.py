@@ -14,7 +14,7 @@ from .window import bounds, chosen, rfc3339
 
 __all__ = ["matching", "traces"]
 
-#: Spans that a trace is guessed to have, when it is asked how far back the newest ones go.
+#: The spans that a trace is guessed to have: so far back the newest traces are looked for at first.
 _SPANS_EACH: Final = 50
 
 
@@ -27,21 +27,23 @@ def traces(
     attribute: tuple[str, str] | None = None,
     limit: int = 20,
 ) -> list[TraceRow]:
-    """The rows; a trace is told with all its spans, those outside of the window too."""
+    """The rows. A row counts all spans of its trace, also those outside of the window."""
     d = engine.dialect
     parameters = bounds(scope)
-    kept, more = _filters(engine, scope, errors, attribute, parameters)
+    condition, more = _filters(engine, scope, errors, attribute, parameters)
     parameters.update(more)
     parameters["limit"] = limit
     if order == "newest":
-        found = _newest(engine, kept, parameters, limit)
+        listed = _newest(engine, condition, parameters, limit)
     else:
-        found = engine.rows(_listed(d, kept, "max(end_ns) - min(start_ns)"), parameters)
-    if not found:
+        listed = engine.rows(_listed(d, condition, "max(end_ns) - min(start_ns)"), parameters)
+    if not listed:
         return []
-    told = engine.rows(_told(d), {"traces": [row["trace"] for row in found], "lo": 0, "hi": bounds(Scope())["hi"]})
-    rows = [_row(row) for row in told]
-    # The list was made of what is in the window; what lies outside of it may make a trace begin earlier or last longer.
+    with_all_spans = engine.rows(
+        _details(d), {"traces": [row["trace"] for row in listed], "lo": 0, "hi": bounds(Scope())["hi"]}
+    )
+    rows = [_row(row) for row in with_all_spans]
+    # They were listed by their spans in the window; by all of them a trace may begin earlier or last longer.
     if order == "slowest":
         rows.sort(key=lambda row: (row["duration_ms"], row["trace_id"]), reverse=True)
     else:
@@ -49,8 +51,8 @@ def traces(
     return rows
 
 
-def _newest(engine: Engine, kept: str, parameters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-    """Looking back from the last span, no further than it has to."""
+def _newest(engine: Engine, condition: str, parameters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """The newest traces. Looks back from the last span no further than it has to."""
     d = engine.dialect
     wanted = limit * _SPANS_EACH
     while True:
@@ -63,17 +65,17 @@ def _newest(engine: Engine, kept: str, parameters: Mapping[str, Any], limit: int
             return []
         near = {**parameters, "lo": int(edge["edge"])}
         whole = edge["spans"] < wanted
-        found = engine.rows(_listed(d, kept, "min(start_ns)"), parameters if whole else near)
-        if whole or len(found) >= limit:
-            return found
+        listed = engine.rows(_listed(d, condition, "min(start_ns)"), parameters if whole else near)
+        if whole or len(listed) >= limit:
+            return listed
         wanted *= 20
 
 
-def _listed(d: Dialect, kept: str, by: str) -> str:
-    return f"SELECT trace FROM {d.spans()} s{kept} GROUP BY trace ORDER BY {by} DESC, trace DESC LIMIT $limit"
+def _listed(d: Dialect, condition: str, by: str) -> str:
+    return f"SELECT trace FROM {d.spans()} s{condition} GROUP BY trace ORDER BY {by} DESC, trace DESC LIMIT $limit"
 
 
-def _told(d: Dialect) -> str:
+def _details(d: Dialect) -> str:
     earliest = "CASE WHEN parent IS NULL THEN 0 ELSE 1 END * 4611686018427387904 + start_ns / 2"
     return f"""
 SELECT trace, {d.first("name", earliest)} AS root, min(start_ns) AS began_ns, max(end_ns) AS ended_ns,
@@ -107,9 +109,9 @@ def _filters(
 
 
 def matching(engine: Engine, column: str, patterns: Sequence[str], window: Mapping[str, Any]) -> list[str]:
-    """The names in a column that the patterns mean; never empty, because an empty list has no type."""
-    found = engine.rows(f"SELECT DISTINCT {column} AS name FROM {engine.dialect.spans()} s", window)
-    return [row["name"] for row in found if row["name"] and chosen(tuple(patterns), (row["name"],))] or ["\0"]
+    """The names in a column that match the patterns; never empty, because an empty list has no type."""
+    listed = engine.rows(f"SELECT DISTINCT {column} AS name FROM {engine.dialect.spans()} s", window)
+    return [row["name"] for row in listed if row["name"] and chosen(tuple(patterns), (row["name"],))] or ["\0"]
 
 
 def _row(row: dict[str, Any]) -> TraceRow:

@@ -93,8 +93,8 @@ class FileReader:
 
     def read(self, timeout: float) -> list[bytes | None]:
         """Whole lines or messages, a megabyte or so at a time."""
-        found = self._more()
-        if not found:
+        payloads = self._more()
+        if not payloads:
             if self.at_end and not self._last_line and self._buffer.strip():
                 # A last line without an end may be one: whoever writes it now will have it read again with its end.
                 self._last_line = True
@@ -102,8 +102,8 @@ class FileReader:
                     return [self._buffer]
             time.sleep(min(timeout, _PAUSE))
             self._look()
-            found = self._more()
-        return found
+            payloads = self._more()
+        return payloads
 
     def _more(self) -> list[bytes | None]:
         assert self._file is not None
@@ -115,30 +115,30 @@ class FileReader:
             return []
         self._buffer += chunk
         self._last_line = False
-        found: list[bytes | None] = []
-        taken = self._messages(found) if _has_lengths(self._buffer) else self._lines(found)
-        self._buffer = self._buffer[taken:]
-        self._at += taken
+        payloads: list[bytes | None] = []
+        length = self._messages(payloads) if _has_lengths(self._buffer) else self._lines(payloads)
+        self._buffer = self._buffer[length:]
+        self._at += length
         if len(self._buffer) > _LONGEST:
-            found.append(None)
+            payloads.append(None)
             self._at += len(self._buffer)
             self._buffer = b""
-        return found
+        return payloads
 
-    def _lines(self, found: list[bytes | None]) -> int:
+    def _lines(self, payloads: list[bytes | None]) -> int:
         whole, end, _ = self._buffer.rpartition(b"\n")
         if not end:
             return 0
-        found.extend(line for line in whole.split(b"\n") if line.strip())
+        payloads.extend(line for line in whole.split(b"\n") if line.strip())
         return len(whole) + 1
 
-    def _messages(self, found: list[bytes | None]) -> int:
+    def _messages(self, payloads: list[bytes | None]) -> int:
         at = 0
         while at + 4 <= len(self._buffer) and _has_lengths(self._buffer, at):
             stop = at + 4 + int.from_bytes(self._buffer[at : at + 4], "big")
             if stop > len(self._buffer):
                 break
-            found.append(self._buffer[at + 4 : stop])
+            payloads.append(self._buffer[at + 4 : stop])
             at = stop
         return at
 

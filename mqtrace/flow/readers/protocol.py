@@ -9,7 +9,7 @@ __all__ = ["Reader"]
 
 
 class Reader(Protocol):
-    """Reads payloads: bytes of OTLP, each as one message or line held it. One thread reads."""
+    """Reads payloads: the bytes of OTLP of one message or line each. One thread reads."""
 
     @property
     def shown(self) -> str:
@@ -23,15 +23,15 @@ class Reader(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells it from other sources, also when it is addressed in another way."""
+        """The identity of the source, the same for every address of it."""
         ...
 
     def start(self, read_to: Mapping[str, int]) -> None:
-        """Begin where it was read to, by place; where it does not say a place, at the beginning."""
+        """Begin where each place was read to; at the beginning of a place that ``read_to`` does not have."""
         ...
 
     def read(self, timeout: float) -> list[bytes | None]:
-        """What has come, after at most ``timeout`` seconds. Raises SourceError where reading cannot go on."""
+        """What has come, after at most ``timeout`` seconds. Raises SourceError if reading cannot go on."""
         ...
 
     def read_to(self) -> dict[str, int]:
@@ -40,12 +40,12 @@ class Reader(Protocol):
 
     @property
     def behind(self) -> int | None:
-        """What is there and was not returned yet: messages of a topic, bytes of a file; None: unknown."""
+        """How much is there and was not returned yet: messages of a topic, bytes of a file; None: unknown."""
         ...
 
     @property
     def at_end(self) -> bool:
-        """Whether all that was there when it was started has been returned."""
+        """Whether everything that was there at the start has been returned."""
         ...
 
     @property
@@ -54,5 +54,5 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go."""
+        """Close the source."""
         ...

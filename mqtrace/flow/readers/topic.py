@@ -69,7 +69,7 @@ class SpanTopic:
     ) -> None:
         self._target = target
         self._from_beginning = from_beginning
-        self._known: set[int] = set()
+        self._assigned: set[int] = set()
         self._looked = 0.0
         #: Messages that are on the topic and were not read, as far as the broker has said.
         self.behind = 0
@@ -109,7 +109,7 @@ class SpanTopic:
     @property
     def exists(self) -> bool:
         """Whether the topic was there when it was last looked for."""
-        return bool(self._known)
+        return bool(self._assigned)
 
     def _look(self, *, first: bool = False, timeout: float = 1.0) -> None:
         """Assign the partitions that are new; those that were not there at the first look from their start."""
@@ -131,8 +131,8 @@ class SpanTopic:
                 ) from error
             return
         self.cluster = metadata.cluster_id or self.cluster
-        found = metadata.topics.get(target.topic)
-        new = set() if found is None else set(found.partitions or ()) - self._known
+        topic_metadata = metadata.topics.get(target.topic)
+        new = set() if topic_metadata is None else set(topic_metadata.partitions or ()) - self._assigned
         if new:
             latest = first and not self._from_beginning
             begin = self._client.OFFSET_END if latest else self._client.OFFSET_BEGINNING
@@ -141,11 +141,11 @@ class SpanTopic:
                 for number in sorted(new)
             ]
             self._consumer.incremental_assign(partitions)
-            self._known |= new
+            self._assigned |= new
 
     def find_ends(self, timeout: float = 5.0) -> None:
         """Ask where each partition begins and ends now. Raises SourceError where the broker does not say it."""
-        for number in sorted(self._known):
+        for number in sorted(self._assigned):
             partition = self._client.TopicPartition(self._target.topic, number)
             try:
                 marks = self._consumer.get_watermark_offsets(partition, timeout=timeout)
@@ -163,7 +163,7 @@ class SpanTopic:
     def _count(self) -> None:
         """How far behind it is: by the thread that reads, as the client makes another one wait for many polls."""
         behind = 0
-        for number in self._known:
+        for number in self._assigned:
             marks = self._consumer.get_watermark_offsets(
                 self._client.TopicPartition(self._target.topic, number), cached=True
             )
@@ -180,9 +180,9 @@ class SpanTopic:
 
     def read(self, timeout: float) -> list[bytes | None]:
         """The values of what has arrived, after at most ``timeout`` seconds; a record without one is None."""
-        if time.monotonic() - self._looked > (_LOOK if self._known else 1.0):
+        if time.monotonic() - self._looked > (_LOOK if self._assigned else 1.0):
             self._look()
-        if not self._known:
+        if not self._assigned:
             time.sleep(min(timeout, 0.2))
             return []
         values: list[bytes | None] = []

@@ -1,4 +1,4 @@
-"""A DuckDB file, opened with care: nothing in it or in a query reaches another file, what is wrong is a sentence."""
+"""A DuckDB file, opened with care: nothing in it or in a query reaches another file, and an error is one sentence."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ _LOCKS: Final = "SET enable_external_access = false; SET lock_configuration = tr
 
 
 class Database:
-    """An :class:`mqtrace.flow.engine.Engine`. ``path``: the file; None: one of its own, which is gone at the end.
+    """An :class:`mqtrace.flow.engine.Engine`. ``path``: the file; None: a temporary one, deleted at the end.
 
-    ``most_bytes``: how large the file may get, by whoever deletes from it. ``writer`` is the connection that spans are
-    written with, by one thread; questions have a cursor of their own.
+    ``most_bytes``: how large the file may get; retention.py deletes from it. One thread writes spans with ``writer``, a
+    connection; each question has a cursor of its own.
     """
 
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False, most_bytes: int | None = None
     ) -> None:
         self.dialect: Dialect = DuckDialect()
-        self._own: str | None = None
+        self._temporary: str | None = None
         if path is None:
-            self._own = tempfile.mkdtemp(prefix="mqtrace-spans-")
-            path = os.path.join(self._own, "spans.duckdb")
+            self._temporary = tempfile.mkdtemp(prefix="mqtrace-spans-")
+            path = os.path.join(self._temporary, "spans.duckdb")
         self.path = Path(path)
         spill = tempfile.gettempdir() if read_only else f"{self.path}.tmp"
         if read_only and not self.path.is_file():
             raise SourceError(f"there is no file {str(path)!r}: correct the path, or fill it with mqtrace ui --db")
         if not self.path.parent.is_dir():
             raise SourceError(f"there is no folder {str(self.path.parent)!r}: make it, or correct the path")
-        # The log beside the file counts as it does: a small file has a small one.
+        # The log beside the file counts as the file does: a small file has a small log.
         log = {} if most_bytes is None else {"wal_autocheckpoint": f"{max(1, min(16, most_bytes // 10**7))}MB"}
         new = not self.path.exists() or self.path.stat().st_size == 0
         try:
@@ -88,21 +88,21 @@ class Database:
         self._closed = False
 
     def _look(self) -> None:
-        """Whether these are our tables."""
+        """Raise SourceError unless the file has our tables."""
         tables = {name for (name,) in self.writer.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-        found = None
+        row = None
         if "about" in tables:
-            found = self.writer.execute("SELECT value FROM about WHERE name = 'mqtrace spans'").fetchone()
-        if found is None:
+            row = self.writer.execute("SELECT value FROM about WHERE name = 'mqtrace spans'").fetchone()
+        if row is None:
             raise SourceError(f"{str(self.path)!r} holds no spans of mqtrace: name another file")
-        if found[0] != str(VERSION):
+        if row[0] != str(VERSION):
             raise SourceError(
-                f"{str(self.path)!r} was written by another version of mqtrace (its tables are of version {found[0]}, "
+                f"{str(self.path)!r} was written by another version of mqtrace (its tables are of version {row[0]}, "
                 f"this one reads {VERSION}): read the topic again into a new file"
             )
 
     def rows(self, query: str, parameters: Mapping[str, Any]) -> Rows:
-        """What a question finds, on a snapshot of its own."""
+        """The rows of a question, which has a snapshot of its own."""
         with self.cursor() as cursor:
             wanted = set(_PARAMETER.findall(query))
             cursor.execute(query, {name: value for name, value in parameters.items() if name in wanted})
@@ -111,7 +111,7 @@ class Database:
 
     @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """For a question: interrupted after :data:`MOST_SECONDS`."""
+        """The cursor of a question, which is interrupted after :data:`MOST_SECONDS`."""
         try:
             cursor = self.writer.cursor()
         except duckdb.Error as error:
@@ -133,39 +133,39 @@ class Database:
                 cursor.close()
 
     def records(self, trace_id: str) -> tuple[list[SpanRecord], list[SpanRecord], int]:
-        """The spans of a trace, its guests, and how many spans were left out."""
+        """The spans of a trace, its guests, and how many more spans it has."""
         return trace_records(self.rows, trace_id)
 
     def about(self, name: str) -> str | None:
-        """A fact that the file says of itself."""
-        found = self.rows("SELECT value FROM about WHERE name = $name", {"name": name})
-        return found[0]["value"] if found else None
+        """A fact about the file, from its table ``about``."""
+        rows = self.rows("SELECT value FROM about WHERE name = $name", {"name": name})
+        return rows[0]["value"] if rows else None
 
     def close(self) -> None:
-        """Let go of the file; again does nothing."""
+        """Close the file; again does nothing."""
         with contextlib.suppress(duckdb.Error):
             self.writer.close()
-        if self._own is not None:
-            shutil.rmtree(self._own, ignore_errors=True)
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def _opening(path: Path, error: Exception) -> str:
-    told = str(error)
-    if "Could not set lock" in told:
+    message = str(error)
+    if "Could not set lock" in message:
         return (
             f"{str(path)!r} is in use by another process: ask its page (mqtrace flow http://127.0.0.1:8765), or end it"
         )
-    if "not a valid DuckDB" in told:
+    if "not a valid DuckDB" in message:
         return f"{str(path)!r} is not a DuckDB file: correct the path"
-    if "orrupt" in told or "checksum" in told:
+    if "orrupt" in message or "checksum" in message:
         return f"{str(path)!r} is damaged: read the topic again into a new file"
-    if "version" in told and "storage" in told.lower():
+    if "version" in message and "storage" in message.lower():
         return f"{str(path)!r} was written by another version of DuckDB: read the topic again into a new file"
     return f"{str(path)!r} cannot be opened: {first_line(error)}"
 
 
 def first_line(error: BaseException) -> str:
-    """What DuckDB says, without its name of the error and without advice."""
+    """DuckDB's sentence, without the kind of the error and without advice."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    _, _, told = line.partition("Error: ")
-    return (told or line)[:200]
+    _, _, message = line.partition("Error: ")
+    return (message or line)[:200]

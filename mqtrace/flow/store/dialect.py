@@ -112,15 +112,15 @@ class DuckDialect:
 
     def with_attribute(self, key: str, value: str, lo: str = "lo", hi: str = "hi") -> tuple[str, Mapping[str, Any]]:
         """In its column, or in the JSON of the rest."""
-        told = json.dumps(key, ensure_ascii=False) + ":"
+        member = json.dumps(key, ensure_ascii=False) + ":"
         path = "/a/" + key.replace("~", "~0").replace("/", "~1")
         condition = "contains(rest, $attribute_told) AND json_extract_string(rest, $attribute_path) = $attribute_value"
-        known = ATTRIBUTES.get(key)
-        if known is not None:
-            condition = f"{known[0]}::VARCHAR = $attribute_value OR ({condition})"
+        column = ATTRIBUTES.get(key)
+        if column is not None:
+            condition = f"{column[0]}::VARCHAR = $attribute_value OR ({condition})"
         return (
             f"(SELECT DISTINCT {_TRACE} AS trace FROM span WHERE ({condition}) AND {_within(lo, hi)})",
-            {"attribute_told": told, "attribute_path": path, "attribute_value": value},
+            {"attribute_told": member, "attribute_path": path, "attribute_value": value},
         )
 
 

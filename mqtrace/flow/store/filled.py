@@ -21,10 +21,10 @@ from .state import SAMPLED, sampled, state_of
 
 __all__ = ["FilledSource", "Progress"]
 
-#: Told while it is filled: spans so far, and what is behind.
+#: Called while a source is filled: with the spans so far, and how far the reader is behind.
 Progress = Callable[[int, int | None], None]
 
-# A transaction holds what came in so long, seconds, or so many rows, whichever is first.
+# A transaction holds the spans of so much time, or so many rows, whichever is first.
 _OFTEN_S: Final = 0.5
 _MOST_ROWS: Final = 20_000
 _RETRY_S: Final = 2.0
@@ -32,10 +32,10 @@ _SAMPLED_EVERY_S: Final = 15.0
 
 
 class FilledSource(EngineSource):
-    """Spans of a reader in a database. Raises SourceError where one of them cannot be opened.
+    """A reader's spans in a database. Raises SourceError if either cannot be opened.
 
-    ``path``: the database's file, which keeps them; None: one that is gone at the end. ``keep_s`` and ``most_bytes``
-    bound what it keeps; ``window_s``: what is asked about when nobody says a window.
+    ``path``: the database's file; None: a temporary one, deleted at the end. ``keep_s`` and ``most_bytes`` bound what
+    it keeps; ``window_s``: the window of a question that names none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class FilledSource(EngineSource):
             self._turn()
             if progress is not None:
                 progress(self._ingest.spans + self._ingest.waiting, self._reader.behind)
-        for _ in range(2):  # what a file ends with may have no end of line
+        for _ in range(2):  # the last line of a file may have no line break
             self._take(self._reader.read(0.0))
         self._commit()
 
@@ -89,7 +89,7 @@ class FilledSource(EngineSource):
                 self._retention.apply_when_due()
                 self._trouble = None
             except SourceError as error:
-                # What was added and not written is kept, and nothing more is read meanwhile.
+                # Rows that could not be written are kept, and nothing more is read meanwhile.
                 self._trouble = str(error)
                 self._stop.wait(_RETRY_S)
 
@@ -113,7 +113,7 @@ class FilledSource(EngineSource):
             self._written_to = read_to
 
     def state(self) -> State:
-        """Counts that are kept as spans are written."""
+        """The state, from counts that are updated as spans are written."""
         ingest, reader = self._ingest, self._reader
         state = state_of(reader.shown, reader.kind, ingest.spans, ingest.oldest_ns, ingest.newest_ns)
         state["behind"] = reader.behind
@@ -126,17 +126,17 @@ class FilledSource(EngineSource):
 
     def _sampled_share(self) -> float | None:
         now = time.monotonic()
-        asked, known = self._sampled
-        if now - asked > _SAMPLED_EVERY_S:
+        asked_at, share = self._sampled
+        if now - asked_at > _SAMPLED_EVERY_S:
             try:
-                known = sampled(self._database.rows(SAMPLED, {}))
+                share = sampled(self._database.rows(SAMPLED, {}))
             except SourceError:
-                pass  # the file's trouble is said elsewhere
-            self._sampled = now, known
-        return known
+                pass  # the state's trouble says so
+            self._sampled = now, share
+        return share
 
     def close(self) -> None:
-        """Write what waits, and let go of both."""
+        """Write the rows that wait, and close the reader and the database."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(10)

@@ -1,7 +1,7 @@
-"""Rows into a database: each transaction holds spans and how far their source was read, so that none counts twice.
+"""Writes rows into a database: a transaction has spans and how far their source was read, so that none counts twice.
 
-A span that came before (sources deliver at least once) is left out: among the rows of a transaction by its ids, among
-those of earlier ones by a join, which looks only where spans began at the same time.
+A span that came before (sources deliver at least once) is left out: within a transaction by its ids, among earlier ones
+by a join over the spans that began in the same time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WHERE b.n >= $first AND a.n < $first AND a.start_ns BETWEEN $earliest AND $lates
 class Ingest:
     """Writes into a database, from one thread.
 
-    ``spans``, ``oldest_ns`` and ``newest_ns`` (of their ends; None where there are none) say what is there.
+    ``spans`` is their number, ``oldest_ns`` the first start and ``newest_ns`` the last end; None if there are none.
     """
 
     def __init__(self, database: Database) -> None:
@@ -43,15 +43,15 @@ class Ingest:
         self.count()
 
     def count(self) -> None:
-        """Look at what is there: at the start, and after something was deleted."""
-        found = self._database.writer.execute(
+        """Count the spans in the database: at the start, and after some were deleted."""
+        totals = self._database.writer.execute(
             "SELECT count(*), coalesce(max(n), -1), min(start_ns), max(start_ns + greatest(duration_ns, 0)) FROM span"
         ).fetchone()
-        assert found is not None
-        self.spans = int(found[0])
-        self._next = max(getattr(self, "_next", 0), int(found[1]) + 1)
-        self.oldest_ns: int | None = found[2]
-        self.newest_ns: int | None = found[3]
+        assert totals is not None
+        self.spans = int(totals[0])
+        self._next = max(getattr(self, "_next", 0), int(totals[1]) + 1)
+        self.oldest_ns: int | None = totals[2]
+        self.newest_ns: int | None = totals[3]
 
     @property
     def waiting(self) -> int:
@@ -59,7 +59,7 @@ class Ingest:
         return len(self._rows)
 
     def add(self, columns: Columns) -> None:
-        """Take what a message held."""
+        """Take the rows of a message."""
         rows, seen = self._rows, self._seen
         number = self._next + len(rows)
         if not columns.links:
@@ -73,25 +73,25 @@ class Ingest:
                 number += 1
                 rows.append(row)
             return
-        kept: dict[int, int] = {}
+        numbers: dict[int, int] = {}
         for place, row in enumerate(columns.rows):
             key = row[_T_HI], row[_T_LO], row[_SPAN]
             if key in seen:
                 self.duplicates += 1
                 continue
             seen.add(key)
-            row[_N] = kept[place] = number
+            row[_N] = numbers[place] = number
             number += 1
             rows.append(row)
         for link in columns.links:
-            if link[0] in kept:
-                link[0] = kept[link[0]]
+            if link[0] in numbers:
+                link[0] = numbers[link[0]]
                 self._links.append(link)
 
     def commit(self, read_to: Mapping[str, int]) -> int:
-        """Write all that was added, and where to read on: the next offset by place. Returns how many spans are new.
+        """Write all that was added, and ``read_to``, the next offset by place. Returns how many spans are new.
 
-        Raises SourceError where it cannot be written; it is all kept then, and may be committed again.
+        Raises SourceError if it cannot be written; then all of it is kept, and may be committed again.
         """
         writer = self._database.writer
         rows, links = self._rows, self._links
@@ -132,17 +132,17 @@ class Ingest:
         return [number for (number,) in self._database.writer.execute(_BEFORE, parameters).fetchall()]
 
     def read_to(self) -> dict[str, int]:
-        """Where to read on, as the last commit said."""
+        """Where to read on, from the last commit."""
         return dict(self._database.writer.execute("SELECT place, next FROM read_to").fetchall())
 
     def claim(self, source: str) -> None:
-        """Say which source the file is filled from. Raises SourceError where it is filled from another one."""
-        known = self._database.about("source")
-        if known is None:
+        """Note which source the file is filled from. Raises SourceError if it was filled from another."""
+        origin = self._database.about("source")
+        if origin is None:
             self._database.writer.execute("INSERT INTO about VALUES ('source', $source)", {"source": source})
-        elif known != source:
+        elif origin != source:
             raise SourceError(
-                f"{str(self._database.path)!r} was filled from {known}, not from {source}: name another file with --db"
+                f"{str(self._database.path)!r} was filled from {origin}, not from {source}: name another file with --db"
             )
 
 
@@ -160,7 +160,7 @@ def _rolled_back(writer: duckdb.DuckDBPyConnection) -> None:
 
 
 def _writing(path: str, error: Exception) -> str:
-    told = str(error)
-    if "No space left" in told or "disk" in told.lower() or "Could not write" in told:
+    message = str(error)
+    if "No space left" in message or "disk" in message.lower() or "Could not write" in message:
         return f"{path!r} cannot be written, the disk is full: make room; reading goes on from here when there is some"
     return f"{path!r} cannot be written: {first_line(error)}"

@@ -18,7 +18,7 @@ __all__ = ["KeptSource"]
 
 
 class KeptSource(EngineSource):
-    """``shown``: what is said of where the spans are from."""
+    """Spans in a temporary database. ``shown``: where they are from, for the state."""
 
     def __init__(self, spans: Iterable[SpanRecord], shown: str) -> None:
         self._database = Database()
@@ -32,10 +32,10 @@ class KeptSource(EngineSource):
         self._ingest.commit({})
 
     def state(self) -> State:
-        """Nothing more comes."""
+        """The state; no more spans come."""
         ingest = self._ingest
         return state_of(self._shown, "memory", ingest.spans, ingest.oldest_ns, ingest.newest_ns)
 
     def close(self) -> None:
-        """The spans are gone."""
+        """Delete the spans."""
         self._database.close()

@@ -1,4 +1,4 @@
-"""How much a database keeps, by age and size, the oldest first. A file does not shrink; its space is used again."""
+"""How much a database keeps, by age and size: the oldest spans go first. A file's space is reused, it never shrinks."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .ingest import Ingest
 __all__ = ["Retention"]
 
 _EVERY_S: Final = 20.0
-# Bytes by which a span's share of a tenth is known: a span takes 50 to 100 of them, one with long attributes more.
-_A_TENTH: Final = 2_000
-# A checkpoint may write every block anew before it lets go of the old ones, so that a file is up to twice what is used
-# of it: more than the one share of the size is made the other, and the file stays below one and a half times the size.
+# An estimate that is seldom too low: a span takes 50 to 100 bytes, one with long attributes more.
+_BYTES_A_SPAN: Final = 200
+# A checkpoint may write every block again before it frees the old ones, so that a file is up to twice as large as its
+# used blocks. Beyond the first share of the size they are shrunk to the second: a file stays below 1.5 times the size.
 _MOST_USED: Final = 0.7
-_LEFT: Final = 0.6
+_SHRUNK_TO: Final = 0.6
 
 
 class Retention:
@@ -35,13 +35,14 @@ class Retention:
         self._spans = ingest.spans
 
     def apply_when_due(self) -> None:
-        """Once every twenty seconds, and when so much has come that the size may have grown by a tenth."""
-        grown = self._most_bytes is not None and self._ingest.spans - self._spans >= self._most_bytes // _A_TENTH
+        """Apply the bounds every twenty seconds, and when the size may have grown by a tenth."""
+        new = self._ingest.spans - self._spans
+        grown = self._most_bytes is not None and new >= self._most_bytes // (10 * _BYTES_A_SPAN)
         if grown or time.monotonic() - self._applied >= _EVERY_S:
             self.apply()
 
     def apply(self) -> None:
-        """Delete what is too old, and what is too much. Raises SourceError."""
+        """Delete the spans beyond the bounds. Raises SourceError."""
         self._applied = time.monotonic()
         try:
             self._shrink()
@@ -58,7 +59,7 @@ class Retention:
                     size = self._size()
                     if size <= _MOST_USED * self._most_bytes or not self._ingest.spans:
                         break
-                    deleted |= self._delete_share(1 - _LEFT * self._most_bytes / size)
+                    deleted |= self._delete_share(1 - _SHRUNK_TO * self._most_bytes / size)
                     self._checkpoint()
             if deleted:
                 self._ingest.count()
@@ -83,19 +84,19 @@ class Retention:
         return True
 
     def _delete_share(self, share: float) -> bool:
-        found = self._database.writer.execute(
+        start = self._database.writer.execute(
             f"SELECT quantile_disc(start_ns, {min(1.0, max(0.01, share)):.6f}) FROM span"
         ).fetchone()
-        return found is not None and found[0] is not None and self._delete_before(int(found[0]) + 1)
+        return start is not None and start[0] is not None and self._delete_before(int(start[0]) + 1)
 
     def _size(self) -> int:
-        """Bytes of the blocks that are in use, and of the log beside them."""
-        found = self._database.writer.execute("SELECT block_size * used_blocks FROM pragma_database_size()").fetchone()
+        """The bytes of the blocks in use, and of the log beside the file."""
+        size = self._database.writer.execute("SELECT block_size * used_blocks FROM pragma_database_size()").fetchone()
         wal = self._database.path.with_name(self._database.path.name + ".wal")
-        return (int(found[0]) if found else 0) + (wal.stat().st_size if wal.exists() else 0)
+        return (int(size[0]) if size else 0) + (wal.stat().st_size if wal.exists() else 0)
 
     def _checkpoint(self) -> None:
-        """Free the blocks of what was deleted. A question that is still running holds them: then the next time."""
+        """Free the blocks of deleted spans. A question that still runs holds them: they are freed the next time."""
         try:
             self._database.writer.execute("CHECKPOINT")
         except duckdb.TransactionException:

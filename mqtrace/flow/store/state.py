@@ -1,4 +1,4 @@
-"""What a database says of its spans."""
+"""The state of a database: the number, the time and the sampled share of its spans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mqtrace.flow.questions.window import rfc3339
 
 from .trace import Ask
 
-__all__ = ["COUNTED", "SAMPLED", "asked", "sampled", "state_of"]
+__all__ = ["COUNTED", "SAMPLED", "counts", "sampled", "state_of"]
 
 COUNTED: Final = """
 SELECT count(*) AS spans, min(start_ns) AS oldest_ns, max(start_ns + greatest(duration_ns, 0)) AS newest_ns FROM span"""
@@ -20,9 +20,9 @@ SELECT count(*) AS spans, sum(1 / (1 - threshold / 72057594037927936.0)) AS weig
 WHERE threshold IS NOT NULL AND threshold < 72057594037927936"""
 
 
-def sampled(found: Rows) -> float | None:
-    """The share of traces that was sampled, where spans say a threshold."""
-    (row,) = found
+def sampled(rows: Rows) -> float | None:
+    """The share of traces that was sampled, by the spans with a threshold; None if there are none."""
+    (row,) = rows
     return row["spans"] / row["weighted"] if row["spans"] else None
 
 
@@ -44,7 +44,7 @@ def state_of(source: str, kind: str, spans: int, oldest_ns: int | None, newest_n
     }
 
 
-def asked(ask: Ask) -> tuple[int, int | None, int | None]:
+def counts(ask: Ask) -> tuple[int, int | None, int | None]:
     """spans, oldest_ns, newest_ns."""
     (row,) = ask(COUNTED, {})
     return int(row["spans"]), row["oldest_ns"], row["newest_ns"]

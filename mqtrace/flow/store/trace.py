@@ -16,7 +16,7 @@ __all__ = ["Ask", "trace_records"]
 #: Runs a query with its parameters.
 Ask = Callable[[str, Mapping[str, Any]], Rows]
 
-_OWN: Final = (
+_SPANS: Final = (
     f"SELECT {', '.join(COLUMNS)} FROM span WHERE t_lo = $lo AND t_hi = $hi ORDER BY start_ns, span LIMIT $most"
 )
 _GUESTS: Final = f"""
@@ -30,22 +30,22 @@ _LINKS: Final = f"SELECT {', '.join(LINK_COLUMNS)} FROM link WHERE n IN $numbers
 
 def trace_records(ask: Ask, trace_id: str) -> tuple[list[SpanRecord], list[SpanRecord], int]:
     """The spans of a trace, its guests, and how many spans were left out."""
-    asked = {"hi": int(trace_id[:16], 16), "lo": int(trace_id[16:], 16), "most": MOST_SPANS}
-    own = ask(_OWN, asked)
-    if not own:
+    parameters = {"hi": int(trace_id[:16], 16), "lo": int(trace_id[16:], 16), "most": MOST_SPANS}
+    rows = ask(_SPANS, parameters)
+    if not rows:
         return [], [], 0
     omitted = 0
-    if len(own) == MOST_SPANS:
-        (counted,) = ask("SELECT count(*) AS spans FROM span WHERE t_lo = $lo AND t_hi = $hi", asked)
+    if len(rows) == MOST_SPANS:
+        (counted,) = ask("SELECT count(*) AS spans FROM span WHERE t_lo = $lo AND t_hi = $hi", parameters)
         omitted = int(counted["spans"]) - MOST_SPANS
-    guests = ask(_GUESTS, asked)
+    guests = ask(_GUESTS, parameters)
     links: dict[int, list[Mapping[str, Any]]] = {}
-    numbers = [row["n"] for row in (*own, *guests) if not row["linked"]]
+    numbers = [row["n"] for row in (*rows, *guests) if not row["linked"]]
     if numbers:
         for link in ask(_LINKS, {"numbers": numbers}):
             links.setdefault(link["n"], []).append(link)
     return (
-        [record(row, links.get(row["n"], ())) for row in own],
+        [record(row, links.get(row["n"], ())) for row in rows],
         [record(row, links.get(row["n"], ())) for row in guests],
         omitted,
     )

@@ -75,7 +75,7 @@ def test_an_unknown_question_names_those_there_are(client: Client) -> None:
 
 
 def test_a_source_that_is_gone_is_its_sentence(client: Client) -> None:
-    told = client(Fake(gone="no Kafka broker answers at localhost:9092")).get("/api/flow")
+    told = client(Fake(trouble="no Kafka broker answers at localhost:9092")).get("/api/flow")
     assert told.status_code == 503
     assert told.json() == {"error": "no Kafka broker answers at localhost:9092"}
 

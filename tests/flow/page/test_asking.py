@@ -63,9 +63,9 @@ def test_what_is_kept_to_be_told_again_is_bounded() -> None:
         asking = Asking(Fake(), clock=lambda: 100.0)
         for number in range(1_000):
             await asking.ask("flow", {"service": [str(number)]})
-        kept = len(asking._kept)
+        recent = len(asking._recent)
         asking.close()
-        return kept
+        return recent
 
     assert asyncio.run(many()) <= 256
 

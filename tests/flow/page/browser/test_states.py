@@ -91,14 +91,14 @@ def test_a_source_in_trouble_is_said_and_what_was_read_is_shown(look: Look) -> N
 
 @pytest.mark.parametrize("path", VIEWS)
 def test_a_source_that_cannot_be_asked_is_its_sentence_and_asked_again(look: Look, path: str) -> None:
-    source = Fake(gone="the file spans.duckdb is in use by another process")
+    source = Fake(trouble="the file spans.duckdb is in use by another process")
     looking = look(source, quietly=False)
     page = looking.page
     page.goto(looking.address + path)
     expect(page.locator(".empty h2")).to_have_text("The source does not answer")
     expect(page.locator(".empty")).to_contain_text("The file spans.duckdb is in use by another process.")
     expect(page.locator("#notice")).not_to_contain_text("What was read before")
-    source.gone = None
+    source.trouble = None
     source.changes["spans"] = 1_000_000
     page.wait_for_selector("main[data-loaded]")
     expect(page.locator(".empty")).to_have_count(0)
