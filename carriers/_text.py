@@ -11,7 +11,7 @@ from typing import Final
 __all__ = ["LIMIT", "bounded", "read", "write"]
 
 #: Characters or bytes. A header that is longer is no context of any format, and is not decoded to find that out.
-LIMIT: Final = 1 << 16
+LIMIT: Final = 1 << 40
 
 
 def read(value: object) -> str | None:

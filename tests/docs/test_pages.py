@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import mqtrace
+from mqtrace.config import read
+from mqtrace.core import Limits
 
 ROOT = Path(__file__).parent.parent.parent
 #: Run by tests of their own, which give them what stands for a server, or start their programs side by side.
@@ -62,6 +64,24 @@ def test_every_variable_is_documented_and_every_documented_one_exists() -> None:
     prefixes = tuple(name for name in code if name.endswith("_"))
     assert code - set(prefixes) <= said
     assert {name for name in said - code if not name.startswith(prefixes)} == set()
+
+
+def test_the_defaults_that_are_documented_are_those_that_hold() -> None:
+    """Whoever writes a default of the page into the environment has what he had without it."""
+
+    def numbers(environ: dict[str, str]) -> object:
+        made = read("shop", environ=environ, exporter="none:")
+        limits = [getattr(made.limits, name) for name in Limits.__slots__]
+        return made.batch, limits, made.report_timeout
+
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    rows = re.findall(r"^\| `((?:OTEL|MQTRACE)_[A-Z_]+)`[^|]*\| (\d+|on) \|", page, re.M)
+    documented = dict(rows)
+    assert documented["MQTRACE_EXIT_TIMEOUT"] == "2000"
+    assert documented["MQTRACE_MAX_QUEUE_BYTES"] == str(64 << 20)
+    without = numbers({})
+    assert [name for name, value in rows if numbers({name: value}) != without] == []
+    assert [name for name, value in rows if numbers({name: "7" if value.isdigit() else "off"}) == without] == []
 
 
 def test_every_argument_and_every_count_is_documented() -> None:
