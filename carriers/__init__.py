@@ -45,17 +45,17 @@ def recognise(native: Any) -> Carrier:
     if hasattr(native, "get_all") and hasattr(native, "items"):  # email.message.Message
         return HttpHeaders(native)
     raise TypeError(
-        f"no carrier for {type(native).__name__}: give a dict, a WSGI environ, an ASGI scope, pika BasicProperties, "
+        f"no carrier for {type(native).__name__}: pass a dict, a WSGI environ, an ASGI scope, pika BasicProperties, "
         "a list of (str, bytes | str | None) or of (bytes, bytes) pairs, None, or one of mqtrace.carriers "
         "(KafkaHeaders, AmqpTable, Mapping, HttpHeaders)"
     )
 
 
 def find(carrier: Carrier, wanted: frozenset[str], prefix: str | None = None) -> dict[str, str | None]:
-    """The text under each of the ``wanted`` names that are there, None where that is not text or is beyond any limit.
+    """The text of each of the ``wanted`` names that are there; None if it is not text, or too long for any format.
 
-    With ``prefix``, the first names that begin so are wanted too, as many as a baggage has members. The carriers here
-    pass over the headers once for all of it: a message may have 60,000. A carrier of a user's own has four methods.
+    With ``prefix``, the first names that begin with it are wanted too, as many as a baggage has members. The carriers
+    here pass over the headers once for all names: a message may have 60,000. A user's carrier has only four methods.
     """
     if type(carrier) in _FINDERS:
         return carrier.find(wanted, prefix)  # type: ignore[attr-defined,no-any-return]  # one of those
@@ -65,9 +65,9 @@ def find(carrier: Carrier, wanted: frozenset[str], prefix: str | None = None) ->
 
 
 def _ignores_case(native: collections.abc.Mapping[Any, Any]) -> bool:
-    """Whether a mapping of a class of its own is HTTP headers, such as Django's or those of requests: any case will do.
+    """Whether a mapping ignores the case of names, as the HTTP headers of Django or requests do.
 
-    It is asked for one of its own names in the other case.
+    One of its names is looked up in the other case.
     """
     try:
         name = next((key for key in native if isinstance(key, str) and key.swapcase() != key), None)

@@ -1,4 +1,4 @@
-"""What a carrier is: four methods over native headers. A fifth would be a burden for everybody who writes one."""
+"""What a carrier is: four methods over native headers. A fifth would burden everybody who writes a carrier."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ PREFIXED: Final = 180
 class Carrier(Protocol):
     """A view of native headers as text.
 
-    Nothing that the headers hold may make these methods raise: a name that is no str and a value that is no text
-    are absent. A carrier of one's own passes :class:`mqtrace.testing.CarrierContract`.
+    No header may make these methods raise: a name that is not a str and a value that is not text are absent. A carrier
+    of your own passes :class:`mqtrace.testing.CarrierContract`.
     """
 
     def get(self, name: str) -> str | None:
-        """The text under the name; None where there is none."""
+        """The text under the name; None if there is none."""
         ...
 
     def set(self, name: str, value: str) -> None:
-        """Write the text under the name, in place of everything that stands there."""
+        """Write the text under the name, in place of all its values."""
         ...
 
     def remove(self, name: str) -> None:
-        """Take everything under the name away; nothing happens where there is nothing."""
+        """Remove all values of the name; nothing happens if there are none."""
         ...
 
     def names(self) -> list[str]:
-        """The names, each once; also those whose value is no text."""
+        """The names, each once; also those whose value is not text."""
         ...

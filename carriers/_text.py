@@ -1,6 +1,6 @@
-"""Header values as text: every transport hands over str in one client and bytes in the next.
+"""Header values as text: on every transport they are str in one client and bytes in another.
 
-A value that is neither, or that is not UTF-8, is no text: it is *absent*, and never an error, because the reader of a
+A value that is neither, or that is not UTF-8, is not text: it is *absent*, and never an error, because the reader of a
 message must not suffer from what its writer put into a header.
 """
 
@@ -15,7 +15,7 @@ LIMIT: Final = 1 << 40
 
 
 def read(value: object) -> str | None:
-    """The text of a header value; None where it has none."""
+    """The text of a header value; None if it is not text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):
@@ -27,7 +27,7 @@ def read(value: object) -> str | None:
 
 
 def bounded(value: object) -> str | None:
-    """The same; None also for what is longer than :data:`LIMIT`."""
+    """The same; None also for a text that is longer than :data:`LIMIT`."""
     if type(value) is str:  # the common case without a call
         return value if len(value) <= LIMIT else None
     if isinstance(value, str | bytes | bytearray) and len(value) > LIMIT:

@@ -157,7 +157,7 @@ def _quickly(pairs: Any, wanted: frozenset[str], prefix: str | None) -> list[tup
     Raises what a header that is not a pair of two texts makes it raise.
     """
     spelled = _spelled(wanted)
-    found: list[tuple[str, Any]] = []
+    lines: list[tuple[str, Any]] = []
     if prefix is None:
         length, prefixed = 0, 0
         starts: frozenset[str | bytes] = frozenset()
@@ -166,16 +166,16 @@ def _quickly(pairs: Any, wanted: frozenset[str], prefix: str | None) -> list[tup
         starts = frozenset((prefix, prefix.encode()))
     for name, value in pairs:
         key = name.lower()
-        known = spelled.get(key)
-        if known is None:
+        wanted_name = spelled.get(key)
+        if wanted_name is None:
             if not prefixed or key[:length] not in starts:
                 continue
             prefixed -= 1
-            known = key if isinstance(key, str) else key.decode()
-        found.append((known, value))
-        if len(found) == _LINES:
+            wanted_name = key if isinstance(key, str) else key.decode()
+        lines.append((wanted_name, value))
+        if len(lines) == _LINES:
             break
-    return found
+    return lines
 
 
 class _Table:
@@ -308,13 +308,13 @@ class _Pairs:
 
     def drop(self, name: str) -> None:
         pairs = list(self._read())
-        kept = [
+        others = [
             pair
             for pair in pairs
             if not (isinstance(pair, tuple | list) and len(pair) == 2 and _lowered(pair[0]) == name)
         ]
-        if len(kept) != len(pairs):
-            self._write(kept)
+        if len(others) != len(pairs):
+            self._write(others)
 
     def add(self, name: str, value: str) -> None:
         # bytes are what goes to the wire, where HTTP/2 wants names in lowercase (RFC 9113, section 8.2.1)

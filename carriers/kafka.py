@@ -58,23 +58,23 @@ class KafkaHeaders:
             return Mapping(native).find(wanted, prefix)
         if not isinstance(native, _PAIRS):
             return {}
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         try:
             if prefix is None:
                 for name, value in native:
                     if name in wanted:
-                        found[name] = value
+                        values[name] = value
             else:
                 length, left = len(prefix), PREFIXED
                 for name, value in native:
                     if name in wanted:
-                        found[name] = value
+                        values[name] = value
                     elif left and name[:length] == prefix:
-                        left -= name not in found
-                        found[name] = value
+                        left -= name not in values
+                        values[name] = value
         except (TypeError, ValueError):  # not pairs, or names without a hash
             return self._find_slowly(wanted, prefix)
-        return {name: _text.bounded(value) for name, value in found.items()}
+        return {name: _text.bounded(value) for name, value in values.items()}
 
     def _find_slowly(self, wanted: frozenset[str], prefix: str | None) -> dict[str, str | None]:
         """The same where something among the headers is not one."""
@@ -90,7 +90,7 @@ class KafkaHeaders:
             self._drop(native, name)
             native.append((name, _text.write(value)))
         elif isinstance(native, tuple):
-            self.native = (*_others(native, name), (name, _text.write(value)))
+            self.native = (*_without(native, name), (name, _text.write(value)))
         elif native is None:
             self.native = [(name, _text.write(value))]
 
@@ -102,27 +102,27 @@ class KafkaHeaders:
         elif isinstance(native, list):
             self._drop(native, name)
         elif isinstance(native, tuple):
-            self.native = tuple(_others(native, name))
+            self.native = tuple(_without(native, name))
 
     def names(self) -> list[str]:
         """Each name once, in the order of its first header; also of headers whose value is no text."""
         native = self.native
         if isinstance(native, _PAIRS):
             try:
-                found: list[Any] = [name for name, _ in native]
+                all_names: list[Any] = [name for name, _ in native]
             except (TypeError, ValueError):
-                found = [header[0] for header in native if _is_pair(header)]
+                all_names = [header[0] for header in native if _is_pair(header)]
         elif isinstance(native, dict):
-            found = list(native)
+            all_names = list(native)
         else:
             return []
-        return list(dict.fromkeys([name for name in found if isinstance(name, str)]))
+        return list(dict.fromkeys([name for name in all_names if isinstance(name, str)]))
 
     @staticmethod
     def _drop(native: list[Any], name: str) -> None:
-        kept = _others(native, name)
-        if len(kept) != len(native):
-            native[:] = kept
+        others = _without(native, name)
+        if len(others) != len(native):
+            native[:] = others
 
 
 def _is_pair(header: object) -> bool:
@@ -133,5 +133,5 @@ def _is_named(header: Any, name: str) -> bool:
     return _is_pair(header) and isinstance(header[0], str) and bool(header[0] == name)
 
 
-def _others(native: Sequence[Any], name: str) -> list[Any]:
+def _without(native: Sequence[Any], name: str) -> list[Any]:
     return [header for header in native if not _is_named(header, name)]

@@ -45,19 +45,19 @@ class Mapping:
         if not table:
             return {}
         # a look for each name, or at each, whichever are fewer
-        found: dict[str, str | None] = {}
+        texts: dict[str, str | None] = {}
         for name in wanted if len(wanted) < len(table) else table:
             if name in table and name in wanted:
-                found[name] = _text.bounded(table[name])
+                texts[name] = _text.bounded(table[name])
         if prefix is not None:
             left = PREFIXED
             for name in table:
                 if isinstance(name, str) and name.startswith(prefix):
-                    found[name] = _text.bounded(table[name])
+                    texts[name] = _text.bounded(table[name])
                     left -= 1
                     if not left:
                         break
-        return found
+        return texts
 
     def set(self, name: str, value: str) -> None:
         """Write the text under this name."""

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from mqtrace.core import Attribute, Context, ForkSafeLock, NoopSpan, ProcessSpan, clean, note_skew, start_process_in
 from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, register, send_time
-from mqtrace.messaging.amqp import Found, batch_of
+from mqtrace.messaging.amqp import BatchMember, batch_of
 from mqtrace.tracer import SpanTracer
 
 __all__ = ["GROUP", "Client", "EntryPointClient", "client_of", "loaded", "named"]
@@ -82,12 +82,12 @@ class _Messages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        found: list[Found] = []
+        members: list[BatchMember] = []
         system = ""
         for message in messages:
             system, destination, further = self._describe(message)
-            found.append((self._context(operation, message)[0].identity, destination or "", _clean(further)))
-        return batch_of(system, found, NOTHING_KNOWN) if found else None
+            members.append((self._context(operation, message)[0].identity, destination or "", _clean(further)))
+        return batch_of(system, members, NOTHING_KNOWN) if members else None
 
     def _context(self, operation: Operation, message: Any) -> tuple[Context, int]:
         """The context of a message, and when it was sent (ms since the epoch)."""

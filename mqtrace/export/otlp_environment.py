@@ -1,7 +1,7 @@
-"""OTEL_EXPORTER_OTLP_[TRACES_]*: OpenTelemetry's "OTLP Exporter Configuration". What concerns traces alone wins.
+"""OTEL_EXPORTER_OTLP_[TRACES_]*: OpenTelemetry's "OTLP Exporter Configuration". A variable of traces only wins.
 
-A wrong variable is one warning and the default holds; but for what would send spans where they are not meant to go, or
-without the certificate that was asked for: that is a ConfigurationError.
+An invalid variable is one warning, and the default holds. If the default would send spans elsewhere than was meant, or
+without the certificate that was asked for, it is a ConfigurationError.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _RESERVED: Final = frozenset(("content-type", "content-encoding", "content-lengt
 
 @dataclass(frozen=True)
 class OtlpSettings:
-    """What the variables say, but for the endpoint."""
+    """The settings of the variables, without the endpoint."""
 
     encoding: str = "otlp_proto"
     compress: bool = True
@@ -68,7 +68,7 @@ def read(environment: Environment) -> OtlpSettings:
 
 
 def endpoint(environment: Environment, settings: OtlpSettings, *, encoding: str, compress: bool) -> HttpTarget:
-    """Where the variables say that spans go, http://localhost:4318/v1/traces if they say nothing."""
+    """The receiver that the variables name; http://localhost:4318/v1/traces if they name none."""
     name, text = _setting(environment, "ENDPOINT")
     target = _target(name, text, append=_TRACES_PATH if name == f"{_PREFIX}ENDPOINT" else "") if text else None
     if text and target is None:
@@ -80,7 +80,7 @@ def endpoint(environment: Environment, settings: OtlpSettings, *, encoding: str,
 
 
 def zipkin_endpoint(environment: Environment) -> HttpTarget:
-    """What OTEL_EXPORTER_ZIPKIN_ENDPOINT and _TIMEOUT say; http://localhost:9411/api/v2/spans if nothing."""
+    """The receiver that OTEL_EXPORTER_ZIPKIN_ENDPOINT names; http://localhost:9411/api/v2/spans if it names none."""
     name = "OTEL_EXPORTER_ZIPKIN_ENDPOINT"
     text = environment.text(name)
     target = _target(name, text, append="") if text else None
@@ -114,7 +114,7 @@ def with_settings(
 
 
 def _setting(environment: Environment, name: str) -> tuple[str, str | None]:
-    """The variable that says it, and what it says."""
+    """The variable that has the setting, and its value; None if no variable has it."""
     for variable in (f"{_PREFIX}TRACES_{name}", f"{_PREFIX}{name}"):
         value = environment.text(variable)
         if value is not None:

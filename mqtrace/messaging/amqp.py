@@ -52,9 +52,9 @@ from .headers import carry
 from .operation import Endpoint, Operation, OperationType
 
 __all__ = [
+    "BatchMember",
+    "BatchMessage",
     "DeliverySpan",
-    "Found",
-    "Told",
     "batch_of",
     "destination",
     "named",
@@ -89,7 +89,7 @@ def template_of(
     endpoint: Endpoint,
     system: str = RABBITMQ,
 ) -> Template:
-    """The template of an exchange, a routing key and, on the way in, a queue (empty: not known), made."""
+    """Make the template of an exchange, a routing key and, of a delivery, a queue (empty: not known)."""
     routing_key = names[1]
     extra = {ROUTING_KEY: routing_key} if routing_key and system == RABBITMQ else None
     return operation.make(key, system, type, destination(*names), endpoint, extra)
@@ -99,9 +99,9 @@ def template_of(
 
 
 def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None, headers: Any) -> Any:
-    """The user's headers with the context of a send span in them: a copy, or the object itself where nothing is added.
+    """The user's headers with the context of a send span in them: a copy, or the object itself if nothing is added.
 
-    ``headers``: a mapping or None. What is neither is left to the client, which will refuse it.
+    ``headers``: a mapping or None. Anything else is left to the client, which will refuse it.
     """
     if span is None:
         return headers
@@ -117,14 +117,14 @@ def with_context(operation: Operation, span: SendSpan | NoopSpan | bytes | None,
         if isinstance(span, SendSpan):
             if span.baggage is None:
                 sent = (span.begun_ns + span.template.pipeline.clock.offset) // 1_000_000
-                made = headers.copy() if headers else {}
-                made["traceparent"] = span.identity.decode()
-                made["tracestate"] = f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent)
-                return made
+                copy = headers.copy() if headers else {}
+                copy["traceparent"] = span.identity.decode()
+                copy["tracestate"] = f"mqtrace=t:{sent}" if span.state is None else send_time.stamp(span.state, sent)
+                return copy
         elif type(span) is bytes:
-            made = headers.copy() if headers else {}
-            made["traceparent"] = span.decode()
-            return made
+            copy = headers.copy() if headers else {}
+            copy["traceparent"] = span.decode()
+            return copy
     tracer = operation.tracer
     try:
         carrier = AmqpTable(None if headers is None else dict(headers))  # None stays, where nothing is written
@@ -142,14 +142,14 @@ def _now(span: SendSpan) -> int:
 
 
 def read_context(operation: Operation, headers: Any) -> tuple[Context, int]:
-    """The context in a header table, and when the message was sent (ms since the epoch; -1: it does not say)."""
+    """The context in a header table, and when the message was sent (ms since the epoch; -1: not known)."""
     if not headers:
         return EMPTY, send_time.UNKNOWN
     try:
         tracer = operation.tracer
-        found = tracer.propagator.extract(AmqpTable(headers), EMPTY, tracer.malformed)
-        state, sent = send_time.take(found.state)
-        return (found if state == found.state else found.replace(state=state)), sent
+        context = tracer.propagator.extract(AmqpTable(headers), EMPTY, tracer.malformed)
+        state, sent = send_time.take(context.state)
+        return (context if state == context.state else context.replace(state=state)), sent
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
         operation.tracer.complain("the headers of a message could not be read")
         return EMPTY, send_time.UNKNOWN
@@ -163,26 +163,27 @@ class DeliverySpan(ProcessSpan):
 
     __slots__ = ("conversation", "delivery_tag", "message_id", "outcome", "redelivered")
 
-    #: As the client has them: a number, a boolean and texts, where the sender and the system have such. Who sets one
-    #: of the two texts calls :meth:`weigh_ids`.
+    #: As the client has them: a number, a boolean and texts, if the sender and the system have them. A caller that
+    #: sets one of the two texts calls :meth:`weigh_ids`.
     delivery_tag: Any
     redelivered: Any
     message_id: Any
     conversation: Any
-    #: ack, nack, reject, requeue or auto; None while nothing was said.
+    #: ack, nack, reject, requeue or auto; None if it is not known.
     outcome: str | None
 
     def extra_attributes(self) -> Mapping[str, Attribute]:
         """The delivery, the message's ids and what became of it."""
-        own = named(self.delivery_tag, self.message_id, self.conversation, self.template.pipeline.limits.value_length)
+        longest = self.template.pipeline.limits.value_length
+        attributes = named(self.delivery_tag, self.message_id, self.conversation, longest)
         if self.redelivered is True:
-            own[REDELIVERED] = True
+            attributes[REDELIVERED] = True
         if self.outcome is not None:
-            own[OUTCOME] = self.outcome
-        return own
+            attributes[OUTCOME] = self.outcome
+        return attributes
 
     def weigh_ids(self) -> None:
-        """Weigh the texts that were set, if they are long; what is no text, as Redis may bring it, is let go."""
+        """Weigh the texts that were set, if they are long. A value that is not text, as of Redis, is removed."""
         one, other = self.message_id, self.conversation
         if (
             (one is None or type(one) is str)
@@ -202,44 +203,44 @@ class DeliverySpan(ProcessSpan):
 
 
 def named(delivery_tag: Any, message_id: Any, conversation: Any, length: int | None = None) -> dict[str, Attribute]:
-    """What tells a message from others, as its client has it, in attributes; its texts no longer than ``length``."""
-    own: dict[str, Attribute] = {}
+    """The attributes that identify a message, from its client's values; texts no longer than ``length``."""
+    attributes: dict[str, Attribute] = {}
     if isinstance(delivery_tag, int):
-        own[DELIVERY_TAG] = int(delivery_tag)
+        attributes[DELIVERY_TAG] = int(delivery_tag)
     if message_id is not None and (text := _text(message_id)):
-        own[MESSAGE_ID] = text[:length]
+        attributes[MESSAGE_ID] = text[:length]
     if conversation is not None and (text := _text(conversation)):
-        own[CONVERSATION] = text[:length]
-    return own
+        attributes[CONVERSATION] = text[:length]
+    return attributes
 
 
-#: A message of a batch: its identity, its destination, and its own attributes.
-Found = tuple[bytes | None, str, dict[str, Attribute]]
+#: A message of a batch: its identity, its destination, and its attributes.
+BatchMember = tuple[bytes | None, str, dict[str, Attribute]]
 
 
-def batch_of(system: str, found: list[Found], endpoint: Endpoint) -> Batch:
-    """A batch; where its messages come from several places, each link says which."""
-    names = {name for _, name, _ in found}
+def batch_of(system: str, members: list[BatchMember], endpoint: Endpoint) -> Batch:
+    """A batch of these members; each link has its destination if there are several."""
+    names = {name for _, name, _ in members}
     single = names.pop() if len(names) == 1 else None
     origins: list[Origin] = []
-    for identity, name, own in found:
+    for identity, name, attributes in members:
         if identity is not None:
-            own = {DESTINATION: name, **own} if single is None and name else own
-            origins.append((identity, -1, -1, own or None))
-    return Batch(system, single or None, len(found), origins, endpoint, {})
+            attributes = {DESTINATION: name, **attributes} if single is None and name else attributes
+            origins.append((identity, -1, -1, attributes or None))
+    return Batch(system, single or None, len(members), origins, endpoint, {})
 
 
-#: A message of a batch as its client has it: its headers, its destination, its delivery tag, its id and conversation.
-Told = tuple[Any, str, Any, Any, Any]
+#: A message of a batch as its client has it: headers, destination, delivery tag, message id and conversation.
+BatchMessage = tuple[Any, str, Any, Any, Any]
 
 
-def read_batch(operation: Operation, system: str, told: Iterable[Told], endpoint: Endpoint) -> Batch | None:
+def read_batch(operation: Operation, system: str, messages: Iterable[BatchMessage], endpoint: Endpoint) -> Batch | None:
     """Read the contexts of a batch; None if it has no messages."""
-    found: list[Found] = []
-    for headers, name, tag, message_id, conversation in told:
+    members: list[BatchMember] = []
+    for headers, name, tag, message_id, conversation in messages:
         context, _ = read_context(operation, headers)
-        found.append((context.identity, name, named(tag, message_id, conversation)))
-    return batch_of(system, found, endpoint) if found else None
+        members.append((context.identity, name, named(tag, message_id, conversation)))
+    return batch_of(system, members, endpoint) if members else None
 
 
 P = TypeVar("P", bound=ProcessSpan)
@@ -247,7 +248,7 @@ D = TypeVar("D", bound=DeliverySpan)
 
 
 def start_delivery(operation: Operation, template: Template, make: type[D], headers: Any) -> D | NoopSpan:
-    """Start the process span of a message with these headers. It is not current yet; the caller says the rest of it."""
+    """Start the process span of a message with these headers. The caller fills the other slots and makes it current."""
     span = start_below(operation, template, make, headers)
     if isinstance(span, DeliverySpan):
         span.outcome = None
@@ -282,7 +283,7 @@ def start_delivery_of(
 def start_below(operation: Operation, template: Template, make: type[P], headers: Any) -> P | NoopSpan:
     """Start a process span of class ``make`` below the context in a header table, with its send time.
 
-    One that was sent after it was read is counted.
+    A message that was sent later than it was read is counted.
     """
     if not headers:
         return start_process(template, None, None, None, -1, -1, send_time.UNKNOWN, make)
@@ -295,31 +296,31 @@ def start_below(operation: Operation, template: Template, make: type[P], headers
 
 
 def history(headers: Any) -> dict[str, Attribute]:
-    """What RabbitMQ says a message has been through. Of several deaths the last one, which stands first.
+    """The history of a message, in attributes. Of several deaths the last one counts, which stands first.
 
     ``x-death``: a list of tables, one for each queue and reason, with a count
     (https://www.rabbitmq.com/docs/dlx#effects). ``x-delivery-count``: how often a quorum queue has delivered the
     message before without an acknowledgement.
     """
-    own: dict[str, Attribute] = {}
+    attributes: dict[str, Attribute] = {}
     count = headers.get("x-delivery-count")
     if isinstance(count, int) and not isinstance(count, bool):  # pika has an int of its own
-        own[DELIVERY_COUNT] = int(count)
+        attributes[DELIVERY_COUNT] = int(count)
     deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], Mapping):
         last = deaths[0]
         times = last.get("count")
         if isinstance(times, int) and not isinstance(times, bool):
-            own[DEATHS] = int(times)
+            attributes[DEATHS] = int(times)
         for key, name in ((DEATH_REASON, "reason"), (DEATH_QUEUE, "queue")):
             text = _text(last.get(name))
             if text is not None:
-                own[key] = text
-    return own
+                attributes[key] = text
+    return attributes
 
 
 def _text(value: object) -> str | None:
-    """A property or header as text: clients hand it over as str, or as bytes where it is not UTF-8."""
+    """A property or header as text: clients return str, or bytes if it is not UTF-8."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, bytes):

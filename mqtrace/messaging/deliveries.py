@@ -16,7 +16,7 @@ from mqtrace.tracer import SpanTracer
 
 from . import amqp, opt_in
 from .acknowledgements import note_outcome, receive, start_settle_of
-from .amqp import DeliverySpan, Told, start_delivery_of, template_of
+from .amqp import BatchMessage, DeliverySpan, start_delivery_of, template_of
 from .batch import Batch
 from .brokers import RABBITMQ, server_in_parts
 from .operation import NOTHING_KNOWN, Endpoint, Operation
@@ -203,7 +203,7 @@ def begin_unless_handled(operation: Operation, source: Source | None, message: A
 
 def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]]) -> Batch | None:
     """Read the contexts of a batch of messages, each with its source."""
-    told: list[Told] = []
+    told: list[BatchMessage] = []
     endpoint: Endpoint | None = None
     for source, message in messages:
         if source is not None and endpoint is None:

@@ -1,5 +1,4 @@
-"""For the tests of those who use mqtrace: recorded spans, a clock that stands still, the contracts of carriers
-and clients."""
+"""For tests of your own: recorded spans, a clock that stands still, the contracts of carriers and clients."""
 
 from __future__ import annotations
 

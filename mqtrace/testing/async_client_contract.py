@@ -102,8 +102,8 @@ class AsyncClientContract(ClientContract):
 
     def send(self, client: Any, destination: str, headers: Mapping[str, str] | None) -> None:
         """See :meth:`send_one`."""
-        given = None if headers is None else self.native_headers(headers)
-        self.run(self.send_one(client, destination, given))
+        native = None if headers is None else self.native_headers(headers)
+        self.run(self.send_one(client, destination, native))
 
     def send_native(self, client: Any, destination: str, headers: Any) -> None:
         """See :meth:`send_one`."""

@@ -4,7 +4,7 @@
         def make(self, headers):
             return MyCarrier(my_native_headers(headers))
 
-The rules are those of :class:`mqtrace.carriers.Carrier`; the hooks switch on what not every native form can hold.
+The rules are those of :class:`mqtrace.carriers.Carrier`; hooks switch on the tests that not every native form allows.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class CarrierContract:
     def make_raw(self, pairs: Sequence[tuple[Any, Any]]) -> Carrier | None:
         """A carrier over native headers with these names and values as they are, repeated names too.
 
-        None (the default) where the native form is typed so strictly that it cannot hold what is no text.
+        None (the default) if the native form is typed so strictly that it can hold only text.
         """
         return None
 
     def repeated(self, values: list[str]) -> str | None:
-        """What :meth:`Carrier.get` reads where a name stands several times; only asked with :meth:`make_raw`."""
+        """The value that :meth:`Carrier.get` returns for a repeated name; only used with :meth:`make_raw`."""
         return values[-1]
 
     def reopen(self, carrier: Carrier) -> Carrier:
@@ -183,8 +183,8 @@ class CarrierContract:
             ("uberctx1", "b"),
             ("uberctx0", "a"),
         ]
-        plain = {name: value for name, value in odd if isinstance(name, str) and isinstance(value, str)}
-        for carrier in (self.make({}), self.make(plain), self.make_raw(odd)):
+        texts = {name: value for name, value in odd if isinstance(name, str) and isinstance(value, str)}
+        for carrier in (self.make({}), self.make(texts), self.make_raw(odd)):
             if carrier is not None:
                 present = {name for name in carrier.names() if name in names}
                 read = {name: carrier.get(name) for name in present}

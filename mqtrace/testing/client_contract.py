@@ -31,7 +31,7 @@ _PARENT = "b2" * 8
 _SAMPLED = f"00-{_TRACE}-{_PARENT}-03"
 _UNSAMPLED = f"00-{_TRACE}-{_PARENT}-02"
 
-#: Values of ``traceparent`` that are none: the message is handled, and each is counted once.
+#: Malformed values of ``traceparent``: the message is handled, and each is counted once.
 _MALFORMED = (
     "",
     "00",
@@ -50,9 +50,9 @@ class ClientContract:
 
     #: ``messaging.system`` of every span.
     system = ""
-    #: What ``wrap`` is told of each client, see the page of the client.
+    #: The options of ``wrap`` for each client, see the page of the client.
     options: Mapping[str, Any] = {}
-    #: How long a hostile header may be so that the broker takes the message.
+    #: How long a hostile header may be for the broker to take the message.
     header_bytes = 20_000
 
     # ------------------------------------------------------------------ hooks that every client has
@@ -74,17 +74,17 @@ class ClientContract:
         raise NotImplementedError("a client contract needs receive(client, destination)")
 
     def headers(self, message: Any) -> Mapping[str, str | bytes]:
-        """The headers of a message that :meth:`receive` returned; empty where it has none."""
+        """The headers of a message that :meth:`receive` returned; empty if it has none."""
         raise NotImplementedError("a client contract needs headers(message)")
 
     # ------------------------------------------------------------------ hooks that some override
 
     def new_destination(self) -> str:
-        """A destination of this test's own. Declare it here where the broker wants that."""
+        """A destination of this test's own. Declare it here if the broker requires that."""
         return f"contract-{uuid.uuid4().hex[:12]}"
 
     def close(self, client: Any) -> None:
-        """Close a client that a test is done with; ``client.close()`` where there is one."""
+        """Close a client that a test is done with: ``client.close()``, if it has that."""
         close = getattr(client, "close", None)
         if close is not None:
             close()
@@ -92,7 +92,7 @@ class ClientContract:
     def handle(self, client: Any, destination: str, handler: Callable[[Any], Any]) -> None:
         """Have ``handler`` called with the next message, as the client's users have it: decorated, by default.
 
-        A client that calls back itself overrides this. What the handler raises has to come out.
+        The test of a client that calls back itself overrides this. The handler's exception must be raised here.
         """
         mqtrace.consumer(handler)(self.receive(client, destination))
 
@@ -177,14 +177,14 @@ class ClientContract:
 
     def test_an_option_that_nobody_knows_is_one_sentence(self) -> None:
         raw = self.make_sender()
-        said = ""
+        sentence = ""
         try:
             mqtrace.wrap(raw, colour="red")
         except mqtrace.ConfigurationError as error:
-            said = str(error)
+            sentence = str(error)
         finally:
             self.close(raw)
-        assert "colour" in said
+        assert "colour" in sentence
 
     # ------------------------------------------------------------------ sending
 
@@ -195,13 +195,13 @@ class ClientContract:
         (span,) = spans
         name = self.sent_to(destination)
         assert (span.name, span.kind, span.status) == (f"send {name}", "producer", "unset")
-        said = {
+        expected = {
             "messaging.system": self.system,
             "messaging.operation.name": "send",
             "messaging.operation.type": "send",
             "messaging.destination.name": name,
         }
-        assert said.items() <= span.attributes.items()
+        assert expected.items() <= span.attributes.items()
         assert self.on_the_wire(destination)["traceparent"] == f"00-{span.trace_id}-{span.span_id}-03"
 
     def test_a_send_is_the_child_of_what_is_current(self) -> None:
@@ -242,14 +242,14 @@ class ClientContract:
 
     def test_the_users_headers_are_sent_and_not_changed(self) -> None:
         destination = self.new_destination()
-        given = self.native_headers({"mine": "x"})
+        headers = self.native_headers({"mine": "x"})
         with record():
             client = self.wrapped_sender()
             try:
-                self.send_native(client, destination, given)
+                self.send_native(client, destination, headers)
             finally:
                 self.close(client)
-        assert given == self.native_headers({"mine": "x"})
+        assert headers == self.native_headers({"mine": "x"})
         sent = self.on_the_wire(destination)
         assert sent["mine"] == "x"
         assert "traceparent" in sent
@@ -272,12 +272,12 @@ class ClientContract:
 
     def test_baggage_goes_along_and_reaches_the_handler(self) -> None:
         destination = self.new_destination()
-        found: list[Any] = []
+        baggage: list[Any] = []
         with record():
             with mqtrace.use(mqtrace.Context(None, None, {"tenant": "blue"})):
                 self.send_wrapped(destination)
-            self.handled(destination, lambda message: found.append(mqtrace.current_span().baggage))
-        assert [dict(one) for one in found] == [{"tenant": "blue"}]
+            self.handled(destination, lambda message: baggage.append(mqtrace.current_span().baggage))
+        assert [dict(one) for one in baggage] == [{"tenant": "blue"}]
 
     def test_a_tracer_of_its_own_needs_no_global_state(self) -> None:
         destination = self.new_destination()
@@ -303,13 +303,13 @@ class ClientContract:
         assert (processed.name, processed.kind, processed.status) == (f"process {name}", "consumer", "unset")
         assert (processed.trace_id, processed.parent_id) == (sent.trace_id, sent.span_id)
         assert [link.context.span_id for link in processed.links] == [sent.span_id]
-        said = {
+        expected = {
             "messaging.system": self.system,
             "messaging.operation.name": "process",
             "messaging.operation.type": "process",
             "messaging.destination.name": name,
         }
-        assert said.items() <= processed.attributes.items()
+        assert expected.items() <= processed.attributes.items()
 
     def test_the_time_in_the_queue_is_on_the_process_span(self) -> None:
         destination = self.new_destination()
@@ -480,5 +480,5 @@ class ClientContract:
             assert mqtrace.current_span().trace_id == "0" * 32
 
     def _as_text(self, message: Any) -> dict[str, str]:
-        found = self.headers(message)
-        return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in found.items()}
+        headers = self.headers(message)
+        return {name: value.decode() if isinstance(value, bytes) else str(value) for name, value in headers.items()}

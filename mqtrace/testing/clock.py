@@ -10,8 +10,8 @@ __all__ = ["FakeClock"]
 class FakeClock(Clock):
     """``advance(seconds)`` moves both of its clocks, ``set_wall(ns)`` the wall clock alone.
 
-    Given to :func:`record` (``clock=``) it times spans; called, it gives monotonic seconds, which is what the samplers
-    of mqtrace.sampling take as ``clock=``.
+    Passed to :func:`record` (``clock=``) it times spans; called, it returns monotonic seconds, as the samplers of
+    mqtrace.sampling take it (``clock=``).
     """
 
     __slots__ = ("_monotonic", "_wall_time")

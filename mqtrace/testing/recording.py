@@ -1,4 +1,4 @@
-"""Finished spans in a list: for tests of what uses mqtrace."""
+"""Finished spans in a list: for tests of code that uses mqtrace."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["Spans", "record"]
 
 
 class Spans(list[Span]):
-    """The finished spans, in the order in which they ended. ``tracer``: whose they are."""
+    """The finished spans, in the order in which they ended. ``tracer``: the tracer that made them."""
 
     tracer: Tracer
 
     def named(self, name: str) -> list[Span]:
-        """Those with this name."""
+        """The spans with this name."""
         return [span for span in self if span.name == name]
 
 
@@ -69,7 +69,7 @@ class ListProcessor:
 
 
 class _RecordingTracer(Tracer):
-    """A Tracer of settings that are read already, whose spans end in a list."""
+    """A Tracer made from settings, whose spans end in a list."""
 
     def __init__(self, settings: Settings, processor: ListProcessor, clock: Clock | None) -> None:
         SpanTracer.__init__(self, settings, processor, clock)
@@ -78,7 +78,7 @@ class _RecordingTracer(Tracer):
 
 @contextmanager
 def record(service: str = "test", *, clock: Clock | None = None, **settings: Any) -> Iterator[Spans]:
-    """``with record() as spans:`` a list that finished spans land in, as they end.
+    """``with record() as spans:`` a list that gets every span as it ends.
 
     For the block, the default tracer records every trace into that list, whatever the environment says; objects
     that are wrapped already follow it. ``settings``: as for :func:`mqtrace.configure`. ``clock``: a :class:`FakeClock`.
@@ -86,9 +86,9 @@ def record(service: str = "test", *, clock: Clock | None = None, **settings: Any
     processor = ListProcessor()
     settings.setdefault("sampler", 1.0)
     settings.setdefault("exporter", "none:")
-    made = _RecordingTracer(read(service, environ={}, **settings), processor, clock)
-    processor.queue.tracer = made
-    before = tracers.set_default(made)
+    tracer = _RecordingTracer(read(service, environ={}, **settings), processor, clock)
+    processor.queue.tracer = tracer
+    before = tracers.set_default(tracer)
     try:
         yield processor.queue
     finally:

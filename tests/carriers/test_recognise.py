@@ -76,5 +76,5 @@ def test_a_carrier_is_its_own() -> None:
 
 @pytest.mark.parametrize("native", [5, "text", b"bytes", object(), {1, 2}])
 def test_anything_else_is_a_type_error_that_names_what_is_known(native: Any) -> None:
-    with pytest.raises(TypeError, match=r"no carrier for \w+: give a dict.*BasicProperties.*KafkaHeaders"):
+    with pytest.raises(TypeError, match=r"no carrier for \w+: pass a dict.*BasicProperties.*KafkaHeaders"):
         recognise(native)

@@ -15,7 +15,7 @@ from kombu.message import Message
 
 from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import Batch, Operation, register
-from mqtrace.messaging.amqp import DeliverySpan, Told, destination, read_batch, start_delivery, template_of
+from mqtrace.messaging.amqp import BatchMessage, DeliverySpan, destination, read_batch, start_delivery, template_of
 from mqtrace.messaging.brokers import RABBITMQ
 from mqtrace.messaging.operation import shared_operation
 from mqtrace.messaging.opt_in import wants_settle
@@ -115,7 +115,7 @@ class KombuMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        told: list[Told] = []
+        told: list[BatchMessage] = []
         broker: Broker | None = None
         for message in messages:
             if not isinstance(message, Message):

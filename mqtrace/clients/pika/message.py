@@ -16,7 +16,7 @@ from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # 
 from mqtrace.clients.proxy import is_traced
 from mqtrace.core import NoopSpan, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, register_part
-from mqtrace.messaging.amqp import DeliverySpan, Told, destination, read_batch, start_delivery_of, template_of
+from mqtrace.messaging.amqp import BatchMessage, DeliverySpan, destination, read_batch, start_delivery_of, template_of
 from mqtrace.messaging.brokers import RABBITMQ
 
 from .deliveries import Deliveries, find
@@ -67,7 +67,7 @@ class PikaMessages:
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        told: list[Told] = []
+        told: list[BatchMessage] = []
         endpoint: Endpoint | None = None
         for message in messages:
             deliveries, method, properties = _parts(message)
