@@ -107,7 +107,7 @@ class Sends(AsyncSends):
             error = raised  # type: ignore[assignment]  # either
         if error is not None:
             inbox.owed.discard(report)
-            report.settle(error, None)
+            report.complete(error, None)
         else:
             self._serve(client)
         return report.future

@@ -1,7 +1,7 @@
-"""The delivery reports of confluent_kafka.aio's messages: from the thread that librdkafka calls in to the loop's.
+"""The delivery reports of confluent_kafka.aio's messages: from the thread of librdkafka's callback to the loop's.
 
-To wake a loop from another thread takes longer than all that is to be done with a report, and they come many at once:
-so the first one wakes it, and those that come until it is awake are settled with it.
+Waking a loop from another thread takes longer than handling a report, and many reports come at once: so the first one
+wakes the loop, and those that come before it is awake complete their futures with it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Report:
         """Called by librdkafka, in whatever thread serves it."""
         self.inbox.put(self, error, message)
 
-    def settle(self, error: Any, message: Any) -> None:
-        """Settle the future, as the client does."""
+    def complete(self, error: Any, message: Any) -> None:
+        """Complete the future, as the client does."""
         if not self.future.done():
             if error is None:
                 self.future.set_result(message)
@@ -39,29 +39,29 @@ class Report:
 
 
 class Inbox:
-    """The reports of one loop. ``owed``: those that librdkafka has not made yet."""
+    """The reports of one loop. ``owed``: those that have not come yet."""
 
-    __slots__ = ("_arrived", "_due", "loop", "owed")
+    __slots__ = ("_arrived", "_is_waking", "loop", "owed")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.owed: set[Report] = set()
         self._arrived: deque[tuple[Report, Any, Any]] = deque()
-        self._due = False
+        self._is_waking = False
 
     def put(self, report: Report, error: Any, message: Any) -> None:
-        """A report has come, in any thread."""
+        """Take a report that has come. Called in any thread."""
         self.owed.discard(report)
         self._arrived.append((report, error, message))
-        if not self._due:
-            self._due = True
+        if not self._is_waking:
+            self._is_waking = True
             try:
                 self.loop.call_soon_threadsafe(self._empty)
             except RuntimeError:  # the loop is closed, and nobody awaits the futures
                 pass
 
     def _empty(self) -> None:
-        self._due = False  # first: what comes from now on wakes the loop again, though it may be settled here
+        self._is_waking = False  # first: a later report wakes the loop again, though this may take it
         while self._arrived:
             report, error, message = self._arrived.popleft()
-            report.settle(error, message)
+            report.complete(error, message)
