@@ -10,8 +10,8 @@ from typing import Final
 
 __all__ = ["LIMIT", "bounded", "read", "write"]
 
-#: Characters or bytes. A header that is longer is no context of any format, and is not decoded to find that out.
-LIMIT: Final = 1 << 40
+#: Characters or bytes. A longer header is not a context of any format, and is not decoded.
+LIMIT: Final = 1 << 16
 
 
 def read(value: object) -> str | None:

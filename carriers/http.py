@@ -42,7 +42,7 @@ class HttpHeaders:
         return self._form.native
 
     def get(self, name: str) -> str | None:
-        """The value of the field, its lines joined with commas; None where one is not text, or there are none."""
+        """The value of the field, its lines joined with commas; None if one is not text, or there are none."""
         wanted = name.lower()
         values: list[str] = []
         for key, value in self._form.fields(wanted):
@@ -78,7 +78,7 @@ class HttpHeaders:
         self._form.drop(name.lower())
 
     def names(self) -> list[str]:
-        """Each name once, in lowercase; also of fields whose value is no text."""
+        """Each name once, in lowercase; also of fields whose value is not text."""
         return list(dict.fromkeys([key for key, _ in self._form.fields(None)]))
 
 

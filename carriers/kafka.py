@@ -35,7 +35,7 @@ class KafkaHeaders:
         self.native = native
 
     def get(self, name: str) -> str | None:
-        """The text of the last header of this name; None where that is null, undecodable or missing."""
+        """The text of the last header of this name; None if that is null, undecodable or missing."""
         native = self.native
         if isinstance(native, _PAIRS):
             for header in reversed(native):
@@ -105,7 +105,7 @@ class KafkaHeaders:
             self.native = tuple(_without(native, name))
 
     def names(self) -> list[str]:
-        """Each name once, in the order of its first header; also of headers whose value is no text."""
+        """Each name once, in the order of its first header; also of headers whose value is not text."""
         native = self.native
         if isinstance(native, _PAIRS):
             try:

@@ -32,7 +32,7 @@ class Mapping:
         self.native = native
 
     def get(self, name: str) -> str | None:
-        """The text under this name; None where it is not text or missing."""
+        """The text under this name; None if it is not text or missing."""
         table = self._table()
         if table is None:
             return None
@@ -82,17 +82,17 @@ class Mapping:
             self._replace({key: value for key, value in table.items() if key != name})
 
     def names(self) -> list[str]:
-        """The names, also of values that are no text."""
+        """The names, also of values that are not text."""
         table = self._table()
         return [name for name in table if isinstance(name, str)] if table is not None else []
 
     def _table(self) -> Any:
-        """The mapping that holds the headers; None where there is none."""
+        """The mapping that holds the headers; None if there is none."""
         native = self.native
         return native if isinstance(native, _TABLES) else None
 
     def _is_empty(self) -> bool:
-        """Whether there are no headers yet, rather than something that is no mapping."""
+        """Whether there are no headers yet, rather than something that is not a mapping."""
         return self.native is None
 
     def _replace(self, table: dict[Any, Any]) -> None:

@@ -339,7 +339,7 @@ class Thread:
         self._release = worker.release
 
     def start(self) -> None:
-        """RuntimeError where there can be no thread any more."""
+        """RuntimeError if there can be no thread any more."""
         prepare_repair()
         self.is_alive = True
         try:

@@ -36,20 +36,20 @@ class State(TypedDict):
     kind: str
     #: Spans that are there to be asked.
     spans: int
-    #: When the first of them began and the last ended; None where there are none.
+    #: When the first of them began and the last ended; None if there are none.
     oldest: str | None
     newest: str | None
-    #: Seconds since the last one ended; None where there are none.
+    #: Seconds since the last one ended; None if there are none.
     age_s: float | None
     #: What has been written and is not read yet: messages of a topic, bytes of a file; 0 when all is read, None where
     #: that is unknown or nothing is read (DuckDB, ClickHouse).
     behind: int | None
-    #: The share of traces that was sampled, 0 to 1: 1.0 where all are; None where the spans do not say it.
+    #: The share of traces that was sampled, 0 to 1: 1.0 where all are; None if the spans do not say it.
     sampled: float | None
     #: Messages that held no OTLP, and spans without valid ids, since the source was opened.
     messages_malformed: int
     spans_malformed: int
-    #: What is wrong now, in a sentence ("no Kafka broker answers at ..."); None where all is well. What had been read
+    #: What is wrong now, in a sentence ("no Kafka broker answers at ..."); None if all is well. What had been read
     #: before still answers.
     trouble: str | None
     #: The window that is asked about when nobody says one, seconds; None: all that is there.
@@ -59,10 +59,10 @@ class State(TypedDict):
 class SentRow(TypedDict):
     """An arrow of the map from a service to a destination."""
 
-    #: None where the writer did not name its service.
+    #: None if the writer did not name its service.
     service: str | None
     destination: str
-    #: `messaging.system`: "kafka", "rabbitmq", "redis"...; None where nobody said it.
+    #: `messaging.system`: "kafka", "rabbitmq", "redis"...; None if nobody said it.
     system: str | None
     messages: int
     weighted: float
@@ -96,7 +96,7 @@ class ReceivedRow(TypedDict):
 
 
 class Map(TypedDict):
-    """All arrows. ``seconds``: of the window, for rates; None where nothing is in it."""
+    """All arrows. ``seconds``: of the window, for rates; None if nothing is in it."""
 
     sent: list[SentRow]
     received: list[ReceivedRow]
@@ -180,10 +180,10 @@ class TraceSpan(TypedDict):
     kind: str
     start: str
     duration_ms: float
-    #: Values are str, bool, int, float, lists and dicts of them; None where OTLP says none. Cut at 64 KB, and then the
+    #: Values are str, bool, int, float, lists and dicts of them; None if OTLP says none. Cut at 64 KB, and then the
     #: text ends in "... (cut at 64 KB)".
     attributes: dict[str, Any]
-    #: Since the start of the trace (of its earliest span that is no guest); below zero for a guest that began before.
+    #: Since the start of the trace, by its earliest span that is not a guest; below zero for a guest that began before.
     offset_ms: float
     #: ns since the epoch: above 2**53, so JavaScript has to do with ``offset_ms``.
     start_ns: int
@@ -242,7 +242,7 @@ class FailureRow(TypedDict):
     dead_letter_reason: str | None
     #: The most attempts at one message, its first included.
     attempts: int
-    #: Most frequent `error.type` of the attempts before; None where none failed.
+    #: Most frequent `error.type` of the attempts before; None if none failed.
     error_type: str | None
     #: The trace id of the newest of them.
     example: str

@@ -46,7 +46,7 @@ def operation_of(tracer: SpanTracer | None, relation: str | None, name: str | No
     operations: dict[tuple[str | None, str | None], Operation] = bound.operations
     try:
         operation = operations.get((relation, name))
-    except TypeError:  # a name without a hash, which is no name
+    except TypeError:  # a name without a hash, which is not text
         operation = None
     if operation is None:
         usable = _usable(bound, relation, name)

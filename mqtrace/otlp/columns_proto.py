@@ -64,7 +64,7 @@ class ProtoColumns:
         self._thresholds: dict[str, int | None] = {}
 
     def decode(self, payload: bytes) -> Columns:
-        """The rows of a TracesData. Raises Malformed where :func:`mqtrace.otlp.read_proto.decode` does."""
+        """The rows of a TracesData. Raises Malformed if :func:`mqtrace.otlp.read_proto.decode` does."""
         into = Columns()
         has_resource_spans = not payload
         for number, wire, value in fields(payload):

@@ -61,7 +61,7 @@ class SpanRecord:
     status: str = "unset"
     status_description: str | None = None
     trace_state: str | None = None
-    #: `service.name` of the resource, and the instrumentation scope's name; None where nobody said it.
+    #: `service.name` of the resource, and the instrumentation scope's name; None if nobody said it.
     service: str | None = None
     scope: str | None = None
 
@@ -93,7 +93,7 @@ class SpanRecord:
 
     @property
     def retries(self) -> int:
-        """How many attempts at its message there were before; 0 of the first, and of what is no attempt."""
+        """How many attempts at its message there were before; 0 for the first one, and for other spans."""
         count = self.attributes.get("messaging.message.retry.count")
         return count if isinstance(count, int) and self.kind == "consumer" else 0
 
@@ -109,13 +109,13 @@ class SpanRecord:
 
     @property
     def batch_count(self) -> int | None:
-        """`messaging.batch.message_count`; None where the span is not of a batch."""
+        """`messaging.batch.message_count`; None if the span is not of a batch."""
         value = self.attributes.get("messaging.batch.message_count")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
     def error(self) -> str | None:
-        """What went wrong, in a few words; None where nothing did."""
+        """What went wrong, in a few words; None if nothing did."""
         if self.status != "error":
             return None
         kind = _text(self.attributes.get("error.type"))

@@ -210,7 +210,7 @@ def _span_json(trace: Trace, span: SpanRecord) -> dict[str, Any]:
 
 
 def _as_json_value(value: Any) -> Any:
-    """What JSON has no form for, as text: bytes in hex, and the floats that are no numbers."""
+    """A value that JSON can hold: bytes become text in hex, and floats that are not finite become text."""
     if isinstance(value, Mapping):
         return {key: _as_json_value(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -76,7 +76,7 @@ def _number(text: str | None) -> int:
 
 
 def _high(tags: str | None) -> str | None:
-    """The high half of the trace id, empty where the tags have none; None where it is malformed."""
+    """The high half of the trace id, empty where the tags have none; None if it is malformed."""
     if tags is not None and len(tags) > _LONGEST:
         return None
     for tag in (tags or "").split(","):

@@ -29,7 +29,7 @@ def _value(state: str | None, key: str) -> str | None:
 
 
 def threshold(state: str | None) -> str | None:
-    """The digits of ``th``; None where there are none."""
+    """The digits of ``th``; None if there are none."""
     return _value(state, "th")
 
 

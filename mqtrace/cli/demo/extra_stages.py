@@ -33,7 +33,7 @@ class ExtraStages(NamedTuple):
 def extra_stages(amqp: str | None) -> Iterator[ExtraStages]:
     """The stages, and the folder that is their broker while the block runs. ``amqp``: a RabbitMQ's URL.
 
-    CommandError where that is no URL, nobody answers there, or what it needs is not installed.
+    CommandError if that is not a URL, nobody answers there, or what it needs is not installed.
     """
     missing = [name for name in ("aiokafka", "celery", "pika") if importlib.util.find_spec(name) is None]
     hops: list[Hop] = []

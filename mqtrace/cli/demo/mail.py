@@ -25,7 +25,7 @@ _EXPIRES = 60_000
 
 
 def ask(url: str) -> None:
-    """Whether a RabbitMQ answers at this URL; CommandError where it does not. The password is not said."""
+    """Whether a RabbitMQ answers at this URL; CommandError if it does not. The password is not said."""
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it would say at length is said in one sentence
     where = urlsplit(url)
     try:

@@ -49,7 +49,7 @@ class DemoProcess:
 
     @property
     def failure(self) -> str | None:
-        """The last line of what it complained of, where it ended with an error; None where it did not."""
+        """The last line of what it complained of, where it ended with an error; None if it did not."""
         if not self.ended or not self._process.returncode:
             return None
         self._errors.seek(0)

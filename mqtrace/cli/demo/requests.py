@@ -15,7 +15,7 @@ __all__ = ["opentelemetry_requests"]
 
 
 def opentelemetry_requests(stage: Stage) -> Callable[[str], AbstractContextManager[Any]] | None:
-    """``request(name)``: a block that is a SERVER span of OpenTelemetry's; None where its SDK is not installed."""
+    """``request(name)``: a block that is a SERVER span of OpenTelemetry's; None if its SDK is not installed."""
     try:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider

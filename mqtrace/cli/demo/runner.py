@@ -90,7 +90,7 @@ class Runner:
         self._assembler = Assembler(timeout, most_open=10 * orders + 1_000)
 
     def run(self) -> Outcome:
-        """Do all of it. CommandError where a process fails, or the time is over."""
+        """Do all of it. CommandError if a process fails, or the time is over."""
         outcome = Outcome()
         names = [self._prefix + name for name in _TOPICS]
         with ExitStack() as stack:

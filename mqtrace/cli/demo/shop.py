@@ -35,7 +35,7 @@ class PaymentRefused(Exception):
 
 
 def celery_app(stage: Stage) -> Any:
-    """The app whose worker sends the receipts (receipts.py); None where Celery is not installed."""
+    """The app whose worker sends the receipts (receipts.py); None if Celery is not installed."""
     if "receipts" not in stage.options:
         return None
     from .receipts import make_app

@@ -23,7 +23,7 @@ _PATIENCE: Final = 5.0
 def borrowed(bootstrap: str, names: Sequence[str], groups: Sequence[str]) -> Iterator[None]:
     """Topics while the block runs; ``groups`` that formed meanwhile go with them.
 
-    CommandError where no broker answers, or it refuses.
+    CommandError if no broker answers, or it refuses.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:

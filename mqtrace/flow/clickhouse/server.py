@@ -67,7 +67,7 @@ def parse(address: str) -> Target:
 
 
 class Server:
-    """An :class:`mqtrace.flow.engine.Engine`. Raises SourceError where it does not answer, or refuses."""
+    """An :class:`mqtrace.flow.engine.Engine`. Raises SourceError if it does not answer, or refuses."""
 
     dialect: Dialect
 

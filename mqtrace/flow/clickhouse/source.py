@@ -23,7 +23,7 @@ FROM {table} WHERE Timestamp >= fromUnixTimestamp64Nano($lo)"""
 
 
 class ClickHouseSource(EngineSource):
-    """``clickhouse://user:password@host:8123/database[.table]``. Raises SourceError where it cannot be asked."""
+    """``clickhouse://user:password@host:8123/database[.table]``. Raises SourceError if it cannot be asked."""
 
     def __init__(self, address: str) -> None:
         self._target = parse(address)

@@ -38,7 +38,7 @@ def application(
 ) -> ASGIApp:
     """The page of a source, which stays open: whoever opened it closes it.
 
-    ``names``: what the Host header may say. ``token``: what has to be shown; None where only this machine can ask.
+    ``names``: what the Host header may say. ``token``: what has to be shown; None if only this machine can ask.
     ``tick_s``: how often the state is told.
     """
     asking = Asking(source)

@@ -31,7 +31,7 @@ def serve(
     """Serve the page until SIGINT (KeyboardInterrupt goes on to the caller) or SIGTERM; the source stays open.
 
     ``port``: 0 takes a free one. ``started`` is called once it listens, with a line that says the address, and another
-    one where others reach it. ``token``: what they have to show then; None makes one. Raises AskError where the
+    one where others reach it. ``token``: what they have to show then; None makes one. Raises AskError if the
     address cannot be had.
     """
     listener = _listen(host, port)

@@ -15,7 +15,7 @@ __all__ = ["map_of"]
 
 
 def sent_query(d: Dialect) -> str:
-    """A row a (service, destination, system). A retry's own send is no message."""
+    """A row a (service, destination, system). A retry's own send is not a message."""
     return f"""
 SELECT service, destination, system, count(*) AS messages, {_WEIGHT} AS weighted, sum(failed) AS errors,
   min(start_ns) AS first_ns, max(start_ns) AS last_ns

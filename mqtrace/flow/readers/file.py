@@ -59,7 +59,7 @@ class FileReader:
         self._last_line = False
 
     def start(self, read_to: Mapping[str, int]) -> None:
-        """Open it. Raises SourceError where it cannot be read."""
+        """Open it. Raises SourceError if it cannot be read."""
         try:
             self._open()
             size = self._path.stat().st_size

@@ -52,7 +52,7 @@ def parse(text: str) -> Target:
 
 
 class SpanTopic:
-    """Reads the messages of a topic. Raises SourceError where no broker answers within ``timeout`` seconds, or a
+    """Reads the messages of a topic. Raises SourceError if no broker answers within ``timeout`` seconds, or a
     setting is wrong.
 
     ``read_to``: the next offset by partition, for those that were read before; others begin where ``from_beginning``
@@ -102,7 +102,7 @@ class SpanTopic:
         except self._client.KafkaException as error:
             refusal = hide(str(error.args[0].str()), [*target.settings, *target.settings.values()])
             raise SourceError(f"the client refuses its settings: {refusal}") from None
-        #: The cluster's own name; None where the broker has none.
+        #: The cluster's own name; None if the broker has none.
         self.cluster: str | None = None
         self._look(first=True, timeout=timeout)
 
@@ -144,7 +144,7 @@ class SpanTopic:
             self._assigned |= new
 
     def find_ends(self, timeout: float = 5.0) -> None:
-        """Ask where each partition begins and ends now. Raises SourceError where the broker does not say it."""
+        """Ask where each partition begins and ends now. Raises SourceError if the broker does not say it."""
         for number in sorted(self._assigned):
             partition = self._client.TopicPartition(self._target.topic, number)
             try:
