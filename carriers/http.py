@@ -74,7 +74,7 @@ class HttpHeaders:
         self._form.add(name, value)
 
     def remove(self, name: str) -> None:
-        """Take every line of the field away, whatever its case."""
+        """Remove every line of the field, whatever its case."""
         self._form.drop(name.lower())
 
     def names(self) -> list[str]:
@@ -126,7 +126,7 @@ def _lowered(name: object) -> str | None:
 
 
 def _among(pairs: Iterable[tuple[str, Any]], wanted: frozenset[str], prefix: str | None) -> Iterator[tuple[str, Any]]:
-    """The lines of the wanted names and of those with the prefix: the first ones, where there are too many."""
+    """The lines of the wanted names and of those with the prefix; only the first ones if there are too many."""
     left, prefixed = _LINES, PREFIXED
     for name, value in pairs:
         if name not in wanted:

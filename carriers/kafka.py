@@ -42,7 +42,7 @@ class KafkaHeaders:
                 try:
                     key, value = header
                     if key == name:
-                        # the common case without a call: _text.read says the rest
+                        # the common case without a call; _text.read does the others
                         return value.decode() if type(value) is bytes else _text.read(value)
                 except (TypeError, ValueError):  # not a pair, or (UnicodeDecodeError is a ValueError) not text
                     if _is_named(header, name):
@@ -77,7 +77,7 @@ class KafkaHeaders:
         return {name: _text.bounded(value) for name, value in values.items()}
 
     def _find_slowly(self, wanted: frozenset[str], prefix: str | None) -> dict[str, str | None]:
-        """The same where something among the headers is not one."""
+        """The same if something among the headers is not a header."""
         named = [header for header in self.native if _is_pair(header) and isinstance(header[0], str)]
         return KafkaHeaders(named).find(wanted, prefix)
 
@@ -95,7 +95,7 @@ class KafkaHeaders:
             self.native = [(name, _text.write(value))]
 
     def remove(self, name: str) -> None:
-        """Take every header of this name away."""
+        """Remove every header of this name."""
         native = self.native
         if isinstance(native, dict):
             native.pop(name, None)

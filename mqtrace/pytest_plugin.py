@@ -15,7 +15,7 @@ __all__ = ["record"]
 
 @pytest.fixture(name="record")
 def record() -> Iterator[Spans]:
-    """Finished spans, as :func:`mqtrace.testing.record` gives them."""
+    """Finished spans, as :func:`mqtrace.testing.record` yields them."""
     # Not at the top: pytest loads plugins before it measures coverage, in every project that has mqtrace installed.
     from mqtrace.testing import record as recording
 

@@ -1,4 +1,4 @@
-"""The version, said once more than in pyproject.toml; a test holds the two together."""
+"""The version, which pyproject.toml has too; a test compares the two."""
 
 from typing import Final
 

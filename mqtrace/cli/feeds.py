@@ -49,7 +49,7 @@ class Feed(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the source, and say what could not be read."""
+        """Close the source, and say what could not be read."""
         ...
 
 
@@ -202,7 +202,7 @@ class AskedFeed:
                 yield trace
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Close the source."""
         self._source.close()
 
     def _look(self, scope: Scope, *, drawn: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Text for a terminal: counts, durations, and what somebody else wrote."""
+"""Text for a terminal: counts, durations, and names of spans, which may hold anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LONGEST = 300
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would obey or what would break a line, and the beginning of it where it is long."""
+    """The text without characters that a terminal obeys or that break a line; only its beginning if it is long."""
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
     return text if text.isprintable() else "".join(one if one.isprintable() else "�" for one in text)

@@ -134,7 +134,7 @@ def _read(address: str) -> Source:
 
 @contextmanager
 def _progress(shown: str, kind: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A line on stderr that changes while a source is read; nothing where nobody watches."""
+    """A line on stderr that changes while a source is read; nothing if stderr is not a terminal."""
     watched = sys.stderr.isatty()
     written_at_s = time.monotonic()
     written = False

@@ -25,7 +25,7 @@ def _table() -> Table:
 
 
 def _name(text: str | None, none: str, style: str = "") -> Text:
-    """What somebody else wrote: characters that a terminal obeys are replaced, markup is text."""
+    """A name of a span: characters that a terminal obeys are replaced, markup is text."""
     return Text(none, "dim") if text is None else Text(printable(text), style)
 
 

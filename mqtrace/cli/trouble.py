@@ -6,4 +6,4 @@ __all__ = ["CommandError"]
 
 
 class CommandError(Exception):
-    """One sentence for whoever typed the command: what was wrong, and what to do instead."""
+    """One sentence for the person who typed the command: what was wrong, and what to do instead."""

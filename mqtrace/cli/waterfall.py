@@ -161,7 +161,7 @@ class _Columns:
         return min(most, max(cell_len(title), *(cell_len(printable(text)) for text in texts)))
 
     def titles(self) -> Text:
-        """The line above the spans; the bar's says the scale."""
+        """The line above the spans; over the bars it has the scale."""
         scale = Text("0", "dim")
         end = duration(self._scale)
         scale.append(" " * max(1, self._bar - 1 - cell_len(end))).append(end)
@@ -277,5 +277,5 @@ class _Columns:
 
 
 def _is_parent(span: SpanRecord, link: LinkRecord) -> bool:
-    """A process span links to its message's context even where that is its parent: the tree says so already."""
+    """Whether a link leads to the span's parent, which the tree shows already: process spans link to their message."""
     return link.trace_id == span.trace_id and link.span_id == span.parent_id

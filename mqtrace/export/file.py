@@ -61,7 +61,7 @@ class FileExporter:
         self._log = LimitedLog(logging.getLogger("mqtrace.export.file"))
 
     def trouble(self) -> str | None:
-        """Why the file cannot be written as things are now, as a sentence that says what to do; None if it can."""
+        """Why the file cannot be written at present, as a sentence that says what to do; None if it can."""
         folder = os.path.dirname(self.path) or "."
         if "\0" in self.path:
             return "a path has no NUL in it: write 'file:///var/log/spans.jsonl'"

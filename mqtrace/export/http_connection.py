@@ -153,13 +153,13 @@ class Connection:
         return "\r\n".join(lines).encode("latin-1")
 
     def close(self) -> None:
-        """Let go of the connection; the next request opens another."""
+        """Close the connection; the next request opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
     def abandon(self) -> object:
-        """In a forked child: stop using the parent's connection, and say nothing on it. Returns what must be kept."""
+        """In a forked child: stop using the parent's connection, and send nothing on it. Returns what must be kept."""
         connection, self._connection = self._connection, None
         sock: Any = None if connection is None else connection.sock
         if sock is not None:
@@ -183,12 +183,12 @@ class _Stream:
         self.has_ended = False
 
     def response(self, sock: socket.socket, *arguments: Any, **options: Any) -> http.client.HTTPResponse:
-        """Made in place of an HTTPResponse on ``sock``."""
+        """The response on ``sock``, which reads through this stream."""
         self._socket = sock
         return http.client.HTTPResponse(self, *arguments, **options)  # type: ignore[arg-type]  # makefile is all it uses
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """What http.client asks a socket for."""
+        """The method of a socket that http.client calls."""
         return io.BufferedReader(_Raw(self))
 
     def remaining_s(self) -> float:
@@ -201,7 +201,7 @@ class _Stream:
         return max(_LEAST_S, remaining)
 
     def read_into(self, buffer: Any) -> int:
-        """What has come, or 0 where the connection was closed."""
+        """Read the bytes that have come; 0 if the connection was closed."""
         assert self._socket is not None, "http.client makes the response before it reads"
         while True:
             self._socket.settimeout(min(_LOOK_S, self.remaining_s()))

@@ -19,7 +19,7 @@ _COMPRESSIONS: Final = ("gzip", "none")
 
 
 def parse(url: Url, environment: Environment) -> HttpTarget:
-    """The receiver that the URL names; what it leaves open, OTEL_EXPORTER_OTLP_* say."""
+    """The receiver that the URL names; OTEL_EXPORTER_OTLP_* fill what it leaves open."""
     authority, slash, path = url.location.removeprefix("//").partition("/")
     if not url.location.startswith("//"):
         raise url.error("it has no '//': write 'http://localhost:4318'")

@@ -114,7 +114,7 @@ def _terminate(goes_on: bool) -> None:
 
 
 def end_process() -> None:
-    """End what waits for a report and what is open; shut every processor down, each in the time its settings say."""
+    """End spans that wait for a report or are open; shut every processor down, each within its ``exit_timeout``."""
     notice_fork()
     began = time.monotonic()
     ending = list(processors)

@@ -42,7 +42,7 @@ _came = 0
 
 
 def watch(timeout: Callable[[], float], is_free: Callable[[float], bool], end_spans: Callable[[bool], None]) -> None:
-    """Take SIGTERM, if this is the main thread and nobody has taken it."""
+    """Handle SIGTERM, if this is the main thread and the signal has no handler."""
     global _timeout, _is_free, _end_spans
     _timeout, _is_free, _end_spans = timeout, is_free, end_spans
     with contextlib.suppress(ValueError):  # not the main thread
@@ -58,7 +58,7 @@ def leave() -> None:
 
 
 def is_watched() -> bool:
-    """Whether some tracer of this process has asked for :func:`watch`, whoever has the signal."""
+    """Whether a tracer of this process has called :func:`watch`, even if another handler has the signal."""
     return "_end_spans" in globals()
 
 

@@ -1,4 +1,4 @@
-"""A source over an engine: each question is asked of it in SQL."""
+"""A source over an engine, which answers each question in SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source of made-up answers, for whoever draws them: nothing is read, and the same seed makes the same rows.
+"""A source of made-up answers, to draw them: nothing is read, and the same seed makes the same rows.
 
 ``Fake()`` is a shop of eight services with errors, retries, dead letters and missing messages; ``Fake(services=50)`` a
 large one, ``Fake(trace_spans=1_000)`` has long traces, ``Fake(hostile=True)`` names that nobody should interpret.

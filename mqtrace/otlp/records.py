@@ -1,4 +1,4 @@
-"""Spans as they were read from a topic: plain records, whoever wrote them.
+"""Spans that were read from a topic, by whichever library they were written: records of fields.
 
 Names follow opentelemetry/proto/trace/v1/trace.proto; ids are lowercase hex, times are ns since the epoch.
 """

@@ -20,7 +20,7 @@ _TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class CarrierContract:
-    """Subclass it in a test module, give :meth:`make`, and override the hooks that apply."""
+    """Subclass it in a test module, define :meth:`make`, and override the hooks that apply."""
 
     def make(self, headers: dict[str, str]) -> Carrier:
         """A carrier over new native headers that hold exactly these."""

@@ -52,7 +52,7 @@ def _wait() -> None:
 
 
 def _take_sigterm() -> None:
-    """Take SIGTERM where nobody has, in a child that multiprocessing spawns.
+    """Handle SIGTERM, if nothing else does, in a child that multiprocessing spawns.
 
     A server that loads the application within its own handlers (uvicorn's workers and its reloader) leaves no moment to
     take it later: it puts back what it found, sends the signal again, and the process is gone.

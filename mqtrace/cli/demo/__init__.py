@@ -106,7 +106,7 @@ def _ended_cleanly() -> Iterator[None]:
 
 @contextmanager
 def _progress(console: Any) -> Iterator[Any]:
-    """A line that changes while the demo works; nothing where nobody watches."""
+    """A line that changes while the demo works; without a terminal, nothing."""
     if console is not None and console.is_terminal:
         with console.status("") as status:
             yield status.update

@@ -25,7 +25,7 @@ def embedded(*topics: str) -> tuple[Any, str]:
 
 
 def main(topics: list[str]) -> None:
-    """Run one until told to stop."""
+    """Run a broker until the demo stops it."""
     stop = stop_event()
     owner, bootstrap = embedded(*topics)
     say(bootstrap=bootstrap)

@@ -32,7 +32,7 @@ def problems_of_traces(traces: Sequence[Trace]) -> dict[str, list[str]]:
 
 
 def _handled(spans: Iterable[SpanRecord]) -> Iterator[tuple[str, str]]:
-    """The contexts of the messages that somebody processed."""
+    """The contexts of the messages that were processed."""
     for span in spans:
         if span.kind == "consumer":
             if span.parent_id is not None:

@@ -25,7 +25,7 @@ _EXPIRES = 60_000
 
 
 def ask(url: str) -> None:
-    """Whether a RabbitMQ answers at this URL; CommandError if it does not. The password is not said."""
+    """Whether a RabbitMQ answers at this URL; CommandError if it does not. The password is not shown."""
     logging.getLogger("pika").setLevel(logging.CRITICAL)  # what it would say at length is said in one sentence
     where = urlsplit(url)
     try:
@@ -42,7 +42,7 @@ def ask(url: str) -> None:
 
 
 def _queues(stage: Stage) -> tuple[str, str]:
-    """Of names that nobody else has: what is to be mailed, and what came back."""
+    """Two queues with names that nobody else has: mail to send, and mail that came back."""
     return f"{stage.options['queues']}.mail", f"{stage.options['queues']}.undeliverable"
 
 

@@ -73,16 +73,16 @@ class Stage:
         }
 
     def ready(self, *_: object, **__: object) -> None:
-        """Say that work can come; also as a consumer's ``on_assign``, and as the receiver of a signal."""
+        """Report that work can come; also as a consumer's ``on_assign``, and as the receiver of a signal."""
         say(ready=True)
 
     def received(self, messages: int = 1) -> None:
-        """Say that messages have been dealt with."""
+        """Report that messages have been processed."""
         self._received += messages
         self._say_counts()
 
     def sent(self, role: str) -> None:
-        """Say that a message has been passed on to the stage of this role."""
+        """Report that a message has been sent to the stage of this role."""
         self._sent[role] = self._sent.get(role, 0) + 1
         self._say_counts()
 
@@ -92,7 +92,7 @@ class Stage:
             say(received=self._received, sent=self._sent)
 
     def end(self) -> None:
-        """Send what is left, and say how it went."""
+        """Send what is left, and report the counts."""
         for end in self.at_end:
             end()
         in_time = mqtrace.shutdown(10.0)
@@ -128,7 +128,7 @@ def stop_event() -> threading.Event:
 
 
 def work(roles: Mapping[str, Callable[[Stage], None]]) -> None:
-    """Do what the argument says, to the end."""
+    """Run the stage that the argument names, to its end."""
     argument = json.loads(sys.argv[1])
     stage = Stage(argument, stop_event())
     roles[argument["role"]](stage)

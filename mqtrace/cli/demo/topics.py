@@ -1,4 +1,4 @@
-"""The demo's topics and groups on a broker that others use: of names that nobody else has, and gone afterwards."""
+"""The demo's topics and groups on a broker that others use: their names are unique, and they are deleted afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the columns are in the Collector's ``otel_traces`` (clickhouseexporter), and how ClickHouse says what differs.
+"""The dialect of ClickHouse, over the Collector's table ``otel_traces`` (clickhouseexporter).
 
 Attributes are a Map of texts, or of the type JSON: ``attribute`` says how one is read. What came twice (the exporter
 retries) is left out by ``LIMIT 1 BY``. What a row means is what :mod:`mqtrace.otlp.columns_record` says.

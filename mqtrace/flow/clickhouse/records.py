@@ -84,7 +84,7 @@ def _record(row: Mapping[str, Any]) -> SpanRecord:
 
 
 def _attributes(text: str) -> dict[str, Any]:
-    """The Collector keeps texts: those that are numbers by their convention become numbers again."""
+    """The attributes: the Collector stores texts, and those that are numbers by convention become numbers again."""
     attributes: dict[str, Any] = {}
     _flatten("", json.loads(text or "{}"), attributes)
     for key, value in attributes.items():

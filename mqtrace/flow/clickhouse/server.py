@@ -155,7 +155,7 @@ class Server:
         return SourceError(f"{where} answers with an error: {text[:200]}")
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()
 
 

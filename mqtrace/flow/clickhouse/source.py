@@ -69,5 +69,5 @@ class ClickHouseSource(EngineSource):
         return state
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._server.close()

@@ -36,7 +36,7 @@ def application(
     cookie: str = "mqtrace",
     tick_s: float = _TICK_S,
 ) -> ASGIApp:
-    """The page of a source, which stays open: whoever opened it closes it.
+    """The page of a source, which the caller closes.
 
     ``names``: what the Host header may say. ``token``: what has to be shown; None if only this machine can ask.
     ``tick_s``: how often the state is told.
@@ -62,7 +62,7 @@ def application(
         try:
             parameters = parse_qs(query, keep_blank_values=True, max_num_fields=100, errors="strict")
         except ValueError:
-            return JSONResponse({"error": "The parameters are no UTF-8, or more than a hundred."}, 400)
+            return JSONResponse({"error": "The parameters are not UTF-8, or more than a hundred."}, 400)
         parameters.pop("token", None)
         status, content = await asking.ask(request.path_params["question"], parameters)
         return Response(content, status, media_type="application/json")
@@ -97,7 +97,7 @@ def _file(request: Request, file: File) -> Response:
 
 
 async def _states(asking: Asking, tick_s: float) -> AsyncIterator[bytes]:
-    """The state, for as long as somebody listens; first how soon a browser comes back after the server was gone."""
+    """The state, again and again while a browser listens; at first how soon it reconnects if the server ends."""
     yield b"retry: 1000\n\n"
     while True:
         status, content = await asking.ask("state", {})

@@ -37,7 +37,7 @@ _OWED: Final = (
 
 
 def _named(table: str, names: tuple[str, ...]) -> str:
-    """Said one by one: what ``table.*`` of a join is called differs."""
+    """Columns with their names: engines name those of ``table.*`` in a join differently."""
     return ", ".join(f"{table}.{name} AS {name}" for name in names)
 
 

@@ -83,7 +83,7 @@ def _span(trace: Trace, begin: int, span: SpanRecord, guest: bool) -> TraceSpan:
 
 
 def assembled(answer: TraceAnswer) -> Trace:
-    """The trace that an answer tells of, to be drawn."""
+    """The trace of an answer, to be drawn."""
     trace = Trace(answer["trace_id"])
     for span in answer["spans"]:
         trace.add(_record(span))

@@ -1,4 +1,4 @@
-"""Traces, the newest or the slowest, of those that the filters leave."""
+"""The newest or the slowest traces that pass the filters."""
 
 from __future__ import annotations
 

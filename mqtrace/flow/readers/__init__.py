@@ -1,1 +1,1 @@
-"""Where spans come from as messages: a topic, a file. A reader gives payloads, and says how far it has read."""
+"""Sources of spans as messages: a topic, a file. A reader returns payloads, and knows how far it has read."""

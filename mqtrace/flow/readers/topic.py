@@ -112,7 +112,7 @@ class SpanTopic:
         return bool(self._assigned)
 
     def _look(self, *, first: bool = False, timeout: float = 1.0) -> None:
-        """Assign the partitions that are new; those that were not there at the first look from their start."""
+        """Assign the partitions that are new. Those that were added after the first look are read from their start."""
         self._looked = time.monotonic()
         target = self._target
         try:
@@ -206,11 +206,11 @@ class SpanTopic:
         return values
 
     def close(self) -> None:
-        """Let go of the topic."""
+        """Close the client."""
         self._consumer.close()
 
     def _error(self, error: Any) -> None:
-        """Errors of the connection pass by themselves: librdkafka goes on trying, and so they are only said."""
+        """Note an error of the connection. It passes by itself, as librdkafka goes on trying, so reading goes on."""
         if error.code() in (self._client.KafkaError._AUTHENTICATION, self._client.KafkaError._SSL):
             self._refused = hide(str(error.str()), kafka_options.secrets(self._target.settings))
         if error.code() == self._client.KafkaError._ALL_BROKERS_DOWN:
@@ -287,7 +287,7 @@ class TopicReader:
         return self._topic.trouble or (None if self._topic.exists else self._trouble_of_none)
 
     def close(self) -> None:
-        """Let go of the topic."""
+        """Close the client."""
         if self._topic is not None:
             self._topic.close()
 

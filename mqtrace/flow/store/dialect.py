@@ -1,4 +1,4 @@
-"""Where the columns are in a file of ours, and how DuckDB says what differs."""
+"""The dialect of DuckDB, over the tables of schema.py."""
 
 from __future__ import annotations
 
