@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 
 import mqtrace
 from mqtrace.testing import Spans, record
+from tests.stuck_exporter import BOUND, StuckExporter, check_bound
 
-BOUND = 1 << 20
 LONG = 100_000
 TRACEPARENT = "00-" + "a1" * 16 + "-" + "b2" * 8 + "-01"
 CONTEXT = mqtrace.Context(TRACEPARENT.encode())
@@ -20,22 +19,10 @@ STATE = ",".join(f"key{number:0>252}=" + "v" * 256 for number in range(32))
 BAGGAGE = ",".join(f"key{number}=" + "v" * 100 for number in range(64))
 
 
-class Stuck:
-    """An exporter that returns when the test is over."""
-
-    def __init__(self) -> None:
-        self.released = threading.Event()
-
-    def export(self, spans: Sequence[mqtrace.Span]) -> None:
-        self.released.wait(30)
-
-    def shutdown(self, timeout: float) -> None: ...
-
-
 @pytest.fixture
 def tracer(monkeypatch: pytest.MonkeyPatch) -> Iterator[mqtrace.Tracer]:
     monkeypatch.setenv("MQTRACE_MAX_QUEUE_BYTES", str(BOUND))
-    exporter = Stuck()
+    exporter = StuckExporter()
     made = mqtrace.Tracer("shop", exporter=exporter)
     yield made
     exporter.released.set()
@@ -123,15 +110,7 @@ KINDS: dict[str, tuple[Callable[[mqtrace.Tracer, int], None], int]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_span_keeps_is_bounded(kind: str, tracer: mqtrace.Tracer) -> None:
     act, weight = KINDS[kind]
-    count = BOUND // weight + 20
-    for number in range(count):
-        act(tracer, number)
-    stats = tracer.stats()
-    assert stats["spans_ended"] == count
-    kept = stats["spans_queued"] + stats["spans_in_flight"]
-    assert kept * weight <= BOUND
-    assert kept >= BOUND // weight // 3  # and not much less than there is room for
-    assert stats["spans_dropped"]["queue_full"] == count - kept
+    check_bound(tracer, act, weight)
 
 
 def test_a_text_that_is_replaced_weighs_once(tracer: mqtrace.Tracer) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aio_pika
@@ -20,35 +19,21 @@ import mqtrace
 from mqtrace.clients.celery import runs
 from mqtrace.clients.celery.spans import TaskRun
 from mqtrace.clients.celery.templates import Tasks
+from tests.stuck_exporter import BOUND, StuckExporter, check_bound
 
-BOUND = 1 << 20
 LONG = 100_000
 APP = Celery("shop", broker="memory://", set_as_current=False)
 APP.conf.task_default_queue = "weights"  # what memory:// keeps is the process's: workers of other tests would take it
 NOWHERE = Celery("shop", broker="nonesuch://", set_as_current=False)
 
 
-class Stuck:
-    """An exporter that returns when the test is over; then it has the spans."""
-
-    def __init__(self) -> None:
-        self.released = threading.Event()
-        self.spans: list[mqtrace.Span] = []
-
-    def export(self, spans: Sequence[mqtrace.Span]) -> None:
-        self.released.wait(30)
-        self.spans.extend(spans)
-
-    def shutdown(self, timeout: float) -> None: ...
+@pytest.fixture
+def exporter() -> StuckExporter:
+    return StuckExporter()
 
 
 @pytest.fixture
-def exporter() -> Stuck:
-    return Stuck()
-
-
-@pytest.fixture
-def tracer(exporter: Stuck, monkeypatch: pytest.MonkeyPatch) -> Iterator[mqtrace.Tracer]:
+def tracer(exporter: StuckExporter, monkeypatch: pytest.MonkeyPatch) -> Iterator[mqtrace.Tracer]:
     monkeypatch.setenv("MQTRACE_MAX_QUEUE_BYTES", str(BOUND))
     made = mqtrace.Tracer("shop", exporter=exporter)
     yield made
@@ -147,15 +132,7 @@ KINDS: dict[str, tuple[Callable[[mqtrace.Tracer, int], None], int]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_ids_and_names_count_to_the_bound(kind: str, tracer: mqtrace.Tracer) -> None:
     act, weight = KINDS[kind]
-    count = BOUND // weight + 20
-    for number in range(count):
-        act(tracer, number)
-    stats = tracer.stats()
-    assert stats["spans_ended"] == count
-    kept = stats["spans_queued"] + stats["spans_in_flight"]
-    assert kept * weight <= BOUND
-    assert kept >= BOUND // weight // 3
-    assert stats["spans_dropped"]["queue_full"] == count - kept
+    check_bound(tracer, act, weight)
 
 
 def test_ids_as_everybody_has_them_are_not_weighed(tracer: mqtrace.Tracer) -> None:
@@ -189,7 +166,7 @@ def test_an_id_that_is_no_text_is_let_go(wrong: object, tracer: mqtrace.Tracer) 
     assert type(run) is TaskRun
 
 
-def test_the_length_limit_holds_for_ids_and_for_links(exporter: Stuck, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_length_limit_holds_for_ids_and_for_links(exporter: StuckExporter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "100")
     exporter.released.set()
     tracer = mqtrace.Tracer("shop", exporter=exporter)
