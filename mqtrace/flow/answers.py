@@ -34,25 +34,25 @@ class State(TypedDict):
     source: str
     #: "topic", "file", "duckdb", "page", "clickhouse" or "memory".
     kind: str
-    #: Spans that are there to be asked.
+    #: The number of spans.
     spans: int
-    #: When the first of them began and the last ended; None if there are none.
+    #: When the first span began and the last one ended; None if there are none.
     oldest: str | None
     newest: str | None
-    #: Seconds since the last one ended; None if there are none.
+    #: Seconds since the last span ended; None if there are none.
     age_s: float | None
-    #: What has been written and is not read yet: messages of a topic, bytes of a file; 0 when all is read, None where
-    #: that is unknown or nothing is read (DuckDB, ClickHouse).
+    #: What has been written and is not read yet: messages of a topic, bytes of a file; 0 when all is read, None if that
+    #: is unknown or nothing is read (DuckDB, ClickHouse).
     behind: int | None
-    #: The share of traces that was sampled, 0 to 1: 1.0 where all are; None if the spans do not say it.
+    #: The share of traces that was sampled, 0 to 1; None if no span has a sampler's threshold.
     sampled: float | None
-    #: Messages that held no OTLP, and spans without valid ids, since the source was opened.
+    #: Messages that were not OTLP, and spans without valid ids, since the source was opened.
     messages_malformed: int
     spans_malformed: int
-    #: What is wrong now, in a sentence ("no Kafka broker answers at ..."); None if all is well. What had been read
-    #: before still answers.
+    #: What is wrong now, in a sentence ("no Kafka broker answers at ..."); None if all is well. Questions are answered
+    #: from the spans that were read before.
     trouble: str | None
-    #: The window that is asked about when nobody says one, seconds; None: all that is there.
+    #: The window of a question that names none, seconds; None: all spans.
     window_s: float | None
 
 
@@ -62,7 +62,7 @@ class SentRow(TypedDict):
     #: None if the writer did not name its service.
     service: str | None
     destination: str
-    #: `messaging.system`: "kafka", "rabbitmq", "redis"...; None if nobody said it.
+    #: `messaging.system`: "kafka", "rabbitmq", "redis"...; None if the span has none.
     system: str | None
     messages: int
     weighted: float
@@ -71,11 +71,11 @@ class SentRow(TypedDict):
 
 
 class ReceivedRow(TypedDict):
-    """An arrow of the map from a destination to a service; a subscription stands on the arrow."""
+    """An arrow of the map from a destination to a service, for one subscription."""
 
-    #: As the receiver names it. On AMQP that is the sent name and the queue behind it.
+    #: As the receiver names it. On AMQP that is the sent name, followed by the queue.
     destination: str
-    #: The destination of the node that the arrow leaves: of a :class:`SentRow` where one is the beginning of this name.
+    #: The destination of the node that the arrow leaves: of a :class:`SentRow` with which this name begins, if any.
     node: str
     service: str | None
     #: The consumer group (Kafka), else the queue, else the service.
@@ -84,11 +84,11 @@ class ReceivedRow(TypedDict):
     #: Deliveries: attempts at a message, each message of a batch counted.
     messages: int
     weighted: float
-    #: Attempts that failed, that were not the first, and of messages that came back through a dead-letter exchange.
+    #: Attempts that failed; attempts that were not the first; attempts at messages from a dead-letter exchange.
     errors: int
     retries: int
     dead_letters: int
-    #: Quantiles of the wait in the queue, where the receiver measured it, else None; and of the time its spans took.
+    #: Quantiles of the wait in the queue, None if the receiver did not measure it; and of the duration of its spans.
     wait_p50_ms: float | None
     wait_p99_ms: float | None
     work_p50_ms: float | None
@@ -106,8 +106,8 @@ class Map(TypedDict):
 class FlowRow(TypedDict):
     """Who sent to whom: a pair of services, by destination and subscription.
 
-    ``receiver`` None counts what nobody was seen to take, failed sends among it: ``send_errors`` is above 0 there only.
-    ``sender`` None: what was taken, and whose send is not among the spans.
+    ``receiver`` None: messages without a delivery among the spans, failed sends included: only there is ``send_errors``
+    above 0. ``sender`` None: messages whose send is not among the spans.
     """
 
     sender: str | None
@@ -116,11 +116,11 @@ class FlowRow(TypedDict):
     receiver: str | None
     subscription: str | None
     system: str | None
-    #: Different messages, and attempts at them.
+    #: The number of messages, and of attempts at them.
     messages: int
     deliveries: int
     send_errors: int
-    #: Attempts that failed; that were not the first; of dead letters.
+    #: Attempts that failed; attempts that were not the first; attempts at dead letters.
     errors: int
     retries: int
     dead_letters: int

@@ -1,8 +1,8 @@
 """Python imports this as it starts, in every process below ``mqtrace run``.
 
-It waits for the first client library to be imported and does nothing else: a program that uses none pays for two small
-files, and one that patches itself with gevent does so before anything of mqtrace has been imported. A sitecustomize
-that was there before is run, too. An interpreter that has no mqtrace goes on without it.
+It waits for the first client library to be imported, and does nothing else: a program that uses none pays for two small
+files, and one that patches itself with gevent does so before any other module of mqtrace is imported. Another
+sitecustomize is run, too. An interpreter without mqtrace goes on without it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE = os.path.dirname(os.path.dirname(_HERE))
 
-#: What MQTRACE_CLIENTS is where it is left out: the import names of the clients that mqtrace knows.
+#: The default of MQTRACE_CLIENTS: the import names of the clients that mqtrace knows.
 _CLIENTS = "confluent_kafka,pika,kombu,celery,aiokafka,kafka,aio_pika"
 
 
@@ -54,8 +54,8 @@ def _wait() -> None:
 def _take_sigterm() -> None:
     """Handle SIGTERM, if nothing else does, in a child that multiprocessing spawns.
 
-    A server that loads the application within its own handlers (uvicorn's workers and its reloader) leaves no moment to
-    take it later: it puts back what it found, sends the signal again, and the process is gone.
+    It cannot be handled later if a server loads the application within its own handlers, as uvicorn's workers and its
+    reloader do: the server puts the earlier handler back and sends the signal again, and the process is gone.
     """
     import signal
 
