@@ -69,15 +69,15 @@ class _Messages:
 
     def begin(self, operation: Operation, message: Any) -> ProcessSpan | NoopSpan | None:
         """Start the process span of a message."""
-        system, destination, further = self._describe(message)
+        system, destination, extra_attributes = self._describe(message)
         key = (GROUP, system, destination)
         template = operation.templates.get(key)
         if template is None:
             template = operation.make(key, system, "process", destination)
         context, sent = self._context(operation, message)
         span = note_skew(start_process_in(template, context, -1, -1, sent, ProcessSpan), sent)
-        if further:
-            span.set_attributes(further)
+        if extra_attributes:
+            span.set_attributes(extra_attributes)
         return span
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
@@ -85,8 +85,8 @@ class _Messages:
         members: list[BatchMember] = []
         system = ""
         for message in messages:
-            system, destination, further = self._describe(message)
-            members.append((self._context(operation, message)[0].identity, destination or "", _clean(further)))
+            system, destination, extra_attributes = self._describe(message)
+            members.append((self._context(operation, message)[0].identity, destination or "", _clean(extra_attributes)))
         return batch_of(system, members, NOTHING_KNOWN) if members else None
 
     def _context(self, operation: Operation, message: Any) -> tuple[Context, int]:

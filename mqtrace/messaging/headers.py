@@ -1,4 +1,4 @@
-"""The context of a send span in a message's headers: whose context stands there already, and what becomes of it."""
+"""The context of a send span in a message's headers, which may hold a user's context, or that of an earlier hop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["carry"]
 def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: int | None = None) -> bool:
     """Put the context of a send span into a message's headers, unless the user put a valid one there.
 
-    The user's is kept as it is, and the span links to it and becomes a CLIENT span (conventions, "Context
-    propagation"). A malformed one is replaced, and so is one of ours: then a received message is relayed with its
-    headers, and this hop is below what is current. Ours is told from a user's by its send time or, where the broker
-    keeps the time, by its being the context of a message that is handled here. Where nothing is current, the message
-    stays in the trace that it came with, and the send time is this hop's.
+    The user's context is kept as it is; the span links to it and becomes a CLIENT span (conventions, "Context
+    propagation"). A malformed one is replaced, and so is one of ours: that is a received message relayed with its
+    headers, and this hop is the child of what is current. Ours differs from a user's by its send time or, if the broker
+    keeps the time, by being the context of a message that is handled here. If nothing is current, the message stays in
+    the trace that it came with, with the send time of this hop.
 
-    ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written
-    where a tracestate is; None: its broker keeps the time. Returns whether anything was written.
+    ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written if
+    a tracestate is; None: its broker keeps the time. Returns whether anything was written.
     """
     propagator = tracer.propagator
     theirs = propagator.extract(carrier, Context(), None)
@@ -52,7 +52,7 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: 
 
 
 def _is_handled_here(identity: bytes) -> bool:
-    """Whether this is the context of a message whose handler is at work: an unsampled one keeps the trace alone."""
+    """Whether this is the context of a message that is handled now. Of an unsampled one only the trace id is known."""
     for frame in open_frames():
         if getattr(frame, "origin", None) == identity:
             return True
