@@ -20,8 +20,8 @@ def carry(tracer: SpanTracer, span: Span | NoopSpan, carrier: Carrier, sent_ms: 
     keeps the time, by being the context of a message that is handled here. If nothing is current, the message stays in
     the trace that it came with, with the send time of this hop.
 
-    ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written if
-    a tracestate is; None: its broker keeps the time. Returns whether anything was written.
+    ``carrier``: over a copy of the user's headers. ``sent_ms``: when the message is sent, ms since the epoch, written
+    if a tracestate is; None: its broker keeps the time. Returns whether anything was written.
     """
     propagator = tracer.propagator
     theirs = propagator.extract(carrier, Context(), None)
