@@ -13,12 +13,13 @@ from pathlib import Path
 __all__ = ["address"]
 
 ROOT = Path(__file__).parent.parent
-_VARIABLES = {"kafka": "KAFKA_BOOTSTRAP", "rabbitmq": "RABBITMQ_URL", "redis": "REDIS_URL"}
+_SERVER = "Kafka server"
+_VARIABLES = {"kafka": "KAFKA_BOOTSTRAP", _SERVER: "KAFKA_BOOTSTRAP", "rabbitmq": "RABBITMQ_URL", "redis": "REDIS_URL"}
 
 
 @contextmanager
 def address(broker: str) -> Iterator[str | None]:
-    """Of "kafka", "rabbitmq", "redis" or "memory"; None where there is none."""
+    """Of "kafka", "Kafka server" (not the embedded one), "rabbitmq", "redis" or "memory"; None where there is none."""
     if broker == "memory":
         yield "memory://"
     elif given := os.environ.get(_VARIABLES[broker]):
@@ -28,7 +29,7 @@ def address(broker: str) -> Iterator[str | None]:
         with _embedded_kafka() as bootstrap:
             yield bootstrap
     else:
-        yield _started(broker)
+        yield _started("kafka" if broker == _SERVER else broker)
 
 
 @contextmanager

@@ -60,6 +60,7 @@ _IDENTITY: Final = b"xx-" + b"x" * 32 + b"-" + b"x" * 16 + b"-xx"
 _FIRST: Final = b"00-" + b"0" * 31 + b"1"
 _LAST: Final = b"00-g"
 _ZEROS: Final = b"0" * 16
+_NO_DIGITS: Final = "0" * 16
 
 
 def is_valid(value: bytes) -> bool:
@@ -168,11 +169,13 @@ class Roots(list[bytes]):
         """Make a block of them, and take one."""
         notice_fork()
         threshold = self.threshold
-        made: Sequence[bytes] = _block(b"02" if threshold > _HIGHEST else b"03", self._pace.next())
+        count = self._pace.next()
+        if count == 1:  # nobody else may take it in between
+            own = _one()
+            return own if own[21:35] >= threshold else own[:53] + b"02"
+        made: Sequence[bytes] = _block(b"02" if threshold > _HIGHEST else b"03", count)
         if _LOWEST < threshold <= _HIGHEST:
             made = [one if one[21:35] >= threshold else one[:53] + b"02" for one in made]
-        if len(made) == 1:  # nobody else may take it in between
-            return made[0]
         self.extend(made)
         return self.take()
 
@@ -214,13 +217,14 @@ class Children(list[bytes]):
         """Make a block of them, and take one."""
         notice_fork()
         count = self._pace.next()
+        if count == 1:  # nobody else may take it in between
+            while (digits := _randomness(8).hex()) == _NO_DIGITS:
+                pass
+            return digits.encode("ascii") + self._tail
         ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
         while _NO_SPAN in ids:  # section 3.2.2.4
             ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
-        made = (ids[1:-1].replace(b"-", self._tail + b" ") + self._tail).split(b" ")
-        if count == 1:  # nobody else may take it in between
-            return made[0]
-        self.extend(made)
+        self.extend((ids[1:-1].replace(b"-", self._tail + b" ") + self._tail).split(b" "))
         return self.take()
 
 
@@ -243,6 +247,14 @@ def child_of(above: bytes) -> bytes:
         return above[:36] + children[above[54]].refill()
     except KeyError:  # flags that level 2 does not define, in a context that was made by hand
         return above[:36] + children[0x30 | above[54] & 3].take()
+
+
+def _one() -> bytes:
+    """What :func:`_block` makes, of one with flags 03: whoever makes few spans has each id made by itself."""
+    digits = _randomness(24).hex()
+    if digits[:32] == _NO_DIGITS * 2 or digits[32:] == _NO_DIGITS:
+        return _one()
+    return f"00-{digits[:32]}-{digits[32:]}-03".encode("ascii")
 
 
 def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
