@@ -167,7 +167,7 @@ def test_user_and_password_are_decoded_and_not_shown() -> None:
 
 
 def test_what_schema_prints_makes_rows_of_the_topic_s_messages(clickhouse: ClickHouse, tmp_path: Path) -> None:
-    """All but the Kafka engine, which chdb lacks: a table without rows stands for the topic, a file for a message."""
+    """All but the Kafka engine (tests/broker): a table without rows stands for the topic, a file for a message."""
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 

@@ -115,11 +115,15 @@ FROM (
 
 
 def text(bootstrap: str, topic: str, database: str) -> str:
-    """All of it, to be read and run. The names hold no quotes."""
+    """All of it, to be read and run. The names hold no quotes.
+
+    ``kafka_handle_error_mode``: a message that is no OTLP is a row without spans. ``kafka_skip_broken_messages`` does
+    not pass over one that is no protobuf: the engine reads up to it again and again, and the table stays empty.
+    """
     engine = (
         f"Kafka\nSETTINGS kafka_broker_list = '{bootstrap}', kafka_topic_list = '{topic}',\n"
         "  kafka_group_name = 'clickhouse-otel', kafka_format = 'ProtobufSingle',\n"
-        "  kafka_schema = 'otlp_traces:TracesData', kafka_skip_broken_messages = 1000000"
+        "  kafka_schema = 'otlp_traces:TracesData', kafka_handle_error_mode = 'stream'"
     )
     sql = ";\n\n".join(statements(database, engine))
     proto = "".join(f"--   {line}".rstrip() + "\n" for line in PROTO.splitlines())
