@@ -47,6 +47,8 @@ _UNKNOWN_TOPIC: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_
 _CONSEQUENCES: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._MSG_TIMED_OUT)
 # Below this librdkafka refuses a message.timeout.ms next to its linger: seconds.
 _LEAST_TIMEOUT: Final = 1.0
+# What a connection was about when it was lost, in librdkafka's words, and the error that says why it was.
+_REASONS_BY_STATE: Final = (("SSL_HANDSHAKE", KafkaError._SSL), ("AUTH_", KafkaError._AUTHENTICATION))
 
 
 def _trace_id(span: Span) -> bytes:
@@ -274,6 +276,9 @@ class KafkaExporter:
             return
         if code == KafkaError._ALL_BROKERS_DOWN and self._why_down:
             text = f"{text}, {self._why_down}"
+            for state, reason in _REASONS_BY_STATE:
+                if state in self._why_down:
+                    self._log.hold(reason)  # librdkafka reports it now and then only after what follows from it
         self._warn(code, f"spans wait for the brokers at {self.servers}: {text}")
 
     def _warn(self, code: int, sentence: str) -> None:

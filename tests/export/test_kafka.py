@@ -393,6 +393,20 @@ def test_brokers_that_are_down_are_said_with_the_reason_that_a_connection_gave(
     assert line == "spans wait for the brokers at h:9092: 1/1 brokers are down, Connection refused"
 
 
+def test_a_reason_that_comes_after_what_follows_from_it_is_not_said_again(
+    process: Process, maker: Any, broker: Broker, exporter: KafkaExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor = process(exporter)
+    maker(processor).end(1)
+    assert processor.flush(5)
+    error_cb = broker.configurations[-1]["error_cb"]
+    error_cb(KafkaError(KafkaError._TRANSPORT, "certificate verify failed (after 15ms in state SSL_HANDSHAKE)"))
+    error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    error_cb(KafkaError(KafkaError._SSL, "SSL handshake failed: certificate verify failed"))
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "certificate verify failed" in line
+
+
 def test_librdkafkas_dump_of_its_configuration_shows_no_option(
     process: Process, maker: Any, dead: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
