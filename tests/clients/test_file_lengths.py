@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-CLIENTS = Path(__file__).parent.parent.parent / "mqtrace" / "clients"
+from mqtrace import clients
+
+# where they are installed: the tests run away from the checkout too
+CLIENTS = Path(clients.__file__).parent
 LINES = 250
 #: Longer ones, each with its reason.
 LONGER = {"proxy.py": "is not a client: it is what every traced client is"}
