@@ -380,29 +380,31 @@ def test_a_reason_is_said_once_and_what_follows_from_it_is_not(
     assert line == "spans wait for the brokers at h:9092: certificate verify failed"
 
 
-def test_brokers_that_are_down_are_said_with_the_reason_that_a_connection_gave(
-    process: Process, maker: Any, broker: Broker, exporter: KafkaExporter, caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.fixture
+def report(process: Process, maker: Any, broker: Broker, exporter: KafkaExporter) -> Callable[[int, str], None]:
+    """``report(code, words)``: an error that librdkafka reports, after a span that arrived."""
     processor = process(exporter)
     maker(processor).end(1)
     assert processor.flush(5)
     error_cb = broker.configurations[-1]["error_cb"]
-    error_cb(KafkaError(KafkaError._TRANSPORT, "Connection refused"))
-    error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    return lambda code, words: error_cb(KafkaError(code, words))
+
+
+def test_brokers_that_are_down_are_said_with_the_reason_that_a_connection_gave(
+    report: Callable[[int, str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    report(KafkaError._TRANSPORT, "Connection refused")
+    report(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == "spans wait for the brokers at h:9092: 1/1 brokers are down, Connection refused"
 
 
 def test_a_reason_that_comes_after_what_follows_from_it_is_not_said_again(
-    process: Process, maker: Any, broker: Broker, exporter: KafkaExporter, caplog: pytest.LogCaptureFixture
+    report: Callable[[int, str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    processor = process(exporter)
-    maker(processor).end(1)
-    assert processor.flush(5)
-    error_cb = broker.configurations[-1]["error_cb"]
-    error_cb(KafkaError(KafkaError._TRANSPORT, "certificate verify failed (after 15ms in state SSL_HANDSHAKE)"))
-    error_cb(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
-    error_cb(KafkaError(KafkaError._SSL, "SSL handshake failed: certificate verify failed"))
+    report(KafkaError._TRANSPORT, "certificate verify failed (after 15ms in state SSL_HANDSHAKE)")
+    report(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+    report(KafkaError._SSL, "SSL handshake failed: certificate verify failed")
     (line,) = [record.getMessage() for record in caplog.records]
     assert "certificate verify failed" in line
 
