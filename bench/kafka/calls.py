@@ -22,7 +22,7 @@ from .variants import Variant, make
 __all__ = ["figures"]
 
 _turns = counter()
-# Messages that are handled before any is measured: ids of spans are made ahead once a thousand were made in a row.
+# Messages that are handled before any is measured: what a young process has not touched yet is paid for then.
 _BEFORE = 1_500
 # Different ones in turn: of one and the same a processor learns each digit.
 _CONTEXTS = cycle([identity(number, sampled=True) for number in range(1024)])

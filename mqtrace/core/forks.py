@@ -1,8 +1,9 @@
-"""Which process this is: what a forked child renews, and how a fork is noticed that nobody tells of.
+"""Which process this is: what a forked child renews, and how a fork is noticed that runs no hook.
 
-``os.fork`` runs Python's hooks in the child. Who forks in C (uWSGI makes its workers so) runs none, and the child goes
-on with the parent's ids, its queue, and a thread that it does not have. A look at the pid costs as much as an id, so it
-is taken where that does not count: when ids are made, and wherever the worker is looked for.
+``os.fork`` runs Python's hooks in the child. A fork in C (uWSGI makes its workers so) runs none, and the child goes
+on with the parent's ids, its queue, and a thread that it does not have. Reading the pid costs as much as a span's id.
+So there is a page of memory that Linux wipes in every child: reading a byte of it costs a tenth of that, and is done
+for every id that was made ahead.
 
 The interpreter's own lock is not renewed either. If a thread of the parent was waiting for it, glibc's condition
 variable waits for that thread in the child, for ever, when the lock is handed over for the second time. CPython asks
@@ -16,16 +17,57 @@ import _imp
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mqtrace.native import RLock
 
-__all__ = ["after_fork", "notice_fork", "prepare_repair"]
+if TYPE_CHECKING:
+    from mmap import mmap
+
+__all__ = ["after_fork", "notice_fork", "prepare_repair", "unforked"]
+
+# madvise(2), Linux 4.14; Python has no name for it. The second is an advice that no system has.
+_MADV_WIPEONFORK: Final = 18
+_MADV_INVALID: Final = -1
+
+
+def _wiped_page() -> mmap | None:
+    """A page of memory that is zeros in a forked child; None if the system has none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, mmap
+
+    try:
+        page = mmap(-1, PAGESIZE, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        page.madvise(_MADV_WIPEONFORK)
+    except OSError:
+        return None
+    try:
+        page.madvise(_MADV_INVALID)
+    except OSError:
+        return page
+    return None  # an emulator, which accepts any advice and does nothing
+
+
+_page: Final = _wiped_page()
+#: ``unforked[0]``: 0 in a forked child that has not renewed, and always if the system cannot tell. For the hot path.
+unforked: Final[mmap | bytes] = (b"\0" if hasattr(os, "fork") else b"\1") if _page is None else _page
+
+
+def _mark() -> None:
+    """Say that this process has renewed."""
+    if _page is not None:
+        _page[0] = 1
+
+
+_mark()
 
 _renewals: Final[list[Callable[[], object]]] = []
 #: The process that has renewed, and the one that is about to.
 _renewed = os.getpid()
 _renewing = _renewed
+#: Whether Python is about to run its hooks, or does. One that runs before ours may make a span.
+_hooks_run = False
 # By process, so that a child never waits for a thread that it does not have.
 _alone: Final[dict[int, RLock]] = {}
 #: ctypes, the C library and a buffer, since :func:`prepare_repair`.
@@ -39,15 +81,19 @@ def after_fork(renew: Callable[[], object]) -> None:
 
 def notice_fork() -> bool:
     """Renew what is the parent's, if this is a child in which nobody has. Whether it was."""
-    pid = os.getpid()
-    if pid == _renewed:
+    if _is_renewed():
         return False
+    pid = os.getpid()
     with _alone.setdefault(pid, RLock()):
         if pid in (_renewed, _renewing):  # another thread has meanwhile; or this one does, and a signal came
             return False
-        if not _repair():
+        if _hooks_run or not _repair():
             _renew()
         return True
+
+
+def _is_renewed() -> bool:
+    return _renewed == os.getpid() if _page is None else unforked[0] != 0
 
 
 def prepare_repair() -> None:
@@ -65,9 +111,11 @@ def prepare_repair() -> None:
 
 def _repair() -> bool:
     """Renew the interpreter, and by its hooks what is registered here. False: it may not be done here."""
+    global _hooks_run
     if _c is None or "uwsgi" in sys.modules or _imp.lock_held() or not _is_alone():
         # uWSGI has an option for it, other interpreters beside the main one, and no thread of ours where it forks
         return False
+    _hooks_run = True
     _imp.acquire_lock()  # as before a fork of Python's; it is let go of within
     _c[0].pythonapi.PyOS_AfterFork_Child()
     return True
@@ -99,7 +147,20 @@ def _renew() -> None:
     for renew in _renewals:
         renew()
     _renewed = _renewing
+    _mark()
+
+
+def _before() -> None:
+    global _hooks_run
+    _hooks_run = True
+
+
+def _after() -> None:
+    global _hooks_run
+    if not _is_renewed():  # the child
+        _renew()
+    _hooks_run = False
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_renew)
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)

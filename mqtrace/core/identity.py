@@ -3,8 +3,7 @@
 W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
 read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
 Whether a threshold samples a root is decided then too, and said by its flags. A child that was forked in C would give
-the same ones out again. It is known by its pid when ids are made, and so no more are made ahead than some hundredths of
-a second take, and none at the beginning.
+the same ones out again, so each is taken only after a look at :data:`~mqtrace.core.forks.unforked`.
 Those of messages are checked by their form, without a branch on any digit: one in 0.2 us. A pattern asks of each digit
 whether it is one of ten or of six, which no processor foresees: 0.4 us for an id that it has not seen, and 0.2 for the
 same one again, so that it is compared on ids that differ. Those of a batch are checked together, column by column.
@@ -13,7 +12,6 @@ same one again, so that it is compared on ids that differ. Those of a batch are 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from struct import Struct
@@ -21,7 +19,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from .fork_safe_lock import ForkSafeLock
-from .forks import after_fork, notice_fork
+from .forks import after_fork, notice_fork, unforked
 
 __all__ = [
     "LENGTH",
@@ -42,12 +40,9 @@ __all__ = [
 
 LENGTH: Final = 55
 _DIGITS: Final = b"0123456789abcdef"
-# How many ids are made ahead at most, and for how long about: seconds.
+# How many ids are made ahead: few by a process that makes few spans, twice as many each time, up to this.
+_FIRST_BLOCK: Final = 8
 _BLOCK: Final = 256
-_AHEAD: Final = 0.02
-# After how many ids that begins, and begins anew after how long a pause, seconds.
-_BEGINNING: Final = 1000
-_PAUSE: Final = 0.2
 
 _randomness: Callable[[int], bytes] = os.urandom
 
@@ -114,54 +109,23 @@ def are_canonical(values: Sequence[bytes]) -> bool:
     )
 
 
-class _Pace:
-    """How many ids are worth making ahead: what `_AHEAD` seconds take, in powers of two, once they go on being taken.
-
-    One until then: a process that makes a thousand spans, when it begins, and forks has none ready.
-    """
-
-    __slots__ = ("_count", "_in_a_row", "_since")
-
-    def __init__(self) -> None:
-        self._count = 1
-        self._since = 0.0
-        #: How many were taken without a pause.
-        self._in_a_row = 0
-
-    def next(self) -> int:
-        """The ids of before are used up: how many to make now."""
-        now = time.monotonic()
-        lasted = now - self._since
-        self._since = now
-        if lasted < _AHEAD:
-            self._in_a_row += self._count
-            if self._in_a_row > _BEGINNING:
-                self._count = min(_BLOCK, self._count * 2)
-        elif lasted > _PAUSE:
-            self._count = 1
-            self._in_a_row = 0
-        elif lasted > 2 * _AHEAD:
-            self._count = max(1, self._count // 2)
-        return self._count
-
-
 class Roots(list[bytes]):
     """Identities of new root spans, made ahead: random, with flags 03 where ``threshold`` samples them, else 02.
 
     Those that are sampled end their trace id in 14 characters that are not below it. Made by :func:`roots_for`.
     """
 
-    __slots__ = ("__weakref__", "_pace", "threshold")
+    __slots__ = ("__weakref__", "_count", "threshold")
 
     def __init__(self, threshold: bytes) -> None:
         super().__init__()
         self.threshold: Final = threshold
-        self._pace: Final = _Pace()
+        self._count = _FIRST_BLOCK
 
     def take(self) -> bytes:
         """One of them."""
         try:
-            return self.pop()
+            return self.pop() if unforked[0] else self.refill()
         except IndexError:
             return self.refill()
 
@@ -169,14 +133,14 @@ class Roots(list[bytes]):
         """Make a block of them, and take one."""
         notice_fork()
         threshold = self.threshold
-        count = self._pace.next()
-        if count == 1:  # nobody else may take it in between
-            own = _one()
-            return own if own[21:35] >= threshold else own[:53] + b"02"
-        made: Sequence[bytes] = _block(b"02" if threshold > _HIGHEST else b"03", count)
+        if not unforked[0]:
+            identity = _one()
+            return identity if identity[21:35] >= threshold else identity[:53] + b"02"
+        block: Sequence[bytes] = _block(b"02" if threshold > _HIGHEST else b"03", self._count)
+        self._count = min(_BLOCK, self._count * 2)
         if _LOWEST < threshold <= _HIGHEST:
-            made = [one if one[21:35] >= threshold else one[:53] + b"02" for one in made]
-        self.extend(made)
+            block = [each if each[21:35] >= threshold else each[:53] + b"02" for each in block]
+        self.extend(block)
         return self.take()
 
 
@@ -199,28 +163,29 @@ def fresh() -> bytes:
 class Children(list[bytes]):
     """How identities of new child spans end, made ahead: a random span id, and the flags of their trace."""
 
-    __slots__ = ("_pace", "_tail")
+    __slots__ = ("_count", "_tail")
 
     def __init__(self, flags: bytes) -> None:
         super().__init__()
         self._tail: Final = b"-" + flags
-        self._pace: Final = _Pace()
+        self._count = _FIRST_BLOCK
 
     def take(self) -> bytes:
         """One of them."""
         try:
-            return self.pop()
+            return self.pop() if unforked[0] else self.refill()
         except IndexError:
             return self.refill()
 
     def refill(self) -> bytes:
         """Make a block of them, and take one."""
         notice_fork()
-        count = self._pace.next()
-        if count == 1:  # nobody else may take it in between
+        if not unforked[0]:
             while (digits := _randomness(8).hex()) == _NO_DIGITS:
                 pass
             return digits.encode("ascii") + self._tail
+        count = self._count
+        self._count = min(_BLOCK, count * 2)
         ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
         while _NO_SPAN in ids:  # section 3.2.2.4
             ids = b"-%b-" % _randomness(8 * count).hex("-", 8).encode("ascii")
@@ -242,15 +207,17 @@ def new_span_id() -> bytes:
 def child_of(above: bytes) -> bytes:
     """The identity of a new span below this one: of its trace, with its flags."""
     try:
-        return above[:36] + pop_child[above[54]]()
-    except IndexError:
-        return above[:36] + children[above[54]].refill()
+        tails = children[above[54]]
     except KeyError:  # flags that level 2 does not define, in a context that was made by hand
-        return above[:36] + children[0x30 | above[54] & 3].take()
+        tails = children[0x30 | above[54] & 3]
+    try:
+        return above[:36] + (tails.pop() if unforked[0] else tails.refill())
+    except IndexError:
+        return above[:36] + tails.refill()
 
 
 def _one() -> bytes:
-    """What :func:`_block` makes, of one with flags 03: whoever makes few spans has each id made by itself."""
+    """What :func:`_block` makes, of one, with flags 03: for systems on which none can be made ahead."""
     digits = _randomness(24).hex()
     if digits[:32] == _NO_DIGITS * 2 or digits[32:] == _NO_DIGITS:
         return _one()

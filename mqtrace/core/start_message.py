@@ -14,6 +14,7 @@ from . import decide, identity
 from .context import Context, Frame
 from .current import innermost_frame, still_open
 from .details import OuterLink
+from .forks import unforked
 from .message_spans import SENT, ProcessSpan, SendSpan
 from .noop import NoopSpan
 from .template import Template
@@ -29,6 +30,7 @@ _SENT_LENGTH: Final = len(_LATEST)
 _current = innermost_frame
 _new = object.__new__
 _pop_child = identity.pop_child
+_unforked = unforked
 _is_canonical = identity.is_canonical
 child_of = identity.child_of
 
@@ -58,7 +60,7 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
         if roots is None or parent is not None:
             return decide.start_send(template, parent, make)
         try:
-            own = roots.pop()
+            own = roots.pop() if _unforked[0] else roots.refill()
         except IndexError:
             own = roots.refill()
         if not own[54] & 1:
@@ -71,7 +73,7 @@ def start_send(template: Template, make: type[SendSpan] = SendSpan) -> SendSpan 
     else:
         flags = above[54]
         try:
-            own = above[:36] + _pop_child[flags]()
+            own = above[:36] + _pop_child[flags]() if _unforked[0] else child_of(above)
         except LookupError:
             own = child_of(above)
         if not flags & 1:
@@ -112,7 +114,7 @@ def start_process(
     if origin is not None and template.follows_parent_only and (outer is None or not outer.ended):
         flags = origin[54]
         try:
-            own = origin[:36] + _pop_child[flags]()
+            own = origin[:36] + _pop_child[flags]() if _unforked[0] else child_of(origin)
         except LookupError:
             own = child_of(origin)
         if not flags & 1:
@@ -144,7 +146,7 @@ def start_unsampled(origin: bytes, state: str | None, baggage: Mapping[str, str]
     """
     span = _new(NoopSpan)
     try:
-        span.identity = origin[:36] + _pop_child[origin[54]]()
+        span.identity = origin[:36] + _pop_child[origin[54]]() if _unforked[0] else child_of(origin)
     except LookupError:
         span.identity = child_of(origin)
     span.state = state

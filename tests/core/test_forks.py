@@ -15,10 +15,10 @@ from mqtrace.core import forks
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 
 
-def run(program: str) -> str:
-    beginning = (
-        "import ctypes, os, sys, threading\nfrom mqtrace import core\nfrom mqtrace.core import forks, identity\n"
-    )
+def run(program: str, before: str = "") -> str:
+    """What a program prints. ``before``: code that runs before mqtrace is imported."""
+    beginning = f"import ctypes, mmap, os, sys, threading\n{before}\n"
+    beginning += "from mqtrace import core\nfrom mqtrace.core import forks, identity\n"
     done = subprocess.run(
         [sys.executable, "-c", beginning + textwrap.dedent(program)], timeout=20, capture_output=True, text=True
     )
@@ -66,11 +66,29 @@ def test_two_threads_that_notice_together_renew_once() -> None:
     assert run(program) == "1\n"
 
 
+_ADVISED = """
+class Page(mmap.mmap):
+    def madvise(self, advice):
+        {}
+mmap.mmap = Page
+"""
+SYSTEMS = {
+    "this one": "",
+    "Linux before 4.14": _ADVISED.format("raise OSError(22, 'Invalid argument')"),
+    "an emulator that does nothing": _ADVISED.format("return None"),
+}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("count", [1, 3000])
 @pytest.mark.parametrize("take", ["identity.fresh()", "identity.new_span_id()", "some.take()"])
-def test_children_forked_in_c_have_ids_of_their_own(take: str) -> None:
+def test_children_forked_in_c_have_ids_of_their_own(take: str, count: int, system: str) -> None:
+    """Those made ahead for the parent, which makes many at once, are the child's too."""
     program = f"""
+    assert bool(forks.unforked[0]) is {system == "this one" and sys.platform == "linux"}
     some = identity.roots_for(b"8" + b"0" * 13)
-    {take}
+    for _ in range({count}):
+        {take}
     for _ in range(3):
         if ctypes.PyDLL(None).fork() == 0:
             os.write(1, b"".join(({take})[:52] + b"\\n" for _ in range(20)))
@@ -78,8 +96,57 @@ def test_children_forked_in_c_have_ids_of_their_own(take: str) -> None:
         os.wait()
     os.write(1, {take} + b"\\n")
     """
-    made = run(program).split()
+    made = run(program, SYSTEMS[system]).split()
     assert len(made) == len(set(made)) == 61
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "core.start_send(template).identity",
+        "core.start_process(template, GOOD, None, None, -1, -1, -1).identity",
+        "core.start_process(template, OFF, None, None, -1, -1, -1).identity",
+        "core.start_unsampled(OFF, None, None).identity",
+        "identity.child_of(GOOD)",
+    ],
+)
+def test_a_span_of_a_child_forked_in_c_has_an_id_of_its_own(start: str) -> None:
+    """Wherever a span starts, also when the parent was in the middle of many."""
+    program = f"""
+    class Sink:
+        queue, limit = [], core.NO_LIMIT
+    class Everything:
+        threshold, state, follows = b"0" * 14, None, True
+    parts = dict(clock=core.Clock(), limits=core.Limits(), counters=core.Counters())
+    pipeline = core.Pipeline("shop", {{}}, Sink(), **parts)
+    template = core.Template(pipeline, "send orders", "producer", {{}}, sampling=Everything())
+    GOOD = b"00-" + b"a1" * 16 + b"-" + b"b2" * 8 + b"-01"
+    OFF = GOOD[:-1] + b"0"
+    for _ in range(3000):
+        {start}
+    if ctypes.PyDLL(None).fork() == 0:
+        os.write(1, {start}[:52] + b"\\n")
+        os._exit(0)
+    os.wait()
+    os.write(1, {start}[:52] + b"\\n")
+    os._exit(0)
+    """
+    theirs, ours = run(program).split()
+    assert theirs != ours
+
+
+def test_a_hook_that_runs_before_ours_may_make_a_span_in_the_child() -> None:
+    """Python is in the middle of its hooks then: they are not to run a second time."""
+    before = "hooks = []\nos.register_at_fork(after_in_child=lambda: hooks.append(core.new_span_id()))"
+    program = """
+    core.prepare_repair()
+    made = core.new_span_id()
+    if os.fork() == 0:
+        print(len(hooks), made in hooks, core.new_span_id() in hooks, flush=True)
+        os._exit(0)
+    os.wait()
+    """
+    assert run(program, before) == "1 False False\n"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it asks Linux whether it is alone")
@@ -141,3 +208,31 @@ def test_the_c_library_forks_without_a_hook() -> None:
     os.close(write)
     assert os.read(read, 20) == b"unnoticed"
     os.close(read)
+
+
+@pytest.mark.skipif(not hasattr(os, "unshare"), reason="Linux, and Python 3.12")
+def test_a_child_with_its_parents_pid_renews() -> None:
+    """The first process of a namespace of its own, forked by the first process of another."""
+    program = """
+    try:
+        os.unshare(os.CLONE_NEWPID)
+    except PermissionError:
+        print("not allowed")
+        os._exit(0)
+    if os.fork() == 0:
+        os.unshare(os.CLONE_NEWPID)
+        ids = [core.new_span_id()]
+        if os.fork() == 0:
+            os.write(1, b"%d" % os.getpid() + core.new_span_id() + b" ")
+            os._exit(0)
+        os.wait()
+        os.write(1, b"%d" % os.getpid() + core.new_span_id() + b" ")
+        os._exit(0)
+    os.wait()
+    """
+    printed = run(program)
+    if printed == "not allowed\n":
+        pytest.skip("only root may have a namespace of its own")
+    theirs, ours = printed.split()
+    assert (theirs[0], ours[0]) == ("1", "1")
+    assert theirs != ours
