@@ -1,9 +1,9 @@
 """The core: contexts, identities, spans, templates and their encoding; standard library only.
 
 This is the one seam of the fast path. The rest of the library takes these names from ``mqtrace.core`` and from nowhere
-below it (linted), so that another core can stand in for the modules here without a change elsewhere: a compiled one.
-``MQTRACE_CORE`` names it: a module with every name in ``__all__`` of :mod:`mqtrace.core.python`, which is the one used
-where it is unset. What of a frame, a span and a template is read and written outside, besides their methods:
+below it (linted), so another core, a compiled one, can replace the modules here without a change elsewhere.
+``MQTRACE_CORE`` names it: a module with every name in ``__all__`` of :mod:`mqtrace.core.python`, which is the default.
+Besides methods, the rest of the library reads and writes these attributes of frames, spans and templates:
 ``identity``, ``state``, ``baggage``, ``decision``, ``remote``, ``ended``, ``token``; ``template``, ``parent``,
 ``begun_ns``, ``details``, ``origin``, ``origins``, ``partition``, ``offset``, ``timestamp``; a template's ``pipeline``,
 ``relation``, ``roots``, ``follows_parent_only``, ``propagate_only``, ``tombstone``, ``name``, ``encoded``, ``weight``.

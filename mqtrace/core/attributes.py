@@ -1,7 +1,7 @@
-"""Attributes: which values a span takes, and what they weigh.
+"""Attributes: which values a span accepts, and how many bytes they keep.
 
 OpenTelemetry's common specification: a key is a non-empty string; a value a string, a boolean, an integer of 64 bits,
-a double, bytes, or a list of those. Any other value is refused, which the caller counts.
+a double, bytes, or a list of those. Any other value is refused, and the caller counts it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["ENTRY", "Attribute", "Limits", "clean", "pairs", "text", "weight", "
 
 Attribute: TypeAlias = str | bool | int | float | bytes | tuple[str | bool | int | float | bytes, ...]
 
-#: Bytes of one entry of a dict, its share of what is free included.
+#: Bytes of one entry of a dict, its share of the free entries included.
 ENTRY: Final = 100
 _INT64: Final = 1 << 63
 
@@ -45,7 +45,7 @@ class Limits:
 
 
 def clean(value: object, length: int | None) -> Attribute | None:
-    """The value as it is kept: text and bytes cut to ``length``, a list as a tuple. None if it cannot be one."""
+    """The value as a span keeps it: text and bytes cut to ``length``, a list as a tuple. None if it is refused."""
     kind = type(value)
     if kind is str or kind is bytes:
         return value[:length]  # type: ignore[index,no-any-return]  # str or bytes, told apart by the line above
@@ -78,7 +78,7 @@ def _convert(value: object, length: int | None) -> Attribute | None:
 
 
 def text(value: object) -> str | None:
-    """A name as a plain ``str``, also of a subclass of it (a StrEnum's member). None if it is not text."""
+    """A name as a ``str``, also if it is of a subclass (a StrEnum's member). None if it is not text."""
     if type(value) is str:
         return value
     return str.__str__(value) if isinstance(value, str) else None
@@ -88,7 +88,7 @@ def pairs(attributes: Any) -> list[tuple[object, object]] | None:
     """The items of a mapping; None if it is not one. Never raises, whatever a user's own mapping does."""
     try:
         return [(key, value) for key, value in attributes.items()]
-    except Exception:  # noqa: BLE001  # see above
+    except Exception:  # noqa: BLE001  # a user's mapping may raise anything
         return None
 
 

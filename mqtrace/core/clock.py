@@ -1,8 +1,8 @@
 """Time: spans are measured on a monotonic clock and placed on the wall clock only when somebody reads them.
 
-So a duration is right even when the system's time is set while the span runs, and the hot path reads one clock. The
-offset between the two clocks is taken anew by whoever exports (:meth:`Clock.refresh`), which follows a machine that
-slept or whose time was corrected.
+So a duration is right even if the system's time is set while the span runs, and the hot path reads one clock. The
+export worker takes the offset between the two clocks again (:meth:`Clock.refresh`): a machine may sleep, and its time
+may be corrected.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Clock:
         self.offset = time_ns() - monotonic_ns()
 
     def refresh(self) -> None:
-        """Take the offset anew if the wall clock has stepped since."""
+        """Take the offset again if the wall clock has been set since."""
         offset = self._wall() - self.now()
         if abs(offset - self.offset) > _STEP_NS:
             self.offset = offset

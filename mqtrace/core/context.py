@@ -1,10 +1,10 @@
 """The context of a trace: which span is current, and what travels with it.
 
-A span's identity is its 55-byte ``traceparent`` (W3C Trace Context level 2, section 3.2), kept as bytes from the
-header it came in to the header it leaves in: nothing is parsed that nobody asked for.
+A span's identity is its 55-byte ``traceparent`` (W3C Trace Context level 2, section 3.2). It stays bytes from the
+header of one message to that of the next, and is parsed only if somebody reads an id of it.
 
-What may be current is a *frame*: a recording span, a no-op span or a plain :class:`Context`. All of them have the same
-five attributes, so the hot path reads them without asking which one it holds.
+What may be current is a *frame*: a recording span, a no-op span or a :class:`Context`. All of them have the same
+attributes, so the hot path reads them without looking at the class.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .identity import is_canonical
 
 __all__ = ["EMPTY", "SUPPRESSED", "Context", "Decision", "Frame", "is_frame"]
 
-#: How a root, or the child of a remote parent, is decided. ``flag``: the sampled bit of the identity.
-#: ``defer``: the other side left it open (B3 without a sampling state), so the sampler is asked.
-#: ``accept`` and ``deny``: a decision that came without an identity (B3's lone ``1`` and ``0``).
+#: How a root, or the child of a remote parent, is decided. ``flag``: by the sampled bit of the identity.
+#: ``defer``: by the sampler, because the other side did not decide (B3 without a sampling state).
+#: ``accept`` and ``deny``: a decision that came without an identity (B3's single ``1`` and ``0``).
 Decision = Literal["flag", "defer", "accept", "deny"]
 
 
@@ -36,7 +36,7 @@ class Frame(Protocol):
     def decision(self) -> Decision: ...
     @property
     def ended(self) -> int:
-        """Not 0 once the span has ended. Read first: another tracer's frame is brought up to date here."""
+        """Not 0 after the span has ended. Read this first: another tracer's frame updates itself here."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Frame(Protocol):
 
 
 def is_frame(value: Any) -> bool:
-    """Whether this may be made current, or be a parent: it has a frame's attributes, and they are valid."""
+    """Whether this may be current, or a parent: it has a frame's attributes, and they are valid."""
     try:
         _ = (value.ended, value.decision, value.remote)  # whether they can be read
         identity, state, baggage = value.identity, value.state, value.baggage
@@ -65,7 +65,7 @@ _NO_BAGGAGE: Final[Mapping[str, str]] = MappingProxyType({})
 class Context:
     """An immutable trace context: what :meth:`Tracer.extract` returns and :func:`mqtrace.use` takes.
 
-    ``identity``: the traceparent as 55 bytes, or None where there is no trace.
+    ``identity``: the traceparent as 55 bytes, or None without a trace.
     ``state``: the text of ``tracestate``, valid, or None. ``baggage``: name -> value, or None.
     ``decision``: see :data:`Decision`. ``remote``: whether it came from another process, as what was extracted did.
     """
@@ -102,10 +102,10 @@ class Context:
         return cls(frame.identity, frame.state, frame.baggage, frame.decision, frame.remote)
 
     def left_elsewhere(self, outer: Frame | None) -> None:
-        """See :func:`mqtrace.core.current.restore`; for the block's own copy alone, since a context does not change."""
-        now = EMPTY if outer is None else outer
-        self.identity, self.state, self.baggage = now.identity, now.state, now.baggage
-        self.decision, self.remote = now.decision, now.remote
+        """See :class:`mqtrace.core.current.Entered`. Only the copy that a block entered changes."""
+        new = EMPTY if outer is None else outer
+        self.identity, self.state, self.baggage = new.identity, new.state, new.baggage
+        self.decision, self.remote = new.decision, new.remote
 
     @property
     def is_valid(self) -> bool:
@@ -114,12 +114,12 @@ class Context:
 
     @property
     def trace_id(self) -> str:
-        """32 lowercase hex characters; zeros where there is no trace."""
+        """32 lowercase hex characters; zeros without a trace."""
         return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
 
     @property
     def span_id(self) -> str:
-        """16 lowercase hex characters; zeros where there is no trace."""
+        """16 lowercase hex characters; zeros without a trace."""
         return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
 
     @property
@@ -129,18 +129,18 @@ class Context:
 
     @property
     def sampled(self) -> bool | None:
-        """Whether the other side records this trace; None where it left the decision open."""
+        """Whether the other side records this trace; None if it has not decided."""
         if self.decision == "flag":
             return None if self.identity is None else bool(self.trace_flags & 1)
         return None if self.decision == "defer" else self.decision == "accept"
 
     @property
     def trace_state(self) -> str:
-        """The text of ``tracestate``; empty where there is none."""
+        """The text of ``tracestate``; empty without one."""
         return self.state or ""
 
     def with_baggage(self, /, **members: str) -> Context:
-        """The same trace with these baggage members set over what is there (W3C Baggage, section 3.2)."""
+        """The same trace with these baggage members added or replaced (W3C Baggage, section 3.2)."""
         merged = {**(self.baggage or _NO_BAGGAGE), **members}
         return Context(self.identity, self.state, MappingProxyType(merged), self.decision, self.remote)
 
@@ -150,7 +150,7 @@ class Context:
         return Context(**{**values, **slots})
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """To another process, a pool's: a read-only view of baggage cannot be pickled by itself."""
+        """For a pool's process: a read-only view of baggage cannot be pickled."""
         baggage = None if self.baggage is None else dict(self.baggage)
         return type(self), (self.identity, self.state, baggage, self.decision, self.remote)
 
@@ -176,6 +176,5 @@ class Context:
 #: No trace, no baggage.
 EMPTY: Final = Context()
 
-#: What is current where tracing itself works, in the thread that exports: a trace that is not recorded, since what an
-#: exporter calls may be traced too.
+#: What is current in the thread that exports: a trace that is not recorded. An exporter may call what is traced.
 SUPPRESSED: Final = Context(b"00-" + b"0" * 31 + b"1-" + b"0" * 15 + b"1-00", remote=False)

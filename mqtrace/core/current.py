@@ -1,8 +1,8 @@
 """What is current in a thread, task or generator: one variable, touched by this module alone.
 
 A *frame* is what may be current: a recording span, a no-op span, a :class:`~mqtrace.core.Context`, or another tracer's
-span seen through one (the bridge to OpenTelemetry). Whose child the next span is, and whether that parent is of another
-process, stands on the frame; nobody asks for its class.
+span seen through one (the bridge to OpenTelemetry). The frame's attributes say which span is the next one's parent, and
+whether it is another process's. Its class says nothing.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ __all__ = [
     "detach",
     "enter",
     "innermost_frame",
-    "let_go",
     "open_frames",
+    "release_baggage",
     "restore",
     "still_open",
 ]
 
 _current: ContextVar[Frame | None] = ContextVar("mqtrace_current", default=None)
 
-# The variable's own methods, because each of these runs once a message, and a function around one costs as much again.
+# The variable's methods themselves: each runs once a message, and a function around one costs as much again.
 
 #: ``innermost_frame()``: what the variable holds, or None. For the hot path: a frame that has ``ended`` may not be
-#: current any more, which :func:`still_open` says.
+#: current any more; :func:`still_open` decides that.
 innermost_frame = _current.get
 #: ``attach(frame)``: make a frame (or None) current. Returns the token for :func:`detach`.
 attach = _current.set
-#: ``detach(token)``: make current what was before. ValueError where the token is of another context.
+#: ``detach(token)``: make current what was before. ValueError if the token is of another context.
 detach = _current.reset
 
 
 class NestedToken:
-    """What a block undoes that was entered within another block of the same span, and what that one undoes."""
+    """The token of a block inside another block of the same span, and that one's token."""
 
     __slots__ = ("outer", "token")
 
@@ -52,9 +52,9 @@ class NestedToken:
 
 
 class LeftElsewhere:
-    """What a span holds that was left in another context than it was entered in, where it still stands in the variable.
+    """The token of a span whose block was left in another context: the variable of the first one still holds the span.
 
-    An asynchronous generator that another task closes leaves its blocks there. ``outer``: what was current before.
+    An asynchronous generator that another task closes leaves its blocks so. ``outer``: what was current before.
     """
 
     __slots__ = ("outer",)
@@ -64,14 +64,14 @@ class LeftElsewhere:
 
 
 class Entered(Protocol):
-    """A frame that can be entered with ``with``: it holds what undoes that."""
+    """A frame that can be entered with ``with``: it holds the token that undoes that."""
 
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
     @property
     def baggage(self) -> Mapping[str, str] | None: ...
     def left_elsewhere(self, outer: Frame | None) -> None:
-        """Be no more than ``outer`` to whoever finds this frame in the variable: its block is over."""
+        """Take the place of ``outer`` for a reader who finds this frame in the variable: its block is over."""
         ...
 
 
@@ -89,20 +89,20 @@ def still_open(frame: Frame | None) -> Frame | None:
 
 
 def open_frames() -> Iterator[Frame]:
-    """The frames whose blocks this thread or task is in, the innermost first, as far as they say what was before."""
+    """The frames whose blocks this thread or task is in, the innermost first, as far as their tokens tell."""
     frame: Any = current_frame()
     outer: dict[int, Any] = {}
     while frame is not None:
         yield frame
         token = outer.pop(id(frame), None) or getattr(frame, "token", None)
         if isinstance(token, NestedToken):
-            outer[id(frame)] = token.outer  # for when it is met again, around what is between
+            outer[id(frame)] = token.outer  # for its outer block, which comes later
             token = token.token
         frame = token.outer if isinstance(token, LeftElsewhere) else _before(token)
 
 
 def _before(token: Token[Frame | None] | None) -> Frame | None:
-    """What was current before what this token is of."""
+    """The frame that was current before the one of this token."""
     return None if token is None or token.old_value is Token.MISSING else token.old_value
 
 
@@ -131,10 +131,10 @@ def restore(frame: Entered) -> None:
         if frame.token is None:
             frame.left_elsewhere(_before(token))
     if frame.baggage is not None:
-        let_go(frame)
+        release_baggage(frame)
 
 
-def let_go(frame: Any) -> None:
-    """Have a span that has ended forget what it passed on while it was current: it may wait long for its export."""
+def release_baggage(frame: Any) -> None:
+    """Drop the baggage of a span that has ended and is not current any more: it may wait long for its export."""
     if frame.ended and frame.token is None:
         frame.baggage = None

@@ -1,7 +1,7 @@
 """Whether a span is made, and which parent it has: every case. The hot path inlines the common ones (start_message.py).
 
-The order is the design's: the sampler is asked for roots only; a parent's flag is followed, unless the sampler wants to
-be asked for remote parents too; nothing is built before the answer is known.
+The sampler decides roots. A child follows its parent's flag, unless the sampler decides children of remote parents too.
+Nothing is built before the decision.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from . import identity
 from .attributes import Attribute
 from .context import EMPTY, Context, Decision, Frame
 from .details import NO_ATTRIBUTES, Details
+from .identity import child_of, fresh
 from .message_spans import SendSpan
 from .noop import NOOP, NoopSpan
 from .span import Span
@@ -27,54 +27,55 @@ M = TypeVar("M", bound=SendSpan)
 def start(
     template: Template,
     parent: Frame | None,
-    make: type[S],
+    span_class: type[S],
     attributes: Mapping[str, Attribute] | None = None,
 ) -> S | NoopSpan:
-    """Start a span of class ``make`` below ``parent``: a root where that is None or holds no trace."""
+    """Start a span of ``span_class`` below ``parent``: a root if that is None or has no trace."""
     decision: Decision = "flag"
     if parent is None:
-        above, state, baggage, remote = None, None, None, False
+        parent_identity, state, baggage, remote = None, None, None, False
     else:
-        above, state, baggage, decision = parent.identity, parent.state, parent.baggage, parent.decision
-        remote = parent.remote and above is not None
+        parent_identity, state, baggage, decision = parent.identity, parent.state, parent.baggage, parent.decision
+        remote = parent.remote and parent_identity is not None
     if template.propagate_only:
-        return NOOP if parent is None else NoopSpan(above, state, baggage)
-    own: bytes
-    charged = False
-    if above is None:
+        return NOOP if parent is None else NoopSpan(parent_identity, state, baggage)
+    identity: bytes
+    by_sampler = False
+    if parent_identity is None:
         if decision != "flag":
-            own = identity.fresh()
+            identity = fresh()
             sampled = decision == "accept"
         else:
             if template.roots is not None:
-                own = template.roots.take()
-                sampled = bool(own[54] & 1)
+                identity = template.roots.take()
+                sampled = bool(identity[54] & 1)
             else:
-                own = identity.fresh()
-                sampled = template.sampling.root(template, own, attributes or template.attributes)
-            charged = True
+                identity = fresh()
+                sampled = template.sampling.root(template, identity, attributes or template.attributes)
+            by_sampler = True
             state = template.root_state if sampled else None
     else:
-        own = identity.child_of(above)
+        identity = child_of(parent_identity)
         undecided = decision == "defer"
-        asked = None
+        answer = None
         if undecided or (remote and decision == "flag" and not template.sampling.follows):
-            known = attributes or template.attributes
-            asked = template.sampling.remote(template, above, state, known, undecided=undecided)
-        if asked is not None:
-            sampled, state = asked
-            charged = True
+            answer = template.sampling.remote(
+                template, parent_identity, state, attributes or template.attributes, undecided=undecided
+            )
+        if answer is not None:
+            sampled, state = answer
+            by_sampler = True
         else:
-            sampled = decision == "accept" or (decision == "flag" and bool(above[54] & 1))
-    own = _with_flag(own, sampled)
+            sampled = decision == "accept" or (decision == "flag" and bool(parent_identity[54] & 1))
+    identity = _with_flag(identity, sampled)
     if not sampled:
-        return NoopSpan(own, state, baggage)
-    if not charged and template.pipeline.spend is not None:
+        return NoopSpan(identity, state, baggage)
+    if not by_sampler and template.pipeline.spend is not None:
         template.pipeline.spend()
-    span = make()
+    span = span_class()
     span.template = template
-    span.identity = own
-    span.parent = above
+    span.identity = identity
+    span.parent = parent_identity
     span.parent_remote = remote
     span.state = state
     span.baggage = baggage
@@ -85,44 +86,44 @@ def start(
     return span
 
 
-def start_send(template: Template, parent: Frame | None, make: type[M]) -> M | NoopSpan | None:
+def start_send(template: Template, parent: Frame | None, span_class: type[M]) -> M | NoopSpan | None:
     """The slow half of :func:`mqtrace.core.start_message.start_send`."""
-    started = start(template, parent, make)
-    if isinstance(started, NoopSpan):
-        return None if started.identity is None and started.baggage is None else started
-    started.partition = started.offset = -1
-    return started
+    span = start(template, parent, span_class)
+    if isinstance(span, NoopSpan):
+        return None if span.identity is None and span.baggage is None else span
+    span.partition = span.offset = -1
+    return span
 
 
 def start_process_below(
     template: Template,
     outer: Frame | None,
     message: Context,
-    make: type[S],
+    span_class: type[S],
     attributes: Mapping[str, Attribute] | None = None,
 ) -> S | NoopSpan:
-    """Start the span of a handler, below the message's context, or linked to it where ``relation`` says so.
+    """Start the span of a handler: a child of the message's context, or linked to it if ``relation`` is ``link``.
 
-    Inside another span (``outer``) the message's context is the parent all the same, and the other is linked.
+    Inside another span (``outer``) the parent is the message's context too, and the other span is linked.
     """
     if template.relation == "link" and not template.propagate_only:
-        # a trace of its own; the baggage is the request's and goes on
-        return start(template, Context(None, None, message.baggage), make, attributes)
+        # a new trace, and the request's baggage
+        return start(template, Context(None, None, message.baggage), span_class, attributes)
     if message.identity is None and message.decision == "flag":
         parent: Frame | None = outer
         if message.baggage is not None:
             parent = (EMPTY if outer is None else Context.of(outer)).replace(baggage=message.baggage)
         elif outer is None and message.state is None:
             parent = None
-        return start(template, parent, make, attributes)
-    started = start(template, message, make, attributes)
-    if isinstance(started, Span) and outer is not None and outer.identity is not None:
-        details = started.details = started.details if isinstance(started.details, Details) else Details()
+        return start(template, parent, span_class, attributes)
+    span = start(template, message, span_class, attributes)
+    if isinstance(span, Span) and outer is not None and outer.identity is not None:
+        details = span.details = span.details if isinstance(span.details, Details) else Details()
         details.add_link(outer, NO_ATTRIBUTES)
-    return started
+    return span
 
 
-def _with_flag(own: bytes, sampled: bool) -> bytes:
+def _with_flag(identity: bytes, sampled: bool) -> bytes:
     """The identity with bit 0 of its flags as decided; bit 1 stays (Trace Context level 2, section 3.2.2.5)."""
-    flags = own[54] & 2 | sampled
-    return own[:53] + b"0%d" % flags
+    flags = identity[54] & 2 | sampled
+    return identity[:53] + b"0%d" % flags

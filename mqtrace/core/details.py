@@ -1,4 +1,4 @@
-"""What only some spans have: attributes of their own, events, links, a status."""
+"""What only some spans have: attributes that the user set, events, links, a status."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["NO_ATTRIBUTES", "STATUS_CODES", "Details", "Event", "Link", "OuterLi
 EVENT: Final = 300
 LINK: Final = 300
 
-#: Of a link or an event that has none.
+#: The attributes of a link or an event without any.
 NO_ATTRIBUTES: Final[Mapping[str, Attribute]] = MappingProxyType({})
 
 Status = Literal["unset", "ok", "error"]
@@ -40,7 +40,7 @@ class Link(NamedTuple):
     attributes: Mapping[str, Attribute]
     #: How many attributes were dropped because of the limit.
     dropped_attributes: int = 0
-    #: Whether the other span is another process's, or may be; False for one that was linked as a span of ours.
+    #: Whether the other span is, or may be, another process's; False for a span of this process.
     remote: bool = True
 
 
@@ -70,20 +70,20 @@ class Details:
         self.dropped_attributes = 0
         self.dropped_events = 0
         self.dropped_links = 0
-        #: Bytes, about: what the span keeps in memory by these, and what it was started with (``weight``).
+        #: About how many bytes these keep in memory, beginning with ``weight``.
         self.weight = weight
-        #: The user's own times, ns since the epoch: they stay what they are when the system's clock is set.
+        #: Times that the user passed, ns since the epoch. They do not change when the system's clock is set.
         self.start_time: int | None = None
         self.end_time: int | None = None
 
     def add_event(self, event: Event) -> None:
-        """Keep an event, and its weight."""
+        """Append an event, and add its weight."""
         self.events.append(event)
         self.weight += EVENT + event.name.__sizeof__() + weight_of(event.attributes)
 
     def add_link(self, frame: Frame, attributes: Mapping[str, Attribute], dropped_attributes: int = 0) -> None:
-        """Keep a link to this frame, and its weight. A link has no use for baggage."""
-        state, remote = frame.state, frame.remote  # once: of another tracer's frame they are properties
+        """Append a link to this frame, without its baggage, and add its weight."""
+        state, remote = frame.state, frame.remote  # once: they are properties of another tracer's frame
         self.links.append(
             Link(Context(frame.identity, state, None, "flag", remote), attributes, dropped_attributes, remote)
         )
@@ -95,10 +95,10 @@ class Details:
 
 
 class OuterLink:
-    """The details of a process span inside another span, as long as there is nothing to them but the link to that.
+    """The details of a process span inside another span, as long as the link to that is all that they hold.
 
-    Read like :class:`Details`; what is to be written goes into :meth:`unfolded`. Details with one link are six objects
-    for the garbage collector to look through, which cost more than the span, and this is one.
+    Read like :class:`Details`; to write, take :meth:`unfolded`. Details with one link are six objects for the garbage
+    collector to look through, which cost more than the span; this is one.
     """
 
     __slots__ = ("identity", "remote", "state")
@@ -112,7 +112,7 @@ class OuterLink:
     dropped_links: Final = 0
     start_time: Final = None
     end_time: Final = None
-    #: A state of 512 characters at most is not weighed on a span either.
+    #: Without a state of 512 characters or fewer: that is not weighed on a span either.
     weight: Final = LINK
 
     def __init__(self, identity: bytes, frame: Frame) -> None:
@@ -126,7 +126,7 @@ class OuterLink:
         return (Link(Context(self.identity, self.state, None, "flag", self.remote), NO_ATTRIBUTES, 0, self.remote),)
 
     def unfolded(self) -> Details:
-        """Details with this link, to be written to."""
+        """The same as :class:`Details`, which can be written to."""
         details = Details()
         details.add_link(self.links[0].context, NO_ATTRIBUTES)
         return details

@@ -1,6 +1,6 @@
 """Finished spans to OTLP bytes (opentelemetry/proto/trace/v1/trace.proto), in the worker's thread.
 
-Spans of messages mostly go the short way (encode_message.py); what has more to say goes the long way, field by field.
+Most spans of messages take the short way (encode_message.py). All others take the long way here, field by field.
 """
 
 from __future__ import annotations
@@ -34,54 +34,53 @@ _FRAMES: Final = tuple(b"\x12" + length for length in VARINTS)
 def encode_span(span: Span) -> bytes:
     """A finished span as the bytes of a Span message."""
     pieces = encode_message.pieces(span)
-    return _any(span, span.details) if pieces is None else b"".join(pieces)
+    return _field_by_field(span, span.details) if pieces is None else b"".join(pieces)
 
 
-def _head(span: Span, begun: int, ended: int) -> bytes:
+def _head(span: Span, begun_ns: int, ended_ns: int) -> bytes:
     """1 trace_id, 2 span_id, 4 parent_span_id, 7 start_time_unix_nano, 8 end_time_unix_nano, 16 flags."""
-    own = span.identity
+    identity = span.identity
     parent = span.parent
     return b"".join(
         (
-            proto.delimited(0x0A, unhexlify(own[3:35])),
-            proto.delimited(0x12, unhexlify(own[36:52])),
+            proto.delimited(0x0A, unhexlify(identity[3:35])),
+            proto.delimited(0x12, unhexlify(identity[36:52])),
             b"" if parent is None else proto.delimited(0x22, unhexlify(parent[36:52])),
-            _TIMES.pack(0x39, begun, 0x41, ended),
-            _FLAGS.pack(b"\x85\x01", (REMOTE if span.parent_remote else LOCAL) | own[54] & 3),
+            _TIMES.pack(0x39, begun_ns, 0x41, ended_ns),
+            _FLAGS.pack(b"\x85\x01", (REMOTE if span.parent_remote else LOCAL) | identity[54] & 3),
         )
     )
 
 
-def _any(span: Span, details: Details | OuterLink | None) -> bytes:
-    """Every other span, field by field."""
-    ended = span.end_time
-    assert ended is not None, "a finished span"
-    body = _head(span, span.start_time, ended)
-    named = details is not None and bool(details.attributes) and _overrides(span, details)
-    if named:
-        body += _named(span)
+def _field_by_field(span: Span, details: Details | OuterLink | None) -> bytes:
+    ended_ns = span.end_time
+    assert ended_ns is not None, "a finished span"
+    body = _head(span, span.start_time, ended_ns)
+    overrides = details is not None and bool(details.attributes) and _overrides(span, details)
+    if overrides:
+        body += _name_kind_attributes(span)
     else:
         body += span.template.encoded
-        body += b"".join([proto.attribute(0x4A, key, value) for key, value in span.own_attributes().items()])
+        body += b"".join([proto.attribute(0x4A, key, value) for key, value in span.slot_attributes().items()])
     if isinstance(span, BatchSpan):
         body += _batch_links(span)
     else:
-        body += b"".join([_link(link) for link in span.own_links()])
+        body += b"".join([_link(link) for link in span.slot_links()])
     if span.state is not None:
         body += proto.text(0x1A, span.state)
     if details is not None:
-        body += _details(details, not named)
+        body += _details(details, not overrides)
     return body
 
 
 def _overrides(span: Span, details: Details | OuterLink) -> bool:
-    """Whether the user's attributes name one that the operation has: a key must not stand twice."""
-    own = details.attributes.keys()
-    return not (own.isdisjoint(span.template.attributes) and own.isdisjoint(span.own_attributes()))
+    """Whether the user set an attribute that the operation has too: a key must not occur twice."""
+    keys = details.attributes.keys()
+    return not (keys.isdisjoint(span.template.attributes) and keys.isdisjoint(span.slot_attributes()))
 
 
-def _named(span: Span) -> bytes:
-    """Name, kind and every attribute, where the template's bytes cannot be used."""
+def _name_kind_attributes(span: Span) -> bytes:
+    """In place of the template's bytes."""
     return (
         proto.text(0x2A, span.name)
         + bytes((0x30, KINDS[span.kind]))
@@ -97,7 +96,7 @@ def _batch_links(span: BatchSpan) -> bytes:
         if partition >= 0:
             body += encode_message.partition(partition, 0x22)
         if offset >= 0:
-            # made as a span's attribute; on a link their field is number 4
+            # encoded as a span's attribute; field number 4 of a link
             body += b"\x22" + encode_message.offset(offset)[1:]
         if extra is not None:
             body += b"".join([proto.attribute(0x22, key, value) for key, value in extra.items()])
@@ -140,7 +139,7 @@ def _details(details: Details | OuterLink, attributes: bool) -> bytes:
 
 
 def request(spans: Sequence[Span]) -> bytes:
-    """Spans as the bytes of a TracesData: a ResourceSpans for each tracer among them."""
+    """Spans as the bytes of a TracesData: a ResourceSpans for each tracer."""
     if not spans:
         return b""
     pipeline = spans[0].template.pipeline
@@ -152,26 +151,25 @@ def request(spans: Sequence[Span]) -> bytes:
             continue
         pieces = encode_message.pieces(span)
         if pieces is not None:
-            head, known, low, high = pieces
-            size = len(head) + len(known) + len(low) + len(high)
-            out += (_FRAMES[size] if size < 2048 else b"\x12" + varint(size), head, known, low, high)
+            head, operation, low, high = pieces
+            size = len(head) + len(operation) + len(low) + len(high)
+            out += (_FRAMES[size] if size < 2048 else b"\x12" + varint(size), head, operation, low, high)
         else:
-            out.append(proto.delimited(0x12, _any(span, span.details)))
+            out.append(proto.delimited(0x12, _field_by_field(span, span.details)))
     encoded = wrap(pipeline, b"".join(out))
     return encoded + request(others) if others else encoded
 
 
 def wrap(pipeline: Pipeline, spans: bytes) -> bytes:
-    """A TracesData of one tracer around the bytes of its spans, each with its tag and length."""
+    """A TracesData of one tracer. ``spans``: the bytes of each, with tag and length."""
     scope, resource = envelope(pipeline)
     return proto.delimited(0x0A, resource + proto.delimited(0x12, scope + spans))
 
 
 def envelope(pipeline: Pipeline) -> tuple[bytes, bytes]:
-    """The scope and the resource of a tracer's spans, as fields; made once."""
-    made = pipeline.envelope
-    if made is None:
+    """The scope and the resource of a tracer's spans, as fields; encoded once."""
+    if pipeline.envelope is None:
         resource = b"".join([proto.attribute(0x0A, key, value) for key, value in pipeline.resource.items()])
         scope = proto.text(0x0A, SCOPE_NAME) + proto.text(0x12, VERSION)
-        made = pipeline.envelope = (proto.delimited(0x0A, scope), proto.delimited(0x0A, resource))
-    return made
+        pipeline.envelope = (proto.delimited(0x0A, scope), proto.delimited(0x0A, resource))
+    return pipeline.envelope

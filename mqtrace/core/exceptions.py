@@ -6,13 +6,13 @@ import traceback
 
 __all__ = ["stacktrace_of", "text_of", "type_name"]
 
-_PLAIN = frozenset(("builtins", "asyncio.exceptions"))
+_NAMED_WITHOUT_MODULE = frozenset(("builtins", "asyncio.exceptions"))
 
 
 def type_name(error: BaseException) -> str:
     """The name for ``exception.type`` and ``error.type``: with its module, but for built-in ones and asyncio's."""
     kind = type(error)
-    return kind.__qualname__ if kind.__module__ in _PLAIN else f"{kind.__module__}.{kind.__qualname__}"
+    return kind.__qualname__ if kind.__module__ in _NAMED_WITHOUT_MODULE else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def text_of(error: BaseException) -> str:
@@ -26,5 +26,5 @@ def text_of(error: BaseException) -> str:
 def stacktrace_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001  # as above: formatting asks the user's classes for their words
+    except Exception:  # noqa: BLE001  # as above: formatting calls the user's __str__
         return ""

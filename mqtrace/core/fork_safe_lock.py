@@ -1,7 +1,8 @@
-"""Locks that may be met anywhere: by a signal handler, by the garbage collector, and by a fork.
+"""Locks that signal handlers, the garbage collector and forks may meet.
 
-A signal handler or a ``__del__`` that makes a span runs between any two lines, also in the thread that holds the lock:
-so it is reentrant. A thread that holds it while another one forks does not exist in the child: so the child's is new.
+A signal handler or a ``__del__`` that makes a span runs between any two lines, also in the thread that holds the lock,
+so the lock is reentrant. A thread that holds it while another one forks does not exist in the child, so the child has a
+new lock.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["ForkSafeLock"]
 
 
 class ForkSafeLock:
-    """``with something.lock:`` one thread at a time; ``something`` is one of these."""
+    """``with guard.lock:`` one thread at a time. Read ``lock`` each time: a forked child has another."""
 
     __slots__ = ("__weakref__", "lock")
 
@@ -30,8 +31,8 @@ _locks: Final[WeakSet[ForkSafeLock]] = WeakSet()
 
 
 def _renew() -> None:
-    for one in list(_locks):
-        one.lock = RLock()
+    for each in list(_locks):
+        each.lock = RLock()
 
 
 after_fork(_renew)

@@ -1,4 +1,4 @@
-"""Which process this is: what a forked child renews, and how a fork is noticed that runs no hook.
+"""Forks: what a child renews, and how it is noticed if no hook of Python's runs in it.
 
 ``os.fork`` runs Python's hooks in the child. A fork in C (uWSGI makes its workers so) runs none, and the child goes
 on with the parent's ids, its queue, and a thread that it does not have. Reading the pid costs as much as a span's id.
@@ -63,29 +63,29 @@ def _mark() -> None:
 _mark()
 
 _renewals: Final[list[Callable[[], object]]] = []
-#: The process that has renewed, and the one that is about to.
+#: The process that has renewed, and the one that has begun to.
 _renewed = os.getpid()
 _renewing = _renewed
-#: Whether Python is about to run its hooks, or does. One that runs before ours may make a span.
+#: Whether Python runs its hooks, or is about to. One that runs before ours may make a span.
 _hooks_run = False
-# By process, so that a child never waits for a thread that it does not have.
-_alone: Final[dict[int, RLock]] = {}
-#: ctypes, the C library and a buffer, since :func:`prepare_repair`.
-_c: tuple[Any, Any, Any] | None = None
+# By process: a child must not wait for a thread of its parent.
+_renewal_locks: Final[dict[int, RLock]] = {}
+#: ctypes, the C library and a buffer, after :func:`prepare_repair`.
+_ctypes: tuple[Any, Any, Any] | None = None
 
 
 def after_fork(renew: Callable[[], object]) -> None:
-    """Have this called in every forked child, once, in the order of registration. It must not raise."""
+    """Call this once in every forked child, in the order of registration. It must not raise."""
     _renewals.append(renew)
 
 
 def notice_fork() -> bool:
-    """Renew what is the parent's, if this is a child in which nobody has. Whether it was."""
+    """Renew what is the parent's, if this is a child that has not. Returns whether it was."""
     if _is_renewed():
         return False
     pid = os.getpid()
-    with _alone.setdefault(pid, RLock()):
-        if pid in (_renewed, _renewing):  # another thread has meanwhile; or this one does, and a signal came
+    with _renewal_locks.setdefault(pid, RLock()):
+        if pid in (_renewed, _renewing):  # by another thread; or by this one, in which a signal handler runs
             return False
         if _hooks_run or not _repair():
             _renew()
@@ -97,40 +97,40 @@ def _is_renewed() -> bool:
 
 
 def prepare_repair() -> None:
-    """Have at hand what a child needs that forks in C; before the first thread of ours, which may wait for the lock."""
-    global _c
-    if _c is not None or not sys.platform.startswith("linux"):
+    """Load what :func:`_repair` needs in a child. Called before our first thread, which may wait for the lock."""
+    global _ctypes
+    if _ctypes is not None or not sys.platform.startswith("linux"):
         return
     try:
         import ctypes
     except ImportError:
         return
-    # a library whose calls keep the interpreter's lock: it must not be handed over before it is renewed
-    _c = ctypes, ctypes.PyDLL(None), ctypes.create_string_buffer(1024)
+    # PyDLL, because its calls keep the interpreter's lock: that must not be handed over before it is renewed
+    _ctypes = ctypes, ctypes.PyDLL(None), ctypes.create_string_buffer(1024)
 
 
 def _repair() -> bool:
-    """Renew the interpreter, and by its hooks what is registered here. False: it may not be done here."""
+    """Have the interpreter renew itself, and call our hook among others. Returns whether that was safe."""
     global _hooks_run
-    if _c is None or "uwsgi" in sys.modules or _imp.lock_held() or not _is_alone():
-        # uWSGI has an option for it, other interpreters beside the main one, and no thread of ours where it forks
+    if _ctypes is None or "uwsgi" in sys.modules or _imp.lock_held() or not _has_one_thread():
+        # uWSGI has an option for it, may have several interpreters, and forks where there is no thread of ours
         return False
     _hooks_run = True
-    _imp.acquire_lock()  # as before a fork of Python's; it is let go of within
-    _c[0].pythonapi.PyOS_AfterFork_Child()
+    _imp.acquire_lock()  # as os.fork does; PyOS_AfterFork_Child releases it
+    _ctypes[0].pythonapi.PyOS_AfterFork_Child()
     return True
 
 
-def _is_alone() -> bool:
+def _has_one_thread() -> bool:
     """Whether this process has one thread and one interpreter (proc_pid_stat(5), num_threads)."""
-    if _c is None:
+    if _ctypes is None:
         return False
-    ctypes, library, buffer = _c
+    ctypes, library, buffer = _ctypes
     api = ctypes.pythonapi
-    asked = ctypes.PYFUNCTYPE(ctypes.c_void_p)
-    main = asked(("PyInterpreterState_Main", api))()
-    following = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(("PyInterpreterState_Next", api))
-    if asked(("PyInterpreterState_Head", api))() != main or following(main) is not None:
+    getter = ctypes.PYFUNCTYPE(ctypes.c_void_p)
+    main = getter(("PyInterpreterState_Main", api))()
+    next_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(("PyInterpreterState_Next", api))
+    if getter(("PyInterpreterState_Head", api))() != main or next_of(main) is not None:
         return False
     file = library.open(b"/proc/self/stat", os.O_RDONLY | os.O_CLOEXEC)
     if file < 0:

@@ -1,12 +1,13 @@
 """Identities: ``traceparent`` values as 55 bytes, made in blocks and checked by shape.
 
-W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. Making 256 random ids with one
-read of the system's randomness and one pass to hex costs 0.2 us an identity; one by one it is more than twice that.
-Whether a threshold samples a root is decided then too, and said by its flags. A child that was forked in C would give
-the same ones out again, so each is taken only after a look at :data:`~mqtrace.core.forks.unforked`.
-Those of messages are checked by their form, without a branch on any digit: one in 0.2 us. A pattern asks of each digit
-whether it is one of ten or of six, which no processor foresees: 0.4 us for an id that it has not seen, and 0.2 for the
-same one again, so that it is compared on ids that differ. Those of a batch are checked together, column by column.
+W3C Trace Context level 2, section 3.2: ``00-{32 hex}-{16 hex}-{2 hex}``, lowercase. A block of 256 random ids costs
+0.2 us an identity: one read of the system's randomness and one pass to hex. A single one costs 1.4 us. The flags of a
+root already contain whether its threshold samples it. A child that was forked in C has its parent's block, so each id
+is taken only after a look at :data:`~mqtrace.core.forks.unforked`.
+
+The identities of messages are checked by their form, without a branch on any digit: 0.2 us each. A regular expression
+branches on each digit, which no processor foresees: 0.4 us for an id that it has not seen. Those of a batch are checked
+together, column by column.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from .forks import after_fork, notice_fork, unforked
 
 __all__ = [
     "LENGTH",
-    "Children",
+    "ChildEndings",
     "Roots",
     "are_canonical",
+    "child_endings",
     "child_of",
-    "children",
     "fresh",
     "is_canonical",
     "is_valid",
@@ -47,11 +48,11 @@ _BLOCK: Final = 256
 _randomness: Callable[[int], bytes] = os.urandom
 
 
-# The form of an identity: x for a digit, the dashes, and 0 for what is neither.
+# The form of an identity: x for a digit, dashes as they are, and 0 for any other byte.
 _FORM: Final = bytes(0x78 if byte in _DIGITS else byte if byte == 0x2D else 0 for byte in range(256))
 _IDENTITY: Final = b"xx-" + b"x" * 32 + b"-" + b"x" * 16 + b"-xx"
-# Ids of zeros are invalid (sections 3.2.2.3 and 3.2.2.4). What has the form and lies between these two is of version 00
-# and has a trace id that is not all zero.
+# Ids of zeros are invalid (sections 3.2.2.3 and 3.2.2.4). A value of this form that lies between these two has version
+# 00 and a trace id that is not all zero.
 _FIRST: Final = b"00-" + b"0" * 31 + b"1"
 _LAST: Final = b"00-g"
 _ZEROS: Final = b"0" * 16
@@ -59,12 +60,12 @@ _NO_DIGITS: Final = "0" * 16
 
 
 def is_valid(value: bytes) -> bool:
-    """Whether bytes are a version 00 ``traceparent``. What else may be one, a higher version's, the parser decides."""
+    """Whether bytes are a version 00 ``traceparent``. The parser decides about higher versions."""
     return value.translate(_FORM) == _IDENTITY and _FIRST <= value < _LAST and value[36:52] != _ZEROS
 
 
 def is_canonical(value: bytes) -> bool:
-    """Whether they are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5)."""
+    """Whether bytes are an identity: valid, and with no flags but those that level 2 defines (section 3.2.2.5)."""
     return (
         value.translate(_FORM) == _IDENTITY
         and _FIRST <= value < _LAST
@@ -77,7 +78,7 @@ def is_canonical(value: bytes) -> bool:
 _NO_TRACE: Final = b"-%b-" % (b"0" * 32)
 _NO_SPAN: Final = b"-%b-" % (b"0" * 16)
 
-# Thresholds: every root is sampled up to the one, and none above the other.
+# Thresholds: up to the lowest every root is sampled, and above the highest none.
 _LOWEST: Final = b"0" * 14
 _HIGHEST: Final = b"f" * 14
 
@@ -87,20 +88,20 @@ def _unpack(item: str, count: int) -> Callable[[bytes | bytearray], tuple[Any, .
     return Struct(item * count).unpack
 
 
-# Where a traceparent has no digit of an id: its bytes there, and which.
+# The bytes of a traceparent that are no digits of an id: where, and which.
 _COLUMNS: Final = ((0, b"0"), (1, b"0"), (2, b"-"), (35, b"-"), (52, b"-"), (53, b"0"), (LENGTH, b" "))
 
 
 def are_canonical(values: Sequence[bytes]) -> bool:
-    """Whether :data:`is_canonical` holds for every one of them."""
+    """Whether :func:`is_canonical` is true of every value."""
     rows = len(values)
     joined = b" ".join((*values, b""))
     row = LENGTH + 1
     for column, byte in _COLUMNS:
         if joined[column::row] != byte * rows:
             return False
-    # Where dashes and spaces are where they belong and there are no more of them, each value is as long as it should,
-    # all that is left has to be digits, and an id of zeros is what stands between two dashes.
+    # If dashes and spaces are where they belong and there are no more of them, each value has the right length, the
+    # rest has to be digits, and an id of zeros stands between two dashes.
     return (
         joined.translate(None, _DIGITS) == b"--- " * rows
         and not joined[LENGTH - 1 :: row].strip(b"0123")
@@ -110,9 +111,9 @@ def are_canonical(values: Sequence[bytes]) -> bool:
 
 
 class Roots(list[bytes]):
-    """Identities of new root spans, made ahead: random, with flags 03 where ``threshold`` samples them, else 02.
+    """Identities of new root spans, made ahead: random, with flags 03 if ``threshold`` samples them, else 02.
 
-    Those that are sampled end their trace id in 14 characters that are not below it. Made by :func:`roots_for`.
+    The last 14 characters of a sampled trace id are not below the threshold. Made by :func:`roots_for`.
     """
 
     __slots__ = ("__weakref__", "_count", "threshold")
@@ -123,14 +124,14 @@ class Roots(list[bytes]):
         self._count = _FIRST_BLOCK
 
     def take(self) -> bytes:
-        """One of them."""
+        """Return one."""
         try:
             return self.pop() if unforked[0] else self.refill()
         except IndexError:
             return self.refill()
 
     def refill(self) -> bytes:
-        """Make a block of them, and take one."""
+        """Make a block, and return one of it."""
         notice_fork()
         threshold = self.threshold
         if not unforked[0]:
@@ -144,13 +145,13 @@ class Roots(list[bytes]):
         return self.take()
 
 
-#: By threshold, as long as a template asks for it.
+#: By threshold, as long as a template uses it.
 _roots: WeakValueDictionary[bytes, Roots] = WeakValueDictionary()
 _sharing: Final = ForkSafeLock()
 
 
 def roots_for(threshold: bytes) -> Roots:
-    """Those of one threshold, the same for everyone. ``threshold``: see :class:`~mqtrace.core.template.Decider`."""
+    """The roots of one threshold, shared. ``threshold``: see :class:`~mqtrace.core.template.Decider`."""
     with _sharing.lock:
         return _roots.setdefault(threshold, Roots(threshold))
 
@@ -160,8 +161,8 @@ def fresh() -> bytes:
     return _always.take()
 
 
-class Children(list[bytes]):
-    """How identities of new child spans end, made ahead: a random span id, and the flags of their trace."""
+class ChildEndings(list[bytes]):
+    """The ends of new child spans' identities, made ahead: a random span id, and the flags of the trace."""
 
     __slots__ = ("_count", "_tail")
 
@@ -171,14 +172,14 @@ class Children(list[bytes]):
         self._count = _FIRST_BLOCK
 
     def take(self) -> bytes:
-        """One of them."""
+        """Return one."""
         try:
             return self.pop() if unforked[0] else self.refill()
         except IndexError:
             return self.refill()
 
     def refill(self) -> bytes:
-        """Make a block of them, and take one."""
+        """Make a block, and return one of it."""
         notice_fork()
         if not unforked[0]:
             while (digits := _randomness(8).hex()) == _NO_DIGITS:
@@ -194,30 +195,30 @@ class Children(list[bytes]):
 
 
 #: By the last character of a trace's flags, which is 0 to 3 in every identity.
-children: Final = {ord(b"%d" % flags): Children(b"0%d" % flags) for flags in range(4)}
-#: For the hot path: ``pop`` of each. IndexError where there is none, and then :func:`child_of` makes some.
-pop_child: Final[Mapping[int, Callable[[], bytes]]] = {flags: each.pop for flags, each in children.items()}
+child_endings: Final = {ord(b"%d" % flags): ChildEndings(b"0%d" % flags) for flags in range(4)}
+#: For the hot path: ``pop`` of each. IndexError if it is empty; :func:`child_of` makes more then.
+pop_child: Final[Mapping[int, Callable[[], bytes]]] = {flags: each.pop for flags, each in child_endings.items()}
 
 
 def new_span_id() -> bytes:
     """16 lowercase hex characters, random, not all zero."""
-    return children[0x31].take()[:16]
+    return child_endings[0x31].take()[:16]
 
 
-def child_of(above: bytes) -> bytes:
-    """The identity of a new span below this one: of its trace, with its flags."""
+def child_of(parent: bytes) -> bytes:
+    """The identity of a new child span: of the parent's trace, with its flags."""
     try:
-        tails = children[above[54]]
+        endings = child_endings[parent[54]]
     except KeyError:  # flags that level 2 does not define, in a context that was made by hand
-        tails = children[0x30 | above[54] & 3]
+        endings = child_endings[0x30 | parent[54] & 3]
     try:
-        return above[:36] + (tails.pop() if unforked[0] else tails.refill())
+        return parent[:36] + (endings.pop() if unforked[0] else endings.refill())
     except IndexError:
-        return above[:36] + tails.refill()
+        return parent[:36] + endings.refill()
 
 
 def _one() -> bytes:
-    """What :func:`_block` makes, of one, with flags 03: for systems on which none can be made ahead."""
+    """A single identity, with flags 03: for systems on which none can be made ahead."""
     digits = _randomness(24).hex()
     if digits[:32] == _NO_DIGITS * 2 or digits[32:] == _NO_DIGITS:
         return _one()
@@ -225,22 +226,22 @@ def _one() -> bytes:
 
 
 def _block(flags: bytes, count: int) -> tuple[bytes, ...]:
-    # No Python runs for the single id. Three groups of hex digits to an id; without the dash between the first two they
-    # are a trace id and a span id, and between one id and the next stand the flags of the one and the other's version.
+    # No Python runs for each id. An id is three groups of hex digits: without the dash between the first two they are a
+    # trace id and a span id. Between an id and the next one stand the flags of the first and the version of the second.
     digits = bytearray(_randomness(24 * count).hex("-", 8), "ascii") + b"-"
     del digits[16::51]
     ids = b"".join((b"00-", (flags + b"00-").join(_unpack("50s", count)(digits)), flags))
     if _NO_TRACE in ids or _NO_SPAN in ids:
-        # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but an injected randomness may give it
+        # an id of zeros is invalid (section 3.2.2.3): one in 2**64, but a test's randomness may return it
         return _block(flags, count)
     return _unpack("55s", count)(ids)
 
 
 def reset() -> None:
-    """Forget the ids made ahead: a forked child would give them out a second time; also where nobody asks for any."""
+    """Forget the ids made ahead: in a forked child they are the parent's."""
     for roots in list(_roots.values()):
         roots.clear()
-    for each in children.values():
+    for each in child_endings.values():
         each.clear()
 
 

@@ -1,7 +1,7 @@
 """Spans of messages: what a send, a process and a batch span have beyond a span.
 
-No client's types: a client says what its report said, ``delivered`` or ``failed``, and adds attributes of its own
-(``describe``, or a subclass with slots and ``extra_attributes``). How they are started: start_message.py.
+No types of a client are used here. A client calls ``delivered`` or ``failed`` when it has the broker's report, and adds
+attributes by ``describe``, or by a subclass with slots and ``extra_attributes``. start_message.py starts the spans.
 """
 
 from __future__ import annotations
@@ -37,64 +37,64 @@ PARTITION: Final = "messaging.destination.partition.id"
 OFFSET: Final = "messaging.kafka.offset"
 LATENCY: Final = "messaging.message.receive.latency"
 
-#: What a send time begins with in a tracestate (mqtrace.messaging.send_time): its digits follow, ms since the epoch.
+#: The beginning of a send time in a tracestate (mqtrace.messaging.send_time); digits follow, ms since the epoch.
 SENT: Final = "mqtrace=t:"
 
-#: Characters that a span may keep without being weighed, whatever they are: a character takes up to four bytes.
+#: Characters that a span may keep without being weighed: a character takes up to four bytes.
 SHORT_TEXTS: Final = LIGHT // 4
 
-# Bytes that a message of a batch keeps: the tuple, the identity, the offset. A few of them are not weighed.
+# Bytes that a message of a batch keeps: the tuple, the identity, the offset. A few messages are not weighed.
 _ORIGIN: Final = 224
 _FEW_LINKS: Final = 4
 _NOTHING: Final[Mapping[str, Attribute]] = MappingProxyType({})
 
 
 class MessageSpan(Span):
-    """A span of one message of a log: a partition and an offset, -1 where they are not known."""
+    """A span of one message. ``partition`` and ``offset``: -1 if unknown."""
 
     __slots__ = ("offset", "partition")
 
     partition: int
     offset: int
 
-    def own_attributes(self) -> Mapping[str, Attribute]:
+    def slot_attributes(self) -> Mapping[str, Attribute]:
         """Partition (a string, as the conventions want it) and offset (0 included)."""
-        own: dict[str, Attribute] = {}
+        attributes: dict[str, Attribute] = {}
         if self.partition >= 0:
-            own[PARTITION] = str(self.partition)
+            attributes[PARTITION] = str(self.partition)
         if self.offset >= 0:
-            own[OFFSET] = self.offset
-        own.update(self.extra_attributes())
-        return own
+            attributes[OFFSET] = self.offset
+        attributes.update(self.extra_attributes())
+        return attributes
 
     def extra_attributes(self) -> Mapping[str, Attribute]:
-        """What a client adds to that: asked by whoever exports, so a subclass may keep it in slots as it came."""
+        """Attributes that a client adds. The exporter calls this, so a subclass may keep raw values in slots."""
         return _NOTHING
 
     def describe(self, attributes: Mapping[str, Attribute]) -> None:
-        """Add attributes that the client knows of its message: valid ones, which nothing else on the span says.
+        """Add attributes of the message: valid ones, with keys that are not on the span yet.
 
-        On the classes that have a slot for them the span stays as quick as it was; see :class:`DescribedSend`.
+        The classes with a slot for them keep the span quick; see :class:`DescribedSend`.
         """
         self.set_attributes(attributes)
 
-    def weigh(self, *kept: object) -> None:
-        """Count what a client keeps in slots of its own, where that is long: a sender's texts are as long as it likes.
+    def weigh(self, *values: object) -> None:
+        """Add the weight of values in a client's slots: a sender's texts may be of any length.
 
-        Of texts that have no more than :data:`SHORT_TEXTS` characters together nobody has to say anything.
+        Not needed for texts of no more than :data:`SHORT_TEXTS` characters together.
         """
         details = self._details()
         if details is not None:
-            details.weight += sum([one.__sizeof__() for one in kept])
+            details.weight += sum([value.__sizeof__() for value in values])
 
 
 class SendSpan(MessageSpan):
-    """The span of a message on its way to the broker. Who learns what became of it calls delivered, or failed."""
+    """The span of a message on its way to the broker. The broker's report calls ``delivered`` or ``failed``."""
 
     __slots__ = ()
 
     def delivered(self, partition: int = -1, offset: int = -1) -> None:
-        """End the span of a message that the broker has. -1: it did not say where. A second report is ignored."""
+        """End the span: the broker has the message. -1: unknown. A second report is ignored."""
         if self.ended:
             return
         template = self.template
@@ -114,7 +114,7 @@ class SendSpan(MessageSpan):
             hand_over(self)
 
     def failed(self, error_type: str, description: str) -> None:
-        """End the span of a message that did not arrive, with ``error.type`` and why. A second report is ignored."""
+        """End the span of a message that did not arrive, as an error. A second report is ignored."""
         if self.ended:
             return
         self.set_attributes({"error.type": error_type})
@@ -129,44 +129,44 @@ class ProcessSpan(MessageSpan):
 
     #: The identity that the message carried, or None.
     origin: bytes | None
-    #: When the broker took the message, or the sender sent it: ms since the epoch; -1 where nobody says. Or the
-    #: tracestate that says it, not yet read: that is a sixth of what a span costs, and the worker's part.
+    #: When the broker took the message, or the sender sent it: ms since the epoch; -1 if unknown. Or the tracestate
+    #: with that time: reading it is a sixth of a span's cost, and left to the worker.
     timestamp: int | str
 
     def sent_at(self) -> int:
-        """When the message was sent, ms since the epoch; -1 where nobody says. Counts a message from the future."""
-        sent = self.timestamp
-        if isinstance(sent, str):
-            digits = sent[len(SENT) :]
-            sent = self.timestamp = int(digits) if digits.isascii() and digits.isdigit() else -1
-            note_skew(self, sent)
-        return sent
+        """When the message was sent, ms since the epoch; -1 if unknown. Counts a message from the future."""
+        sent_ms = self.timestamp
+        if isinstance(sent_ms, str):
+            digits = sent_ms[len(SENT) :]
+            sent_ms = self.timestamp = int(digits) if digits.isascii() and digits.isdigit() else -1
+            note_skew(self, sent_ms)
+        return sent_ms
 
     def latency(self) -> float | None:
-        """How long the message waited, ms: to the start of this span, by two machines' clocks, so never below 0."""
-        sent = self.sent_at()
-        if sent < 0:
+        """How long the message waited until the start of this span, ms. By two machines' clocks; at least 0."""
+        sent_ms = self.sent_at()
+        if sent_ms < 0:
             return None
-        waited = self.start_time / 1e6 - sent
-        return waited if waited > 0 else 0.0
+        waited_ms = self.start_time / 1e6 - sent_ms
+        return waited_ms if waited_ms > 0 else 0.0
 
-    def own_attributes(self) -> Mapping[str, Attribute]:
+    def slot_attributes(self) -> Mapping[str, Attribute]:
         """Partition, offset and the time in the queue."""
-        own = dict(super().own_attributes())
-        latency = self.latency()
-        if latency is not None:
-            own[LATENCY] = latency
-        return own
+        attributes = dict(super().slot_attributes())
+        latency_ms = self.latency()
+        if latency_ms is not None:
+            attributes[LATENCY] = latency_ms
+        return attributes
 
-    def own_links(self) -> Iterator[Link]:
-        """The message's own context."""
+    def slot_links(self) -> Iterator[Link]:
+        """A link to the message's context."""
         if self.origin is not None:
             yield Link(Context(self.origin), {})
 
 
 P = TypeVar("P", bound=ProcessSpan)
 
-# ---------------------------------------------------------------------- what a client adds
+# ---------------------------------------------------------------------- attributes of a client
 
 
 class _Described(MessageSpan):
@@ -175,22 +175,22 @@ class _Described(MessageSpan):
     extra: Mapping[str, Attribute]
 
     def describe(self, attributes: Mapping[str, Attribute]) -> None:
-        """Keep them in the slot; long ones, and those under a limit of length, as ``set_attributes`` does. Once."""
+        """Keep these in the slot, once. Long ones, or any if lengths are limited, go to ``set_attributes``."""
         if _are_short(attributes) and self.template.pipeline.limits.value_length is None:
             self.extra = attributes  # type: ignore[misc]  # the subclasses have the slot
         else:
             self.set_attributes(attributes)
 
     def extra_attributes(self) -> Mapping[str, Attribute]:
-        """What :meth:`describe` was given."""
+        """The argument of :meth:`describe`."""
         return getattr(self, "extra", _NOTHING)
 
 
 class DescribedSend(_Described, SendSpan):
-    """A send span with attributes of its own message: of a class of its own, since a slot that is empty weighs too.
+    """A send span with a slot for attributes of its message: a class of its own, because empty slots take memory.
 
-    An optional attribute is one line where the message is at hand: ``start_send(template, DescribedSend)``, then
-    ``span.describe({KEY: key})``. Neither the end nor the encoding of the span takes the long way for it.
+    An optional attribute is ``start_send(template, DescribedSend)``, then ``span.describe({KEY: key})``. The end and
+    the encoding of the span stay on the fast path.
     """
 
     __slots__ = ("extra",)
@@ -203,7 +203,7 @@ class DescribedProcess(_Described, ProcessSpan):
 
 
 def _are_short(attributes: Mapping[str, Attribute]) -> bool:
-    """Whether their texts are no more than a span may keep without being weighed."""
+    """Whether a span may keep their texts without being weighed."""
     length = 0
     for value in attributes.values():
         if type(value) is str or type(value) is bytes:
@@ -215,7 +215,7 @@ def _are_short(attributes: Mapping[str, Attribute]) -> bool:
 
 # ---------------------------------------------------------------------- batches
 
-#: A message of a batch: its identity, partition, offset, and the other attributes that are its own.
+#: A message of a batch: its identity, partition, offset, and other attributes of its link.
 Origin = tuple[bytes, int, int, Mapping[str, Attribute] | None]
 
 
@@ -225,16 +225,16 @@ class BatchSpan(Span):
     __slots__ = ("origins",)
 
     origins: Sequence[Origin]
-    #: Whether the messages' spans are of another process, or may be.
+    #: Whether the messages' spans are, or may be, another process's.
     remote_origins: bool = True
 
     def link_to(self, origins: Sequence[Origin]) -> None:
-        """Link to these messages; what is said of each is cut to the length limit."""
+        """Link to these messages; attributes of the links are cut to the length limit."""
         length = self.template.pipeline.limits.value_length
         self.origins = origins if length is None else [_cut(origin, length) for origin in origins]
 
     def end(self, end_time: int | None = None) -> None:
-        """End the span, which weighs what its links do."""
+        """End the span, and add the weight of its links."""
         if not self.ended:
             count = len(self.origins)
             weight = sum([weight_of(extra) for _, _, _, extra in self.origins if extra])
@@ -243,16 +243,16 @@ class BatchSpan(Span):
                 details.weight += _ORIGIN * count + weight
         super().end(end_time)
 
-    def own_links(self) -> Iterator[Link]:
-        """Every message's context; what varies within the batch is on the link."""
+    def slot_links(self) -> Iterator[Link]:
+        """A link to every message's context, with the attributes that differ within the batch."""
         for origin, partition, offset, extra in self.origins:
-            own: dict[str, Attribute] = dict(extra or {})
+            attributes: dict[str, Attribute] = dict(extra or {})
             if partition >= 0:
-                own[PARTITION] = str(partition)
+                attributes[PARTITION] = str(partition)
             if offset >= 0:
-                own[OFFSET] = offset
+                attributes[OFFSET] = offset
             remote = self.remote_origins
-            yield Link(Context(origin, remote=remote), own, 0, remote)
+            yield Link(Context(origin, remote=remote), attributes, 0, remote)
 
 
 class SendBatchSpan(BatchSpan):
@@ -267,17 +267,17 @@ def _cut(origin: Origin, length: int) -> Origin:
     identity, partition, offset, extra = origin
     if not extra:
         return origin
-    kept = {key: good for key, value in extra.items() if (good := clean(value, length)) is not None}
-    return identity, partition, offset, kept
+    cut = {key: cleaned for key, value in extra.items() if (cleaned := clean(value, length)) is not None}
+    return identity, partition, offset, cut
 
 
-def note_skew(span: P | NoopSpan, sent: int) -> P | NoopSpan:
-    """Count a message that was read before it was sent, by the two machines' clocks: its time in the queue is 0.
+def note_skew(span: P | NoopSpan, sent_ms: int) -> P | NoopSpan:
+    """Count a message that was read before it was sent, by two machines' clocks: its time in the queue is 0.
 
-    ``sent``: ms since the epoch. Returns the span.
+    ``sent_ms``: since the epoch. Returns the span.
     """
     if isinstance(span, ProcessSpan):
         pipeline = span.template.pipeline
-        if sent * 1_000_000 > span.begun_ns + pipeline.clock.offset:
+        if sent_ms * 1_000_000 > span.begun_ns + pipeline.clock.offset:
             pipeline.counters.clock_skew += 1
     return span

@@ -1,4 +1,4 @@
-"""The span of what is not recorded."""
+"""Spans that are not recorded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["NOOP", "NoopSpan", "current_span"]
 
 
 class NoopSpan:
-    """The span of what is not recorded. Every method does nothing.
+    """A span that is not recorded. Every method does nothing.
 
-    It is light, not shared: it carries the context of a trace that is not sampled, which must travel on. Only where
-    there is no context either, one object serves all (:data:`NOOP`).
+    It holds the context of a trace that is not sampled, which must travel on. If there is no context either, one object
+    serves all (:data:`NOOP`).
     """
 
     __slots__ = ("baggage", "identity", "state", "token")
@@ -43,7 +43,7 @@ class NoopSpan:
     service: Final = ""
     resource: Final = NO_ATTRIBUTES
     ended: int = 0
-    #: As a frame: of this process, and its flag says that it is not sampled.
+    #: As a frame: a span of this process, not sampled by its flag.
     decision: Decision = "flag"
     remote: bool = False
 
@@ -57,12 +57,12 @@ class NoopSpan:
 
     @property
     def trace_id(self) -> str:
-        """The trace that is passed on; zeros where there is none."""
+        """The trace that is passed on; zeros without one."""
         return "0" * 32 if self.identity is None else self.identity[3:35].decode("ascii")
 
     @property
     def span_id(self) -> str:
-        """The span whose context is passed on; zeros where there is none."""
+        """The span whose context is passed on; zeros without one."""
         return "0" * 16 if self.identity is None else self.identity[36:52].decode("ascii")
 
     @property
@@ -72,7 +72,7 @@ class NoopSpan:
 
     @property
     def trace_state(self) -> str:
-        """The text of ``tracestate``; empty where there is none."""
+        """The text of ``tracestate``; empty without one."""
         return self.state or ""
 
     def is_recording(self) -> bool:
@@ -127,26 +127,26 @@ class NoopSpan:
         self.__exit__(kind, error, trace)
 
     def left_elsewhere(self, outer: Frame | None) -> None:
-        """See :func:`mqtrace.core.current.restore`. Nobody exports it, so it can be what was current before."""
-        now = EMPTY if outer is None else outer
-        self.identity, self.state, self.baggage = now.identity, now.state, now.baggage
+        """See :class:`mqtrace.core.current.Entered`. It is not exported, so it may turn into the outer one."""
+        new = EMPTY if outer is None else outer
+        self.identity, self.state, self.baggage = new.identity, new.state, new.baggage
 
     def __repr__(self) -> str:
         return f"<NoopSpan {self.identity.decode('ascii') if self.identity else 'of no trace'}>"
 
 
-#: Where there is no trace at all.
+#: Without a trace.
 NOOP: Final = NoopSpan(None)
 
 
 def current_span() -> Span | NoopSpan:
-    """The span that is current; a no-op one where there is none."""
+    """The span that is current; a no-op span if there is none."""
     frame = current_frame()
     if frame is None:
         return NOOP
     if isinstance(frame, (Span, NoopSpan)):
         return frame
-    within = getattr(frame, "span", None)  # another tracer's frame may hold a span of ours
-    if isinstance(within, (Span, NoopSpan)):
-        return within
+    span = getattr(frame, "span", None)  # another tracer's frame may hold a span of ours
+    if isinstance(span, (Span, NoopSpan)):
+        return span
     return NoopSpan(frame.identity, frame.state, frame.baggage)

@@ -1,4 +1,4 @@
-"""What every span of one tracer shares: its service, its clock, its limits, and where a finished span goes."""
+"""What all spans of one tracer share: the service, the clock, the limits, and the sink of finished spans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NO_LIMIT: Final = 1 << 62
 
 
 class FinishedSpans(Protocol):
-    """A list or a deque of spans. What a span is, this file does not know: a span knows its pipeline."""
+    """A list or a deque of spans: Any here, because span.py imports this file."""
 
     def append(self, span: Any, /) -> None: ...
     def __len__(self) -> int: ...
@@ -23,8 +23,7 @@ class FinishedSpans(Protocol):
 class Sink(Protocol):
     """Where finished spans go. The hot path appends to ``queue`` while it is shorter than ``limit``.
 
-    A lock around that would cost more than a tenth of a span. A sink that must act at some length sets ``limit`` to it,
-    and is called at :meth:`overflow` instead.
+    A lock around that would cost more than a tenth of a span. At that length :meth:`overflow` is called instead.
     """
 
     @property
@@ -36,11 +35,11 @@ class Sink(Protocol):
         """Take or drop a span that ended while ``queue`` was as long as ``limit``."""
 
     def admit(self, span: Any, weight: int) -> None:
-        """Take or drop a span that keeps ``weight`` bytes of its own, events and long texts for example."""
+        """Take or drop a span that keeps ``weight`` bytes beside its slots, of events and long texts for example."""
 
 
 class Counters:
-    """How often something was ignored because it could not be used, by kind. Read by ``stats()``."""
+    """How often something was ignored because it was invalid, by kind. ``stats()`` returns these."""
 
     __slots__ = ("calls_ignored", "clock_skew", "contexts_malformed", "messages_unknown")
 
@@ -51,12 +50,12 @@ class Counters:
         self.calls_ignored = 0
         #: Messages that arrived before they were sent, by the two machines' clocks.
         self.clock_skew = 0
-        #: Objects that were handed over as a message and are not one of a supported client.
+        #: Objects passed as a message that are not a message of a supported client.
         self.messages_unknown = 0
 
 
 class Pipeline:
-    """One tracer's; every template points to it."""
+    """What the spans of one tracer share. Every template of the tracer holds it."""
 
     __slots__ = ("clock", "counters", "envelope", "failed", "limits", "resource", "service", "sink", "spend")
 
@@ -74,13 +73,13 @@ class Pipeline:
     ) -> None:
         self.service = service
         self.resource = resource
-        #: The scope's and the resource's bytes, kept by the encoder.
+        #: The scope and the resource as bytes; the encoder sets it.
         self.envelope: tuple[bytes, bytes] | None = None
         self.sink = sink
         self.clock = clock
         self.limits = limits
         self.counters = counters
-        #: Asked for by samplers that budget spans, see mqtrace.sampling.
+        #: Called for each span that no sampler decided, by samplers with a budget of spans (mqtrace.sampling).
         self.spend = spend
-        #: Asked for by samplers that learn from errors.
+        #: Called with the destination of each span with an error, by samplers that learn from errors.
         self.failed = failed

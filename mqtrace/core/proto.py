@@ -26,12 +26,12 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-#: Lengths of spans and attributes are below this nearly always.
+#: Most lengths of spans and attributes are below this.
 VARINTS: Final = tuple(_varint(number) for number in range(2048))
 
 
 def varint(number: int) -> bytes:
-    """An unsigned number; a negative one as its 64 bits (ten bytes), as int64 wants it."""
+    """A number; a negative one as its 64 bits (ten bytes), as an int64 field has it."""
     if 0 <= number < 2048:
         return VARINTS[number]
     return _varint(number & 0xFFFF_FFFF_FFFF_FFFF)
@@ -43,7 +43,7 @@ def delimited(tag: int, body: bytes) -> bytes:
 
 
 def text(tag: int, value: str) -> bytes:
-    """A string field. What is not Unicode (a lone surrogate) becomes a question mark: readers drop invalid UTF-8."""
+    """A string field. A lone surrogate becomes a question mark: readers drop invalid UTF-8."""
     return delimited(tag, value.encode("utf-8", "replace"))
 
 

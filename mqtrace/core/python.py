@@ -1,11 +1,11 @@
-"""The core in Python: every name that the facade has, from the module here that it is of."""
+"""The core in Python: every name of the facade, from the module that defines it."""
 
 from __future__ import annotations
 
 from .attributes import Attribute, Limits, clean, pairs, text
 from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
-from .current import attach, current_frame, detach, innermost_frame, let_go, open_frames, restore, still_open
+from .current import attach, current_frame, detach, innermost_frame, open_frames, release_baggage, restore, still_open
 from .decide import start, start_process_below
 from .details import STATUS_CODES, Details, Event, Link, OuterLink, Status
 from .encode import SCOPE_NAME, encode_span, request, wrap
@@ -93,13 +93,13 @@ __all__ = [
     "is_time",
     "is_valid",
     "keep_recent",
-    "let_go",
     "new_span_id",
     "note_skew",
     "notice_fork",
     "open_frames",
     "pairs",
     "prepare_repair",
+    "release_baggage",
     "request",
     "restore",
     "start",

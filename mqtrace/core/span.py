@@ -1,7 +1,7 @@
-"""Spans: what happened, from when to when, below what.
+"""Spans: what happened, when, and below which parent.
 
-A span's slots are what the hot path stores; ``trace_id``, ``attributes``, ``start_time`` and the rest are made when
-somebody asks. What few spans have (own attributes, events, links, an error) is in ``details``, None until then.
+The hot path stores a span's slots. ``trace_id``, ``attributes``, ``start_time`` and the rest are computed when they are
+read. What few spans have (attributes that the user set, events, links, an error) is in ``details``, None until then.
 Names and meaning are OpenTelemetry's (Trace API and SDK specification).
 """
 
@@ -21,7 +21,7 @@ from .template import Kind, Template
 
 __all__ = ["LIGHT", "SHORT_STATE", "Span", "hand_over", "is_time"]
 
-# A span heavier than its own slots by this, bytes, is weighed: the queue is bounded in bytes too.
+# A span that keeps more bytes than this beside its slots is weighed: the queue is bounded in bytes too.
 LIGHT: Final = 1024
 #: Characters of a tracestate that is not weighed: what everybody must be able to pass on (Trace Context, 3.3.1.5).
 SHORT_STATE: Final = 512
@@ -30,7 +30,7 @@ SHORT_STATE: Final = 512
 class Span:
     """One operation of one service. Made by :meth:`Tracer.start_span`; usable with ``with``.
 
-    No method raises, whatever it is given: what cannot be used is ignored and counted.
+    No method raises: an invalid argument is ignored and counted.
     """
 
     __slots__ = (
@@ -54,20 +54,20 @@ class Span:
     parent_remote: bool
     state: str | None
     baggage: Mapping[str, str] | None
-    #: Readings of the pipeline's clock, ns, see core/clock.py; ended is 0 while the span records.
+    #: Readings of the pipeline's clock, ns (core/clock.py). ``ended`` is 0 while the span records.
     begun_ns: int
     ended: int
     details: Details | OuterLink | None
     token: Token[Frame | None] | NestedToken | LeftElsewhere | None
 
-    #: As a frame: a span of this process, sampled or not by its own flag.
+    #: As a frame: a span of this process, sampled by its flag.
     decision: Decision = "flag"
     remote: bool = False
 
     # ------------------------------------------------------------------ what a user writes
 
     def is_recording(self) -> bool:
-        """Whether what is set on this span is kept: from its start to its end."""
+        """Whether the span keeps what is set on it: until its end."""
         return not self.ended
 
     def set_attribute(self, key: str, value: object) -> None:
@@ -75,10 +75,10 @@ class Span:
         self._set(((key, value),))
 
     def set_attributes(self, attributes: Mapping[str, object]) -> None:
-        """Set several attributes; one that cannot be kept is ignored and counted."""
+        """Set several attributes; an invalid one is ignored and counted."""
         items = list(attributes.items()) if type(attributes) is dict else pairs(attributes)
         if items is None:
-            self._mistake()
+            self._count_ignored()
         elif items:
             self._set(items)
 
@@ -92,7 +92,7 @@ class Span:
             name = key if type(key) is str else text(key)
             kept = clean(value, limits.value_length) if name else None
             if name is None or kept is None:
-                self._mistake()
+                self._count_ignored()
                 continue
             grown = weight(kept)
             if name in attributes:
@@ -116,13 +116,13 @@ class Span:
         if len(details.events) >= pipeline.limits.events:
             details.dropped_events += 1
             return
-        said = text(name)
-        if said is None or not (timestamp is None or is_time(timestamp)):
-            self._mistake()
+        name_text = text(name)
+        if name_text is None or not (timestamp is None or is_time(timestamp)):
+            self._count_ignored()
             return
         kept, dropped = self._clean(attributes, pipeline.limits.event_attributes)
-        when = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
-        details.add_event(Event(said[: pipeline.limits.value_length], when, kept, dropped))
+        time_ns = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
+        details.add_event(Event(name_text[: pipeline.limits.value_length], time_ns, kept, dropped))
 
     def add_link(self, context: Frame, attributes: Mapping[str, object] | None = None) -> None:
         """Link to another span: a Context or a span. One without a trace is ignored."""
@@ -130,7 +130,7 @@ class Span:
         if details is None:
             return
         if not is_frame(context) or context.identity is None:
-            self._mistake()
+            self._count_ignored()
             return
         limits = self.template.pipeline.limits
         if len(details.links) >= limits.links:
@@ -142,47 +142,47 @@ class Span:
     def record_exception(
         self, error: BaseException, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
     ) -> None:
-        """Add the event ``exception`` (semantic conventions, "Recording exceptions"), and attributes of one's own.
+        """Add the event ``exception`` (semantic conventions, "Recording exceptions"), with ``attributes`` added.
 
         ``timestamp``: ns since the epoch, now if left out.
         """
         if not isinstance(error, BaseException):
-            self._mistake()
+            self._count_ignored()
             return
-        said: dict[str, object] = {
+        event_attributes: dict[str, object] = {
             "exception.type": type_name(error),
             "exception.message": text_of(error),
             "exception.stacktrace": stacktrace_of(error),
         }
         if attributes is not None:
-            own = pairs(attributes)
-            if own is None:
-                self._mistake()
-            said.update((name, value) for key, value in own or () if (name := text(key)))
-        self.add_event("exception", said, timestamp)
+            items = pairs(attributes)
+            if items is None:
+                self._count_ignored()
+            event_attributes.update((name, value) for key, value in items or () if (name := text(key)))
+        self.add_event("exception", event_attributes, timestamp)
 
     def set_status(self, status: Status, description: str | None = None) -> None:
         """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description.
 
-        A description that is not text (the exception itself, for example) is left out and counted; the status is set.
+        The status is set without a description that is not text (the exception itself, for example), which is counted.
         """
         details = self._details()
         if details is None:
             return
         if text(status) not in ("ok", "error", "unset"):
-            self._mistake()
+            self._count_ignored()
             return
         if description is not None and not isinstance(description, str):
-            self._mistake()
+            self._count_ignored()
         if details.status == "ok" or status == "unset":
             return
         details.status = status
-        before, said = details.description, text(description) if status == "error" else None
-        details.description = said = None if said is None else said[: self.template.pipeline.limits.value_length]
-        details.weight += (0 if said is None else said.__sizeof__()) - (0 if before is None else before.__sizeof__())
+        old, new = details.description, text(description) if status == "error" else None
+        details.description = new = None if new is None else new[: self.template.pipeline.limits.value_length]
+        details.weight += (0 if new is None else new.__sizeof__()) - (0 if old is None else old.__sizeof__())
 
     def fail(self, error: BaseException) -> None:
-        """What an exception that leaves the span's block does: event, ``error.type`` and status."""
+        """Record this error as one that leaves the span's block: the event, ``error.type`` and the status."""
         self.record_exception(error)
         self.set_attributes({"error.type": type_name(error)})
         self.set_status("error", text_of(error))
@@ -190,7 +190,7 @@ class Span:
     def end(self, end_time: int | None = None) -> None:
         """End the span. ``end_time``: ns since the epoch, now if left out. A second call is ignored and counted."""
         if self.ended:
-            self._mistake()
+            self._count_ignored()
             return
         template = self.template
         if end_time is None:
@@ -199,9 +199,9 @@ class Span:
             details = self._details()
             assert details is not None, "the span has not ended yet"
             details.end_time = end_time
-            self.ended = template.pipeline.clock.reading(end_time) or 1  # 0 says that it has not ended
+            self.ended = template.pipeline.clock.reading(end_time) or 1  # 0: it has not ended
         else:
-            self._mistake()
+            self._count_ignored()
             self.ended = template.now()
         sink = template.sink
         queue = sink.queue
@@ -223,7 +223,7 @@ class Span:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         restore(self)
-        if error is not None and kind is not GeneratorExit:  # which closes a generator: no failure
+        if error is not None and kind is not GeneratorExit:  # that closes a generator, and is no failure
             self.fail(error)
         if not self.ended:
             self.end()
@@ -260,12 +260,12 @@ class Span:
 
     @property
     def trace_state(self) -> str:
-        """The text of ``tracestate``; empty where there is none."""
+        """The text of ``tracestate``; empty without one."""
         return self.state or ""
 
     @property
     def name(self) -> str:
-        """``{operation name} {destination}``, or what start_span was given."""
+        """``{operation name} {destination}``, or the argument of ``start_span``."""
         return self.template.name
 
     @property
@@ -276,26 +276,26 @@ class Span:
     @property
     def start_time(self) -> int:
         """ns since the epoch."""
-        given = None if self.details is None else self.details.start_time
-        return self.template.pipeline.clock.epoch(self.begun_ns) if given is None else given
+        passed = None if self.details is None else self.details.start_time
+        return self.template.pipeline.clock.epoch(self.begun_ns) if passed is None else passed
 
     @property
     def end_time(self) -> int | None:
         """ns since the epoch; None while the span records."""
-        given = None if self.details is None else self.details.end_time
-        if given is not None or not self.ended:
-            return given
+        passed = None if self.details is None else self.details.end_time
+        if passed is not None or not self.ended:
+            return passed
         return self.template.pipeline.clock.epoch(self.ended)
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
         """Every attribute, those of the operation first."""
-        merged = {**self.template.attributes, **self.own_attributes()}
+        merged = {**self.template.attributes, **self.slot_attributes()}
         if self.details is not None:
             merged.update(self.details.attributes)
         return MappingProxyType(merged)
 
-    def own_attributes(self) -> Mapping[str, Attribute]:
+    def slot_attributes(self) -> Mapping[str, Attribute]:
         """The attributes that are in a subclass's slots; none here."""
         return NO_ATTRIBUTES
 
@@ -306,11 +306,11 @@ class Span:
 
     @property
     def links(self) -> Sequence[Link]:
-        """The operation's own first: the message's context of a process span."""
-        own = tuple(self.own_links())
-        return own if self.details is None else own + tuple(self.details.links)
+        """The operation's first: a process span's link to the message's context."""
+        links = tuple(self.slot_links())
+        return links if self.details is None else links + tuple(self.details.links)
 
-    def own_links(self) -> Iterator[Link]:
+    def slot_links(self) -> Iterator[Link]:
         """The links that are in a subclass's slots; none here."""
         return iter(())
 
@@ -321,12 +321,12 @@ class Span:
 
     @property
     def status_description(self) -> str | None:
-        """What the error was; None without one."""
+        """The error's description; None without one."""
         return None if self.details is None else self.details.description
 
     @property
     def service(self) -> str:
-        """The name of the service whose tracer made it."""
+        """The name of the service whose tracer made the span."""
         return self.template.pipeline.service
 
     @property
@@ -340,20 +340,20 @@ class Span:
     # ------------------------------------------------------------------ within
 
     def left_elsewhere(self, outer: Frame | None) -> None:
-        """See :func:`mqtrace.core.current.restore`."""
+        """See :class:`mqtrace.core.current.Entered`."""
         self.token = LeftElsewhere(outer)
         self.baggage = None
 
     def _details(self) -> Details | None:
-        """The details, made at need; None for a span that has ended, which is counted."""
+        """The details, made if there are none; None if the span has ended, and that is counted."""
         if self.ended:
-            self._mistake()
+            self._count_ignored()
             return None
         details = self.details
         if type(details) is Details:
             return details
-        self.details = made = details.unfolded() if isinstance(details, OuterLink) else Details()
-        return made
+        self.details = details = details.unfolded() if isinstance(details, OuterLink) else Details()
+        return details
 
     def _clean(self, attributes: Mapping[str, object] | None, limit: int) -> tuple[Mapping[str, Attribute], int]:
         """The attributes of an event or a link, ``limit`` at most, and how many more there were."""
@@ -361,40 +361,40 @@ class Span:
             return NO_ATTRIBUTES, 0
         items = pairs(attributes)
         if items is None:
-            self._mistake()
+            self._count_ignored()
             return NO_ATTRIBUTES, 0
         length = self.template.pipeline.limits.value_length
         kept: dict[str, Attribute] = {}
         dropped = 0
         for key, value in items:
             name = text(key)
-            good = clean(value, length) if name else None
-            if name is None or good is None:
-                self._mistake()
+            cleaned = clean(value, length) if name else None
+            if name is None or cleaned is None:
+                self._count_ignored()
             elif len(kept) >= limit and name not in kept:
                 dropped += 1
             else:
-                kept[name] = good
+                kept[name] = cleaned
         return MappingProxyType(kept), dropped
 
-    def _mistake(self) -> None:
+    def _count_ignored(self) -> None:
         self.template.pipeline.counters.calls_ignored += 1
 
 
 def hand_over(span: Span) -> None:
-    """Hand a finished span to its sink, with what it keeps in memory, and let go of what it has no use for."""
+    """Pass a finished span to its sink, with its weight, and drop its baggage."""
     template = span.template
     sink = template.sink
     details = span.details
-    heavy = 0 if span.state is None else span.state.__sizeof__()
+    beside_slots = 0 if span.state is None else span.state.__sizeof__()
     if details is not None:
         if details.status == "error" and template.pipeline.failed is not None:
             template.pipeline.failed(template.destination)
-        heavy += details.weight
+        beside_slots += details.weight
     if span.baggage is not None and innermost_frame() is not span and getattr(span, "token", None) is None:
-        span.baggage = None  # where it is current still, whoever makes current what was before lets go of it
-    if heavy > LIGHT:
-        sink.admit(span, heavy)
+        span.baggage = None  # if it is current still, `restore` drops it
+    if beside_slots > LIGHT:
+        sink.admit(span, beside_slots)
         return
     if len(sink.queue) < sink.limit:
         sink.queue.append(span)
@@ -403,5 +403,5 @@ def hand_over(span: Span) -> None:
 
 
 def is_time(value: object) -> bool:
-    """Whether this is a time: whole nanoseconds since the epoch, after it, in 63 bits."""
+    """Whether this is a time: an integer, nanoseconds since the epoch, more than 0 and below 2**63."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63

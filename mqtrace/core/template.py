@@ -1,6 +1,6 @@
-"""Templates: what every span of one operation has in common, said once and encoded once.
+"""Templates: what all spans of one operation have in common, computed once and encoded once.
 
-``send orders`` by one producer is one template. A message adds its ids, its times and its partition and offset; the
+``send orders`` by one producer is one template. A message adds its ids, its times, its partition and its offset. The
 name, the kind and the other attributes are bytes that are copied.
 """
 
@@ -23,7 +23,8 @@ Relation = Literal["parent", "link"]
 KINDS: Final[Mapping[Kind, int]] = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 
 
-# Bytes of a template as it is encoded that are its own: the names of topics, exchanges, queues and tasks are shorter.
+# A template with more encoded bytes is not kept, so its spans are weighed with them. Names of topics, exchanges, queues
+# and tasks are shorter.
 _LONGEST: Final = 4096
 
 
@@ -33,11 +34,11 @@ class Decider(Protocol):
     Made by the tracer from a sampler of mqtrace.sampling; ``root`` and ``remote`` are called off the fast path only.
     """
 
-    #: A root is sampled when the last 14 hex characters of its trace id are not below it; None: ask ``root``.
+    #: A root is sampled if the last 14 hex characters of its trace id are not below this; None: ``root`` decides.
     threshold: bytes | None
-    #: A tracestate that a sampled root starts with, ``ot=th:c`` for one.
+    #: The tracestate of a sampled root, ``ot=th:c`` for example.
     state: str | None
-    #: Whether a remote parent's flag is simply followed.
+    #: Whether the child of a remote parent follows the parent's flag; if not, ``remote`` decides.
     follows: bool
 
     def root(self, template: Template, identity: bytes, attributes: Mapping[str, Attribute]) -> bool:
@@ -63,8 +64,8 @@ class Decider(Protocol):
 class Template:
     """One operation of one tracer.
 
-    ``roots``: identities of new roots, decided already by the threshold of ``sampling``; None: it has to be asked.
-    ``follows_parent_only``: nothing but the parent's flag decides a child, and nothing has to be told of it.
+    ``roots``: identities of new roots, decided already by a threshold; None: ``sampling`` decides each.
+    ``follows_parent_only``: the parent's flag decides a child, and no sampler counts it.
     ``propagate_only``: make no span, pass the context on.
     """
 
@@ -118,12 +119,12 @@ class Template:
             + bytes((0x30, KINDS[kind]))
             + b"".join(proto.attribute(0x4A, key, value) for key, value in attributes.items())
         )
-        #: Bytes that each span is weighed with: of a name that is so long that nobody keeps its template.
+        #: Bytes that each span is weighed with: not 0 if the name is so long that the template is not kept.
         self.weight = 0 if len(self.encoded) <= _LONGEST else name.__sizeof__() + len(self.encoded)
         self.follows_parent_only = (
             not (propagate_only or self.weight) and pipeline.spend is None and sampling.follows and relation == "parent"
         )
-        #: The same with a partition behind it, by its number; filled by the encoder.
+        #: ``encoded`` and a partition, by the partition's number; the encoder fills it.
         self.partitions: dict[int, bytes] = {}
         #: The same operation on a message without a value, made when the first one is seen.
         self.tombstone: Template | None = None
@@ -132,15 +133,15 @@ class Template:
 
     def with_attribute(self, key: str, value: Attribute) -> Template:
         """The same operation with one attribute more."""
-        return self._again(self.kind, {**self.attributes, key: value})
+        return self._copy(self.kind, {**self.attributes, key: value})
 
     def as_client(self) -> Template:
         """The same operation with kind CLIENT."""
         if self.client is None:
-            self.client = self._again("client", self.attributes)
+            self.client = self._copy("client", self.attributes)
         return self.client
 
-    def _again(self, kind: Kind, attributes: Mapping[str, Attribute]) -> Template:
+    def _copy(self, kind: Kind, attributes: Mapping[str, Attribute]) -> Template:
         return Template(
             self.pipeline,
             self.name,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from mqtrace.core import NoopSpan, Span, Template, attach, current_frame, detach, keep_recent, let_go, restore
+from mqtrace.core import NoopSpan, Span, Template, attach, current_frame, detach, keep_recent, release_baggage, restore
 from mqtrace.tracer import SpanTracer
 
 from . import amqp, opt_in
@@ -183,7 +183,7 @@ def within_span(
                 source.deliveries.hold(tag, span)
         detach(token)
         if span.baggage is not None:
-            let_go(span)
+            release_baggage(span)
         return result
 
     return traced

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 from mqtrace import tracer as tracers
-from mqtrace.core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, let_go, restore, text
+from mqtrace.core import NOOP, NoopSpan, Relation, Span, attach, detach, keep_recent, release_baggage, restore, text
 from mqtrace.errors import ConfigurationError
 from mqtrace.tracer import LONG_NAME, SpanTracer
 
@@ -235,7 +235,7 @@ def _function(function: Callable[..., Any], operation: Operation) -> Callable[..
             raise
         _reset(token)
         if span.baggage is not None:
-            let_go(span)
+            release_baggage(span)
         return result
 
     return handler

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.core import NoopSpan, Span, attach, detach, let_go, restore
+from mqtrace.core import NoopSpan, Span, attach, detach, release_baggage, restore
 
 __all__ = ["close", "end", "run"]
 
@@ -32,7 +32,7 @@ def run(span: Span | NoopSpan, call: Callable[..., Any], arguments: tuple[Any, .
         raise
     detach(token)
     if span.baggage is not None:
-        let_go(span)
+        release_baggage(span)
     return result
 
 

@@ -91,7 +91,7 @@ class Converter:
         links = span.links
         template = span.template
         _, name, their_kind, attributes = self._templates.get(id(template)) or self._template(template)
-        attributes = {**attributes, **_attributes(span.own_attributes())}
+        attributes = {**attributes, **_attributes(span.slot_attributes())}
         if details is not None and details.attributes:
             attributes.update(_attributes(details.attributes))
         made = kind(

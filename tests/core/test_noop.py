@@ -31,7 +31,7 @@ def test_nothing_comes_of_what_is_done_to_it() -> None:
 
 def test_it_has_every_public_name_of_a_span() -> None:
     for name in (name for name in dir(core.Span) if not name.startswith("_")):
-        if name not in {"begun_ns", "details", "own_attributes", "own_links", "parent", "parent_remote", "template"}:
+        if name not in {"begun_ns", "details", "slot_attributes", "slot_links", "parent", "parent_remote", "template"}:
             assert hasattr(core.NOOP, name), name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mqtrace.clients.in_place import InPlaceOf
-from mqtrace.core import NoopSpan, attach, detach, let_go
+from mqtrace.core import NoopSpan, attach, detach, release_baggage
 from mqtrace.messaging import Operation, close
 from mqtrace.messaging.amqp import DeliverySpan
 from mqtrace.messaging.handlers import operation_in
@@ -65,7 +65,7 @@ class TracedCallback(InPlaceOf):
             raise
         _reset(token)
         if span.baggage is not None:
-            let_go(span)
+            release_baggage(span)
         if tag in opened:
             self._forget(tag, span)
         return result
