@@ -61,11 +61,15 @@ def up(arguments: Sequence[str]) -> int:
     parser.add_argument("--running", action="store_true", help="start nothing: say where those are that run, or fail")
     parser.add_argument("--no-install", action="store_true", help="install no package, also where this is root")
     parser.add_argument("--no-build", action="store_true", help="build nothing: start what was built before, or fail")
+    parser.add_argument("--prepare", action="store_true", help="download and build what is missing, and start nothing")
     asked = parser.parse_args(arguments)
     software.may_install, software.may_build = not asked.no_install, not asked.no_build
     try:
         for name in _known(parser, asked.names) or ["kafka"]:
             service = SERVICES[name]
+            if asked.prepare:
+                service.prepare()
+                continue
             place = Place(name)
             if asked.running:  # without the lock: the first start of a reader may hold it for minutes
                 port = _running(service, place)

@@ -71,11 +71,14 @@ def test_another_recipe_is_another_thing(place: Any, tmp_path: Path) -> None:
     assert found[0] == found[2] != found[1]
 
 
+@pytest.mark.parametrize("prepare", [[], ["--prepare"]])
 @pytest.mark.parametrize("reader", ["otelcol", "jaeger"])
-def test_what_takes_minutes_to_build_is_not_built_where_that_is_not_wanted(reader: str, tmp_path: Path) -> None:
+def test_what_takes_minutes_to_build_is_not_built_where_that_is_not_wanted(
+    reader: str, prepare: list[str], tmp_path: Path
+) -> None:
     places = {"MQTRACE_BROKERS_DIR": str(tmp_path / "run"), "MQTRACE_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run(
-        [sys.executable, str(_COMPOSE / "up"), "--no-build", reader],
+        [sys.executable, str(_COMPOSE / "up"), "--no-build", *prepare, reader],
         env={**os.environ, **places},
         stdin=subprocess.DEVNULL,
         capture_output=True,

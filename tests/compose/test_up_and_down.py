@@ -110,6 +110,13 @@ def test_a_state_that_was_cut_off_is_no_state(place: SimpleNamespace) -> None:
     assert place.run("down", "redis").returncode == 0
 
 
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="it would be installed")
+def test_what_is_prepared_is_not_started(place: SimpleNamespace) -> None:
+    prepared = place.run("up", "--prepare", "redis")
+    assert (prepared.returncode, prepared.stdout) == (0, "")
+    assert not place.folder.exists()
+
+
 def test_a_second_start_finds_the_first(place: SimpleNamespace) -> None:
     first = _started(place, "redis")
     before = _processes(place.folder, "redis")
