@@ -155,12 +155,17 @@ def _before() -> None:
     _hooks_run = True
 
 
-def _after() -> None:
+def _after_in_parent() -> None:
     global _hooks_run
-    if not _is_renewed():  # the child
+    _hooks_run = False
+
+
+def _after_in_child() -> None:
+    global _hooks_run
+    if not _is_renewed():
         _renew()
     _hooks_run = False
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

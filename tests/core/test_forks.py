@@ -149,6 +149,24 @@ def test_a_hook_that_runs_before_ours_may_make_a_span_in_the_child() -> None:
     assert run(program, before) == "1 False False\n"
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says whether a process has one thread")
+def test_a_child_forked_in_c_that_forks_before_its_first_span_is_repaired_too() -> None:
+    program = """
+    core.prepare_repair()
+    hooks = []
+    os.register_at_fork(after_in_child=lambda: hooks.append(os.getpid()))
+    if ctypes.PyDLL(None).fork() == 0:
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+        core.new_span_id()
+        print(hooks == [os.getpid()], flush=True)
+        os._exit(0)
+    os.wait()
+    """
+    assert run(program) == "True\n"
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it asks Linux whether it is alone")
 def test_a_thread_that_waits_for_the_interpreter_at_the_fork_does_not_lock_it_in_the_child() -> None:
     program = """
