@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.in_place import InPlaceOf
+from mqtrace.clients.callback_wrapper import CallbackWrapper
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.messaging import Operation
 from mqtrace.messaging.handlers import operation_in
@@ -120,7 +120,7 @@ class TracedConsumer(Traced):
         return super().consume(no_ack)
 
 
-class _OnMessage(InPlaceOf):
+class _OnMessage(CallbackWrapper):
     """``on_message`` of a traced consumer."""
 
     __slots__ = ("_consumer",)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.in_place import InPlaceOf
+from mqtrace.clients.callback_wrapper import CallbackWrapper
 
 __all__ = ["Handing"]
 
 
-class Handing(InPlaceOf):
+class Handing(CallbackWrapper):
     """Gives a callback the traced channel where pika gives its own."""
 
     __slots__ = ("channel",)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pika.spec import Basic  # type: ignore[import-untyped]  # pika ships no types
 
-from mqtrace.clients.in_place import InPlaceOf
+from mqtrace.clients.callback_wrapper import CallbackWrapper
 from mqtrace.core import SendSpan
 from mqtrace.messaging import Operation
 from mqtrace.messaging.amqp import destination
@@ -24,7 +24,7 @@ from mqtrace.tracer import SpanTracer
 __all__ = ["Confirms"]
 
 
-class Confirms(InPlaceOf):
+class Confirms(CallbackWrapper):
     """Of one channel, from ``confirm_delivery`` on. It is the callback that pika gives the answers to.
 
     ``before``: that of an earlier call on this channel. The broker goes on counting; pika 1.4 gives the answers to the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mqtrace.clients.in_place import InPlaceOf
+from mqtrace.clients.callback_wrapper import CallbackWrapper
 from mqtrace.core import NoopSpan, attach, detach, release_baggage
 from mqtrace.messaging import Operation, close
 from mqtrace.messaging.amqp import DeliverySpan
@@ -20,7 +20,7 @@ _set = attach
 _reset = detach
 
 
-class TracedCallback(InPlaceOf):
+class TracedCallback(CallbackWrapper):
     """What pika calls instead of the user's callback. Runs once a message, so it is flat."""
 
     __slots__ = ("auto_ack", "channel", "deliveries", "operation", "queue")
