@@ -9,7 +9,7 @@ from typing import Any, TypeVar, Unpack, overload
 from . import otel
 from . import tracer as tracers
 from .clients import SUPPORTED, instrumented_classes, module_of
-from .clients.instead import instead_of
+from .clients.advice import advice_for
 from .clients.proxy import is_traced, unwrap
 from .config import Options, names_options, read
 from .core import (
@@ -172,9 +172,9 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
     traced = None if module is None else module.wrap(client, tracer, options)
     if traced is None:
         what = getattr(client, "__qualname__", None) or type(client).__qualname__
-        instead = instead_of(kind)
-        if instead is not None:
-            raise TypeError(f"mqtrace.wrap does not take {what}: {instead}")
+        advice = advice_for(kind)
+        if advice is not None:
+            raise TypeError(f"mqtrace.wrap does not take {what}: {advice}")
         raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
     instrumented_classes.leave(kind)
     return traced  # type: ignore[no-any-return]  # the same kind of client

@@ -1,4 +1,4 @@
-"""`wrap` is given what has another door: the error says which."""
+"""`wrap` is given an object that it does not take: the error advises what to write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mqtrace
-from mqtrace.clients.instead import _INSTEAD
+from mqtrace.clients.advice import _BY_CLASS
 
 
 def subclass(module: str, name: str) -> Any:
@@ -50,7 +50,7 @@ def test_what_nobody_knows_is_told_what_there_is() -> None:
         mqtrace.wrap(object())
 
 
-@pytest.mark.parametrize(("library", "name"), _INSTEAD)
+@pytest.mark.parametrize(("library", "name"), _BY_CLASS)
 def test_every_class_that_it_names_exists(library: str, name: str) -> None:
     pytest.importorskip(library)
     elsewhere = {
