@@ -1,6 +1,6 @@
-"""For clients from outside: what a traced client of one's own is made of. docs/own-client.md builds one.
+"""What the traced client of a library that mqtrace does not know is made of. docs/own-client.md makes one.
 
-``traced`` makes it, :class:`Sends` is its state, and a subclass of :class:`Traced` overrides what sends.
+:func:`traced` makes it; :class:`SendState` is its state; a subclass of :class:`Traced` overrides the methods that send.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mqtrace.tracer import SpanTracer
 
 from .options import expect
 
-__all__ = ["Sending", "Sends", "Traced", "traced"]
+__all__ = ["SendState", "Sending", "Traced", "traced"]
 
 
-class Sends(State):
-    """What a traced client has as its ``_mqtrace``. ``system``: ``messaging.system`` of its spans."""
+class SendState(State):
+    """The ``_mqtrace`` of a traced client that sends. ``system``: ``messaging.system`` of its spans."""
 
     __slots__ = ("_operation", "_system")
 
@@ -59,20 +59,19 @@ def _with_context(tracer: SpanTracer, span: SendSpan | NoopSpan | bytes, headers
     carrier = carriers.recognise({} if headers is None else copy.copy(headers))
     frame = NoopSpan(span) if isinstance(span, bytes) else span
     sent_ms = frame.start_time // 1_000_000 if isinstance(frame, SendSpan) else None
-    written = carry(tracer, frame, carrier, sent_ms)
-    if not written:
+    if not carry(tracer, frame, carrier, sent_ms):
         return headers
     return carrier if isinstance(headers, carriers.Carrier) else getattr(carrier, "native", headers)
 
 
 class Sending:
-    """A message on its way, for ``with``."""
+    """A message that is being sent, for ``with``."""
 
     __slots__ = ("headers", "span")
 
-    #: What to send it with.
+    #: The headers to send it with.
     headers: Any
-    #: Its span; None where it is not recorded.
+    #: Its span; None if that is not recorded.
     span: SendSpan | None
 
     def __init__(self, headers: Any) -> None:
@@ -96,10 +95,10 @@ def traced(
     tracer: SpanTracer | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A client, or its class, traced by ``methods``: it is the client in everything else.
+    """A client, or its class, whose ``methods`` are traced; everything else is the client's own.
 
-    ``state`` makes the state of one object, a :class:`Sends` for one. ``options``: those that ``wrap`` was given and
-    that nobody has taken: ConfigurationError if there are any.
+    ``state`` makes the state of one object, for example a :class:`SendState`. ``options``: those of ``wrap`` that the
+    caller has not used; any raises ConfigurationError.
     """
     expect(options or {}, (), "this client has no such options")
     return wrapped(client, tracer, lambda _: methods, state)
