@@ -10,7 +10,7 @@ import mqtrace
 from mqtrace.clients import confluent as clients
 from mqtrace.clients.confluent.consumer import TracedConsumer
 from mqtrace.clients.confluent.polls import Polls
-from mqtrace.clients.proxy import know
+from mqtrace.clients.proxy import register
 from mqtrace.imports import when_imported
 
 from . import confluent_aio
@@ -64,7 +64,7 @@ def put_in_place(module: ModuleType) -> None:
     if is_wanted():
         for name in ("Consumer", "DeserializingConsumer"):
             if name in space:
-                know(space[name], clients.traced_consumer(space[name], LoopConsumer, LoopPolls))
+                register(space[name], clients.traced_consumer(space[name], LoopConsumer, LoopPolls))
     replaced = {raw: mqtrace.wrap(raw) for name in _NAMES if (raw := space.get(name)) is not None}
     for name in _NAMES:
         if name in space:

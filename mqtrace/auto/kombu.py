@@ -16,7 +16,7 @@ from mqtrace.clients import instrumented_classes
 from mqtrace.clients import kombu as clients
 from mqtrace.clients.kombu.consumer import Receiving, TracedConsumer
 from mqtrace.clients.kombu.producer import Sending, TracedProducer
-from mqtrace.clients.proxy import know, traced_class
+from mqtrace.clients.proxy import register, traced_class
 
 from .names import replace_names
 
@@ -82,7 +82,7 @@ def put_in_place(module: ModuleType) -> None:
         **{simple[name]: clients.wrap(simple[name], None, {}) for name in ("SimpleQueue", "SimpleBuffer")},
     }
     for raw, traced in replaced.items():
-        know(raw, traced)
+        register(raw, traced)
         instrumented_classes.leave(raw)
     # where kombu itself names them; its lazy top module has only what was asked for
     for name in ("kombu", "kombu.messaging", "kombu.simple", "kombu.mixins"):
