@@ -1,7 +1,7 @@
-"""Client libraries, one a room: each maps native calls to mqtrace.messaging.
+"""Client libraries, a module or package each, which map the library's calls to mqtrace.messaging.
 
-A client's module is imported when an object of its library is first seen, so nothing is imported that the user has not
-installed and imported already.
+The module of a client is imported when an object of its library is first seen. So no library is imported that the user
+has not imported already.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SUPPORTED", "module_of"]
 
-#: The top of a library's import path -> the module that knows it. ``cimpl`` is confluent_kafka's extension.
+#: The top of a library's import path -> the module of its clients. ``cimpl`` is confluent_kafka's extension.
 _MODULES: Final = {
     "aiokafka": "mqtrace.clients.aiokafka",
     "confluent_kafka": "mqtrace.clients.confluent",
@@ -29,7 +29,7 @@ _MODULES: Final = {
     "aio_pika": "mqtrace.clients.aio_pika",
 }
 
-#: What ``wrap`` says when it is given something else.
+#: What ``wrap`` takes, for the error about anything else.
 SUPPORTED: Final = (
     "confluent_kafka Producer, Consumer, SerializingProducer, DeserializingConsumer, AIOProducer and AIOConsumer "
     "(pip install 'mqtrace[kafka]'), "
@@ -42,15 +42,15 @@ SUPPORTED: Final = (
 
 
 def module_of(kind: type) -> ModuleType | EntryPointClient | None:
-    """The client module of a type, by where the type or one of its bases is defined; None where there is none.
+    """The client module of a type, by the module that defines it or one of its bases; None if there is none.
 
-    What is not of a library that we know may be of a client from outside.
+    A type of any other library may belong to a client of another distribution.
     """
     for base in kind.__mro__:
         name = _MODULES.get(str(base.__module__).partition(".")[0])
         if name is not None and importlib.util.find_spec(name) is not None:
             return importlib.import_module(name)
-    from .entry_points import client_of  # only then: it reads what is installed
+    from .entry_points import client_of  # only then: it reads the installed distributions
 
     return client_of(kind)
 

@@ -1,7 +1,7 @@
-"""Clients from outside: entry points of the group ``mqtrace.clients``, one object a client. See docs/own-client.md.
+"""Clients of other distributions: entry points of the group ``mqtrace.clients``, one a client. See docs/own-client.md.
 
-The name of an entry point is the import name of the client's library. They are loaded when the first type comes by that
-nobody here knows, all at once and once.
+The name of an entry point is the import name of the client's library. All of them are loaded once, when `wrap` or a
+handler first meets a type that is not of a library in ``_MODULES``.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ GROUP: Final = "mqtrace.clients"
 
 
 class Client(Protocol):
-    """What an entry point of the group is: an object, or a module, with these names."""
+    """What an entry point of the group loads: an object, or a module, with these names."""
 
-    #: What ``wrap`` takes: classes, and with them their objects.
+    #: The classes that ``wrap`` takes, and whose objects it takes.
     types: Iterable[type]
     #: The types of its messages.
     messages: Iterable[type]
@@ -35,15 +35,15 @@ class Client(Protocol):
         """The headers of a message: a carrier or a native object that one recognises (see ``Tracer.extract``)."""
 
     def describe(self, message: Any) -> tuple[str, str | None, Mapping[str, Attribute]]:
-        """``messaging.system``, ``messaging.destination.name``, and further attributes of a message."""
+        """``messaging.system``, ``messaging.destination.name``, and other attributes of a message."""
         ...
 
     def wrap(self, client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
-        """The same kind of client, traced. ``client``: one of :attr:`types` or an object of one. None: neither."""
+        """The same kind of client, traced; None if ``client`` is neither one of :attr:`types` nor an object of one."""
 
 
 class EntryPointClient:
-    """A client from outside, in the place of a module of ours."""
+    """A client of another distribution, with the functions that a module in ``_MODULES`` has."""
 
     def __init__(self, client: Client) -> None:
         self.types = tuple(client.types)
@@ -54,7 +54,7 @@ class EntryPointClient:
         self._adapter = _Messages(client)
 
     def adapter_of(self, kind: type) -> MessageAdapter | None:
-        """What reads messages of this type; None where it is none of this client's."""
+        """The adapter of messages of this type; None if they are not this client's."""
         if not issubclass(kind, self.messages):
             return None
         register(kind, self._adapter)
@@ -62,7 +62,7 @@ class EntryPointClient:
 
 
 class _Messages:
-    """The :class:`~mqtrace.messaging.MessageAdapter` of a client from outside."""
+    """The :class:`~mqtrace.messaging.MessageAdapter` of a client of another distribution."""
 
     def __init__(self, client: Client) -> None:
         self._headers, self._describe = client.headers, client.describe
@@ -74,8 +74,8 @@ class _Messages:
         template = operation.templates.get(key)
         if template is None:
             template = operation.make(key, system, "process", destination)
-        context, sent = self._context(operation, message)
-        span = note_skew(start_process_in(template, context, -1, -1, sent, ProcessSpan), sent)
+        context, sent_ms = self._context(operation, message)
+        span = note_skew(start_process_in(template, context, -1, -1, sent_ms, ProcessSpan), sent_ms)
         if extra_attributes:
             span.set_attributes(extra_attributes)
         return span
@@ -90,14 +90,14 @@ class _Messages:
         return batch_of(system, members, NOTHING_KNOWN) if members else None
 
     def _context(self, operation: Operation, message: Any) -> tuple[Context, int]:
-        """The context of a message, and when it was sent (ms since the epoch)."""
+        """The context of a message, and the time when it was sent, in ms since the epoch."""
         context = operation.tracer.extract(self._headers(message))
-        state, sent = send_time.take(context.state)
-        return (context if state == context.state else context.replace(state=state)), sent
+        state, sent_ms = send_time.take(context.state)
+        return (context if state == context.state else context.replace(state=state)), sent_ms
 
 
 def _clean(attributes: Mapping[str, Any]) -> dict[str, Attribute]:
-    return {key: good for key, value in attributes.items() if (good := clean(value, None)) is not None}
+    return {key: cleaned for key, value in attributes.items() if (cleaned := clean(value, None)) is not None}
 
 
 _loaded: dict[str, EntryPointClient] | None = None
@@ -105,20 +105,20 @@ _loading: Final = ForkSafeLock()
 
 
 def loaded() -> Mapping[str, EntryPointClient]:
-    """The clients from outside, by the name of their entry point. One that cannot be loaded is one warning."""
+    """The clients of other distributions, by the names of their entry points. One that cannot be loaded is a warning."""
     global _loaded
-    with _loading.lock:  # reentrant: what is loaded may hand us something that nobody knows
+    with _loading.lock:  # reentrant: a module that is loaded may call `wrap` with a type that is not known
         if _loaded is None:
             _loaded = {}
-            _loaded.update({name: made for name, point in named().items() if (made := _load(point)) is not None})
+            _loaded.update({name: client for name, point in named().items() if (client := _load(point)) is not None})
         return _loaded
 
 
 def named() -> dict[str, EntryPoint]:
-    """The entry points of the group, by name; nothing is imported."""
+    """The entry points of the group by name, none of them imported."""
     try:
         return {point.name.replace("-", "_"): point for point in entry_points(group=GROUP)}
-    except Exception:  # what is installed beside may be broken, and the application goes on
+    except Exception:  # another distribution may be broken, and the application goes on
         log.warning("mqtrace: the entry points of %s cannot be read", GROUP, exc_info=True)
         return {}
 
@@ -126,13 +126,13 @@ def named() -> dict[str, EntryPoint]:
 def _load(point: EntryPoint) -> EntryPointClient | None:
     try:
         return EntryPointClient(point.load())
-    except Exception as error:  # noqa: BLE001  # somebody else's code: the application goes on without this client
+    except Exception as error:  # noqa: BLE001  # not our code: the application goes on without this client
         log.warning("mqtrace: the client %s (%s) cannot be loaded: %r", point.name, point.value, error)
         return None
 
 
 def client_of(kind: type) -> EntryPointClient | None:
-    """The client from outside whose client or message this type is; None where there is none."""
+    """The client of another distribution whose client or message this type is; None if there is none."""
     for client in loaded().values():
         if issubclass(kind, (*client.types, *client.messages)):
             return client

@@ -1,8 +1,8 @@
-"""Clients that another library's instrumentation has wrapped as well: traced once, by mqtrace, which says so once.
+"""Clients that another library's instrumentation has wrapped as well: mqtrace alone traces them, and warns once.
 
-What is theirs is known by the module that a class or a function is defined in. Nothing of theirs is imported here, and
-what they have wrapped stays wrapped for every client that mqtrace makes no spans of: one that it was not given, or all
-of them while it is not configured or turned off.
+A class or function is "theirs" if the module that defines it is of an instrumentation. None of those is imported here.
+Their wrappers stay on the clients, and make the spans of each client that mqtrace makes none of: one that is not traced
+by mqtrace, or any client while mqtrace is not configured or is turned off.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = [
 
 log = logging.getLogger("mqtrace")
 
-#: The module that instruments clients: how it is called, and what turns it off for one of them.
+#: The start of the modules of an instrumentation -> its name, and the setting that disables it for one client.
 _LIBRARIES: Final = {
     "opentelemetry.instrumentation.": ("OpenTelemetry", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={}"),
     "ddtrace.": ("ddtrace", "DD_PATCH_MODULES={}:false"),
 }
-#: What OpenTelemetry calls a client otherwise than the client itself.
+#: OpenTelemetry's names of clients that differ from their import names.
 _OPENTELEMETRY_NAMES: Final = {"aio_pika": "aio-pika"}
-#: What ddtrace calls a client otherwise than the client itself.
+#: ddtrace's names of clients that differ from their import names.
 _DDTRACE_NAMES: Final = {"confluent_kafka": "kafka"}
 
-_said: set[tuple[str, str]] = set()
+_warned: set[tuple[str, str]] = set()
 
 
 def _library(thing: Any) -> str | None:
@@ -56,28 +56,28 @@ def _library(thing: Any) -> str | None:
 
 
 def is_theirs(thing: Any) -> bool:
-    """Whether a class, a function or a bound method is of another library's instrumentation."""
+    """Whether a class, a function or a bound method belongs to another library's instrumentation."""
     return _library(thing) is not None
 
 
 def say(client: str, things: Iterable[Any]) -> bool:
-    """Say once which instrumentation to disable, if one of these is theirs. Returns whether one is.
+    """Warn once which instrumentation to disable, if one of ``things`` is theirs. Returns whether one is.
 
     ``client``: the import name of the client.
     """
-    found = next((prefix for prefix in map(_library, things) if prefix is not None), None)
-    if found is None:
+    prefix = next(filter(None, map(_library, things)), None)
+    if prefix is None:
         return False
-    library, setting = _LIBRARIES[found]
+    library, setting = _LIBRARIES[prefix]
     names = _DDTRACE_NAMES if library == "ddtrace" else _OPENTELEMETRY_NAMES
     warn(library, client, f"disable the other with {setting.format(names.get(client, client))}")
     return True
 
 
 def warn(library: str, client: str, rest: str) -> None:
-    """Say once that this library traces the client too. ``rest``: what follows from that for its user."""
-    if (library, client) not in _said:
-        _said.add((library, client))
+    """Warn once that this library traces the client too. ``rest``: what that means for the user."""
+    if (library, client) not in _warned:
+        _warned.add((library, client))
         log.warning(
             "%s's instrumentation and mqtrace both trace %s: mqtrace alone makes spans of what it traces; %s",
             library,
@@ -87,7 +87,7 @@ def warn(library: str, client: str, rest: str) -> None:
 
 
 def defined(kind: type, name: str) -> Any:
-    """The method of a class, without what an instrumentation has put over it; AttributeError where there is none."""
+    """The method of a class, past subclasses of theirs; AttributeError if there is none."""
     for base in kind.__mro__:
         if name in vars(base) and not is_theirs(base):
             return getattr(base, name)
@@ -95,7 +95,7 @@ def defined(kind: type, name: str) -> Any:
 
 
 def beneath(method: Any) -> Any:
-    """What a method of one object was before it was instrumented; any other as it is."""
+    """The method of an object that a method of theirs wraps; any other method as it is."""
     while is_theirs(method) or is_theirs(getattr(method, "_self_wrapper", None)):
         below = getattr(method, "_original_function", None) or getattr(method, "__wrapped__", None)
         if below is None:
@@ -104,18 +104,18 @@ def beneath(method: Any) -> Any:
     return method
 
 
-#: Whether mqtrace makes spans of a thing in which nothing is ours: what traces a library without wrapping knows.
+#: Functions that return whether mqtrace makes spans of an object without a state: of libraries traced without `wrap`.
 others: Final[list[Callable[[Any], bool]]] = []
 
 
 def traced_by_us(client: Any) -> bool:
-    """Whether mqtrace makes spans of what a client does."""
+    """Whether mqtrace makes spans of a client's calls."""
     state = state_of(client)
     return any(other(client) for other in others) if state is None else _makes_spans(state)
 
 
 def either(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls the first with a client that mqtrace makes spans of, the second with any other."""
+    """A function that calls ``ours`` if mqtrace makes spans of the client, its first argument, and else ``theirs``."""
 
     def call(client: Any, *args: Any, **kwargs: Any) -> Any:
         return (ours if traced_by_us(client) else theirs)(client, *args, **kwargs)
@@ -124,11 +124,11 @@ def either(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[...
 
 
 def makes_spans(operation: Operation) -> bool:
-    """Whether spans are made of an operation: mqtrace is configured, and not turned off."""
+    """Whether spans are made of an operation: its tracer is configured, and not turned off."""
     return not operation.tracer.settings.disabled
 
 
-#: One operation of each state that was asked about: they all make spans, or none does.
+#: One operation of each state: either all operations of a state make spans, or none does.
 _operations: Final[WeakKeyDictionary[State, Operation]] = WeakKeyDictionary()
 
 
@@ -143,7 +143,7 @@ def _makes_spans(state: State) -> bool:
 
 
 def _operations_in(part: Any, depth: int) -> Iterator[Operation]:
-    """The operations of a state, which has them in its slots, or in those of what it shares with other states."""
+    """The operations in the slots of a state, and in the slots of those of our objects that its slots hold."""
     if isinstance(part, Operation):
         yield part
     elif depth and type(part).__module__.startswith("mqtrace."):
@@ -155,13 +155,13 @@ def _operations_in(part: Any, depth: int) -> Iterator[Operation]:
 
 
 def leave_class(kind: type, client: str) -> None:
-    """Have the methods that others have wrapped on a class, or on a base of it, pass by for what mqtrace traces.
+    """Make what they have put over methods of a class, or of its bases, do nothing for clients that mqtrace traces.
 
-    ``client``: its import name, for what is said.
+    ``client``: its import name, for the warning.
     """
     for base in kind.__mro__:
         for name, method in list(vars(base).items()):
-            theirs: Any = getattr(method, "_self_wrapper", None)  # of wrapt, which all of them use
+            theirs: Any = getattr(method, "_self_wrapper", None)  # set by wrapt, which all of them use
             if is_theirs(theirs):
                 setattr(base, name, type(method)(method.__wrapped__, _passing_by(theirs, client)))
 
@@ -177,5 +177,5 @@ def _passing_by(theirs: Callable[..., Any], client: str) -> Callable[..., Any]:
 
 
 def pass_by(module: str, put: Callable[[ModuleType], object]) -> None:
-    """Call ``put(module)`` for a module of theirs, now or once it is imported, to have it leave alone what is ours."""
+    """Call ``put(module)`` for a module of theirs, now or once it is imported."""
     when_imported(module, put)

@@ -1,8 +1,8 @@
 """Classes of clients whose methods another library's instrumentation wraps: OpenTelemetry's, ddtrace's.
 
-What they put over a method is left there. It passes by for the clients that mqtrace traces, whichever of the two was
-begun first: what is wrapped already is looked through when mqtrace first wraps a client of that library, and what will
-be right after they have wrapped it.
+Their wrapper stays on the method, but makes no span of a client that mqtrace traces, in whichever order the two begin:
+:func:`leave_class` changes the wrappers that are there when mqtrace first wraps a client of the library, and later ones
+as soon as their ``instrument`` function has put them there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["leave", "leave_library"]
 
 
 class _Client(NamedTuple):
-    """A client library: the module and the classes in it, and by module what wraps their methods."""
+    """A client library: a module and its classes; a module of theirs -> the function in it that wraps their methods."""
 
     module: str
     classes: tuple[str, ...]
@@ -48,7 +48,7 @@ _left: Final[set[str]] = set()
 
 
 def leave(kind: type) -> None:
-    """Have what others have wrapped, or will, pass by for the traced clients of this type's library."""
+    """Make their wrappers, present and future, do nothing for the traced clients of this type's library."""
     for base in kind.__mro__:
         leave_library(base.__module__.partition(".")[0])
 
@@ -64,6 +64,7 @@ def leave_library(name: str) -> None:
 
 
 def _follow(client: str, function: str, module: ModuleType) -> None:
+    """Change the wrappers that are there now, and each time their function has put wrappers on the classes."""
     place: Any = module
     *path, name = function.split(".")
     for part in path:
@@ -81,8 +82,7 @@ def _follow(client: str, function: str, module: ModuleType) -> None:
 
 
 def _leave_classes(client: str) -> None:
-    of = _CLIENTS[client]
-    if of.module in sys.modules:  # else there is nothing yet that could be wrapped
-        space = vars(sys.modules[of.module])
-        for name in of.classes:
-            leave_class(space[name], client)
+    module, classes, _ = _CLIENTS[client]
+    if module in sys.modules:  # else there is no class yet that could be wrapped
+        for name in classes:
+            leave_class(vars(sys.modules[module])[name], client)

@@ -32,7 +32,7 @@ adapter_of = registry_of(ConsumerRecord, RECORDS)
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    expect(options, (), "a client of kafka-python says all itself")
+    expect(options, (), "a client of kafka-python takes no options")
     clients = (
         (KafkaProducer, TracedProducer, partial(Sends, tracer)),
         (KafkaConsumer, TracedConsumer, partial(Reads, tracer)),

@@ -1,4 +1,4 @@
-"""The options of ``wrap``: what a client does not know is one sentence."""
+"""The options of ``wrap``: one that the client does not have is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["expect"]
 
 
 def expect(options: Mapping[str, Any], known: Iterable[str], advice: str) -> None:
-    """Raise ConfigurationError where there are others than those that are ``known``. ``advice``: what to write."""
+    """Raise ConfigurationError if there are options that are not ``known``. ``advice``: what to write instead."""
     unknown = options.keys() - set(known)
     if unknown:
         raise ConfigurationError(f"wrap() does not know {sorted(unknown)}: {advice}")
