@@ -176,7 +176,7 @@ def wrap(client: T, *, tracer: SpanTracer | None = None, **options: Any) -> T:
         if advice is not None:
             raise TypeError(f"mqtrace.wrap does not take {what}: {advice}")
         raise TypeError(f"mqtrace.wrap does not know {what}: it takes {SUPPORTED}")
-    instrumented_classes.leave(kind)
+    instrumented_classes.skip_ours(kind)
     return traced  # type: ignore[no-any-return]  # the same kind of client
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import mqtrace
 from mqtrace.clients.confluent.producer import TracedProducer
-from mqtrace.clients.confluent.sends import Sends
+from mqtrace.clients.confluent.producer_state import ProducerState
 from mqtrace.clients.proxy import stand_in
 
 MESSAGES = 1_000_000
@@ -43,11 +43,11 @@ class Client:
         return 0
 
 
-def reported(tracer: mqtrace.Tracer) -> Sends:
+def reported(tracer: mqtrace.Tracer) -> ProducerState:
     """The state of a producer whose every message has a report."""
-    sends = Sends(tracer, Client.produce, {})
-    sends.reported = True
-    return sends
+    state = ProducerState(tracer, Client.produce, {})
+    state.span_is_callback = True
+    return state
 
 
 def resident() -> int:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import mqtrace
-from mqtrace.clients.aiokafka import Reads, TracedConsumer
+from mqtrace.clients.aiokafka import ConsumerState, TracedConsumer
 from mqtrace.clients.proxy import traced_kind
 from mqtrace.messaging.reading import by_partition
 
@@ -16,7 +16,7 @@ from .polling import PollLoop, is_wanted
 __all__ = ["put_in_place"]
 
 
-class LoopReads(Reads):
+class LoopConsumerState(ConsumerState):
     """The state of a consumer whose loop has spans."""
 
     __slots__ = ("loop",)
@@ -30,7 +30,7 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose loop has a process span from one message to the next. ``async for`` asks ``getone``."""
 
     __slots__ = ()
-    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
+    _mqtrace: LoopConsumerState  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     async def getone(self, *partitions: Any) -> Any:
         """``getone`` of the client. What it returns is current until the next call."""
@@ -55,7 +55,7 @@ def put_in_place(module: ModuleType) -> None:
     space = module.__dict__
     consumer = space["AIOKafkaConsumer"]
     if is_wanted():
-        traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
+        traced_kind(consumer, consumer, LoopConsumer, LoopConsumerState)  # which ``wrap`` returns from now on
     replaced = {space[name]: mqtrace.wrap(space[name]) for name in ("AIOKafkaProducer", "AIOKafkaConsumer")}
     space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "aiokafka")

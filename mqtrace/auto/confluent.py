@@ -9,7 +9,7 @@ from typing import Any, Final
 import mqtrace
 from mqtrace.clients import confluent as clients
 from mqtrace.clients.confluent.consumer import TracedConsumer
-from mqtrace.clients.confluent.polls import Polls
+from mqtrace.clients.confluent.consumer_state import ConsumerState
 from mqtrace.clients.proxy import register
 from mqtrace.imports import when_imported
 
@@ -22,13 +22,13 @@ __all__ = ["put_in_place"]
 _NAMES: Final = ("Producer", "Consumer", "SerializingProducer", "DeserializingConsumer")
 
 
-class LoopPolls(Polls):
+class LoopConsumerState(ConsumerState):
     """The state of a consumer whose loop has spans."""
 
     __slots__ = ("loop",)
 
     def __init__(self) -> None:
-        super().__init__(None, {}, watches=False)
+        super().__init__(None, {}, learns_topics=False)
         self.loop = PollLoop()
 
 
@@ -36,7 +36,7 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose poll loop has a process span from one poll to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopPolls  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
+    _mqtrace: LoopConsumerState  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current until the next call."""
@@ -64,7 +64,7 @@ def put_in_place(module: ModuleType) -> None:
     if is_wanted():
         for name in ("Consumer", "DeserializingConsumer"):
             if name in space:
-                register(space[name], clients.traced_consumer(space[name], LoopConsumer, LoopPolls))
+                register(space[name], clients.traced_consumer(space[name], LoopConsumer, LoopConsumerState))
     replaced = {raw: mqtrace.wrap(raw) for name in _NAMES if (raw := space.get(name)) is not None}
     for name in _NAMES:
         if name in space:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Final
 
 import mqtrace
-from mqtrace.clients.confluent.aio_consumer import Reads, TracedAIOConsumer
+from mqtrace.clients.confluent.aio_consumer import AIOConsumerState, TracedAIOConsumer
 from mqtrace.clients.proxy import traced_kind
 
 from .names import replace_names
@@ -22,7 +22,7 @@ __all__ = ["put_in_place"]
 _CLIENTS: Final = ("AIOProducer", "AIOConsumer")
 
 
-class LoopReads(Reads):
+class LoopConsumerState(AIOConsumerState):
     """The state of a consumer whose loop has spans."""
 
     __slots__ = ("loop",)
@@ -36,7 +36,7 @@ class LoopConsumer(TracedAIOConsumer):
     """A consumer whose poll loop has a process span from one poll to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
+    _mqtrace: LoopConsumerState  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     async def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current until the next call."""
@@ -77,7 +77,7 @@ def put_in_place(module: ModuleType) -> None:
             home["confluent_kafka"] = _Bare(library)
     if is_wanted():
         consumer = space["AIOConsumer"]
-        traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
+        traced_kind(consumer, consumer, LoopConsumer, LoopConsumerState)  # which ``wrap`` returns from now on
     replaced = {raw: mqtrace.wrap(raw) for raw in raw_classes}
     space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "confluent_kafka")

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import mqtrace
-from mqtrace.clients.kafka_python import Reads, TracedConsumer
+from mqtrace.clients.kafka_python import ConsumerState, TracedConsumer
 from mqtrace.clients.proxy import traced_kind
 from mqtrace.messaging.reading import by_partition
 
@@ -16,7 +16,7 @@ from .polling import PollLoop, is_wanted
 __all__ = ["put_in_place"]
 
 
-class LoopReads(Reads):
+class LoopConsumerState(ConsumerState):
     """The state of a consumer whose loop has spans."""
 
     __slots__ = ("loop",)
@@ -30,12 +30,12 @@ class LoopConsumer(TracedConsumer):
     """A consumer whose loop has a process span from one message to the next."""
 
     __slots__ = ()
-    _mqtrace: LoopReads  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
+    _mqtrace: LoopConsumerState  # pyright: ignore[reportIncompatibleVariableOverride]  # set once, by the class's own constructor
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client. What it returns is current, as a batch, until the next call."""
         state = self._mqtrace
-        if state.within:  # of a ``next``, which polls by itself
+        if state.within_next:  # of a ``next``, which polls by itself
             return super().poll(*args, **kwargs)
         state.loop.end()
         records = super().poll(*args, **kwargs)
@@ -57,7 +57,7 @@ def put_in_place(module: ModuleType) -> None:
     space = module.__dict__
     consumer = space["KafkaConsumer"]
     if is_wanted():
-        traced_kind(consumer, consumer, LoopConsumer, LoopReads)  # which ``wrap`` returns from now on
+        traced_kind(consumer, consumer, LoopConsumer, LoopConsumerState)  # which ``wrap`` returns from now on
     replaced = {space[name]: mqtrace.wrap(space[name]) for name in ("KafkaProducer", "KafkaConsumer")}
     space.update({raw.__name__: traced for raw, traced in replaced.items()})
     replace_names(replaced, "kafka")

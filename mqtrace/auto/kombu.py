@@ -83,7 +83,7 @@ def put_in_place(module: ModuleType) -> None:
     }
     for raw, traced in replaced.items():
         register(raw, traced)
-        instrumented_classes.leave(raw)
+        instrumented_classes.skip_ours(raw)
     # where kombu itself names them; its lazy top module has only what was asked for
     for name in ("kombu", "kombu.messaging", "kombu.simple", "kombu.mixins"):
         _replace(vars(sys.modules.get(name, ModuleType(name))), replaced)

@@ -1,7 +1,7 @@
 """aiokafka: producers and consumers, as objects and as classes.
 
-A send span ends when the future of its message does. A subclass that overrides what is traced is traced beneath that:
-its ``super()`` is the traced class.
+A send span ends with the future of its message. A subclass that overrides traced methods is traced below its own: its
+``super()`` reaches the traced class.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[i
 from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]  # ditto
 
 from mqtrace.core import Origin, Span, current_frame, start
-from mqtrace.messaging import Endpoint, end, kafka, registry_of
+from mqtrace.messaging import end, kafka, registry_of
 from mqtrace.messaging.attributes import BATCH_COUNT
 from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, until_done
 from mqtrace.messaging.reading import by_partition
-from mqtrace.messaging.records import RECORDS, batch_members
+from mqtrace.messaging.records import RECORDS
 from mqtrace.tracer import SpanTracer
 
-from .awaiting import AsyncReads, AsyncSends, Stopped
-from .kafka_clients import Subscribing, wrap_one_of
+from .async_kafka_clients import AsyncConsumerState, AsyncProducerState, TracedStop
+from .kafka_clients import TracedSubscriptions, wrap_one_of
 from .options import expect
 from .proxy import State, Traced, is_traced, stand_in
 
 __all__ = ["adapter_of", "wrap"]
 
-#: What an instance does not show and `wrap` may be told.
+#: The options of `wrap`: what an instance does not show of its configuration.
 _OPTIONS: Final = ("client_id", "group_id", "bootstrap_servers")
-_SEND: Final = [*inspect.signature(AIOKafkaProducer.send).parameters]
+_SEND_PARAMETERS: Final = [*inspect.signature(AIOKafkaProducer.send).parameters]
 
 #: The adapter of aiokafka's ConsumerRecord.
 adapter_of = registry_of(ConsumerRecord, RECORDS)
@@ -41,68 +41,55 @@ adapter_of = registry_of(ConsumerRecord, RECORDS)
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
     expect(options, _OPTIONS, f"for aiokafka write {list(_OPTIONS)}")
+    methods = TracedBatches if _has_other_send(client) else TracedProducer
     clients = (
-        (
-            AIOKafkaProducer,
-            TracedBatches if _sends_otherwise(client) else TracedProducer,
-            partial(Sends, tracer, options),
-        ),
-        (AIOKafkaConsumer, TracedConsumer, partial(Reads, tracer, options)),
+        (AIOKafkaProducer, methods, partial(AsyncProducerState, tracer, options)),
+        (AIOKafkaConsumer, TracedConsumer, partial(ConsumerState, tracer, options)),
     )
     return wrap_one_of(clients, client, shared=tracer is None and not options)
 
 
-def _sends_otherwise(client: Any) -> bool:
-    """Whether this is a producer whose ``send`` has arguments of its own, which nobody else knows."""
+def _has_other_send(client: Any) -> bool:
+    """Whether this is a producer whose class overrides ``send`` with other arguments than the client's."""
     send = getattr(type(client), "send", AIOKafkaProducer.send)
-    return [*inspect.signature(send).parameters][: len(_SEND)] != _SEND
+    return [*inspect.signature(send).parameters][: len(_SEND_PARAMETERS)] != _SEND_PARAMETERS
 
 
 # ---------------------------------------------------------------------- sending
 
 
-class Sending(FutureSpan):
-    """The span of a message."""
+class FutureSend(FutureSpan):
+    """The span of a message. It ends with the message's future."""
 
     __slots__ = ()
 
     def place(self, report: Any) -> tuple[int, int]:
-        """Of a RecordMetadata; it is None where the broker does not answer (``acks=0``)."""
+        """Partition and offset of a RecordMetadata, which is None if the broker does not answer (``acks=0``)."""
         return (-1, -1) if report is None else (report.partition, report.offset)
 
 
-class Sends(AsyncSends):
-    """What is ours of a traced producer."""
+class TracedBatches(TracedStop):
+    """The traced methods of every producer, even of one whose ``send`` takes other arguments than the client's."""
 
     __slots__ = ()
-
-    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
-        """See docs/aiokafka.md."""
-        return kafka.endpoint_of({**kwargs, **self.options})
-
-
-class TracedBatches(Stopped):
-    """What is traced of every producer, of one with a ``send`` of its own too."""
-
-    __slots__ = ()
-    _mqtrace: Sends
+    _mqtrace: AsyncProducerState
 
     def create_batch(self) -> Any:
         """``create_batch`` of the client: a builder whose every message has a create span and a context."""
-        return stand_in(TracedBuilder, super().create_batch(), Builds(self._mqtrace))
+        return stand_in(TracedBuilder, super().create_batch(), BuilderState(self._mqtrace))
 
     async def send_batch(self, batch: Any, topic: Any, *, partition: Any) -> Any:
         """``send_batch`` of the client: one CLIENT span that links to every create span (conventions, "Batch sending").
 
-        The messages of a builder that the bare client made carry no context, and nothing is linked.
+        The messages of a builder that an untraced client made carry no context, and the span links to none.
         """
-        sends = self._mqtrace
+        state = self._mqtrace
         key = ("batch", str(topic))
-        template = sends.operation.templates.get(key) or sends.template(key, topic, "client")
+        template = state.operation.templates.get(key) or state.template(key, topic, "client")
         origins: list[Origin] = []
         if is_traced(type(batch)):
-            builds: Builds = batch._mqtrace
-            batch, origins = builds.raw, builds.origins
+            builder: BuilderState = batch._mqtrace
+            batch, origins = builder.raw, builder.origins
         call = super().send_batch(batch, topic, partition=partition)
         span = start(template, current_frame(), FutureBatchSpan)
         if not isinstance(span, FutureBatchSpan):
@@ -110,7 +97,7 @@ class TracedBatches(Stopped):
         span.origins = origins
         if isinstance(batch, BatchBuilder):
             span.set_attribute(BATCH_COUNT, batch.record_count())
-        return await until_done(call, span, sends.pending)
+        return await until_done(call, span, state.pending)
 
 
 class TracedProducer(TracedBatches):
@@ -128,14 +115,14 @@ class TracedProducer(TracedBatches):
         headers: Any = None,
     ) -> Any:
         """``send`` of the client: same arguments, same errors, the client's own future."""
-        sends = self._mqtrace
-        span = sends.begin(topic, value, Sending)
+        state = self._mqtrace
+        span = state.start(topic, value, FutureSend)
         if span is not None:
-            headers = kafka.with_context_in_list(sends.operation, span, headers or None)
-        client: Any = super() if sends.raw is None else sends.raw  # of a proxy, super() takes as long as the span
-        if type(span) is not Sending:
+            headers = kafka.with_context_in_list(state.operation, span, headers or None)
+        client: Any = super() if state.raw is None else state.raw  # in a proxy, super() takes as long as the span
+        if type(span) is not FutureSend:
             return await client.send(topic, value, key, partition, timestamp_ms, headers)
-        pending = sends.pending
+        pending = state.pending
         pending.hold(span)
         try:
             future = await client.send(topic, value, key, partition, timestamp_ms, headers)
@@ -154,84 +141,79 @@ class TracedProducer(TracedBatches):
         return await (await self.send(*args, **kwargs))
 
 
-class Builds(State):
-    """What is ours of a builder of a batch. ``origins``: of every message that was created."""
+class BuilderState(State):
+    """The state of a builder of a batch. ``producer``: of its producer. ``origins``: the links to its messages."""
 
-    __slots__ = ("origins", "sends")
+    __slots__ = ("origins", "producer")
 
-    def __init__(self, sends: Sends) -> None:
+    def __init__(self, producer: AsyncProducerState) -> None:
         super().__init__()
-        self.sends = sends
+        self.producer = producer
         self.origins: list[Origin] = []
 
 
 class TracedBuilder(Traced):
-    """A builder of a batch. Its topic is not known before it is sent, so no create span says it."""
+    """A builder of a batch. Its topic is not known before it is sent, so create spans have no destination."""
 
     __slots__ = ()
-    _mqtrace: Builds
+    _mqtrace: BuilderState
 
     def append(self, *, timestamp: Any, key: Any, value: Any, headers: Any = None) -> Any:
-        """``append`` of the client; None, and no span, where the batch is full or closed."""
-        builds = self._mqtrace
-        sends = builds.sends
-        template = sends.operation.templates.get(_CREATE) or sends.operation.make(
-            _CREATE, kafka.SYSTEM, "create", None, sends.endpoint, verb="create"
+        """``append`` of the client: None, and no span, if the batch is full or closed."""
+        builder = self._mqtrace
+        producer = builder.producer
+        template = producer.operation.templates.get(_CREATE) or producer.operation.make(
+            _CREATE, kafka.SYSTEM, "create", None, producer.endpoint, verb="create"
         )
         span = start(template, current_frame(), Span)
         try:
-            headers = kafka.with_context_in_list(sends.operation, span, headers or None)
-            made = super().append(timestamp=timestamp, key=key, value=value, headers=headers)
+            headers = kafka.with_context_in_list(producer.operation, span, headers or None)
+            metadata = super().append(timestamp=timestamp, key=key, value=value, headers=headers)
         except BaseException as error:
             end(span, error)
             raise
-        if made is not None and isinstance(span, Span):
-            builds.origins.append((span.identity, -1, -1, None))
+        if metadata is not None and isinstance(span, Span):
+            builder.origins.append((span.identity, -1, -1, None))
             span.end()
-        return made
+        return metadata
 
 
 _CREATE: Final = ("create",)
 
 
-class Reads(AsyncReads):
-    """What is ours of a traced consumer."""
+class ConsumerState(AsyncConsumerState):
+    """The state of a traced consumer."""
 
     __slots__ = ()
-    members = staticmethod(batch_members)
-
-    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
-        """See docs/aiokafka.md."""
-        return kafka.endpoint_of({**kwargs, **self.options})
 
     def opened(self, client: Any) -> None:
-        """Note what the client reads by now: topics may be given to its constructor."""
-        self.reading.reads([*client.subscription(), *(one.topic for one in client.assignment())])
+        """Note what the client reads already: its constructor may take topics."""
+        self.reading.set_topics([*client.subscription(), *(partition.topic for partition in client.assignment())])
 
 
-class TracedConsumer(Stopped, Subscribing):
+class TracedConsumer(TracedStop, TracedSubscriptions):
     """See docs/aiokafka.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Reads
+    _mqtrace: ConsumerState
 
     async def getone(self, *partitions: Any) -> Any:
         """``getone`` of the client."""
-        reads = self._mqtrace
-        client: Any = super() if reads.raw is None else reads.raw  # as in send
+        state = self._mqtrace
+        client: Any = super() if state.raw is None else state.raw  # as in send
         call = client.getone(*partitions)
-        return await (reads.reading.watch(call) if reads.reading.watched else call)
+        return await (state.reading.watch(call) if state.reading.is_watched else call)
 
     async def getmany(self, *partitions: Any, **kwargs: Any) -> Any:
         """``getmany`` of the client."""
         return await self._mqtrace.reading.watch(super().getmany(*partitions, **kwargs), by_partition)
 
     async def __anext__(self) -> Any:
-        reads = self._mqtrace
-        if reads.raw is None:
-            return await super().__anext__()  # which is a getone, and that is traced
-        call = reads.raw.__anext__()
-        return await (reads.reading.watch(call) if reads.reading.watched else call)
+        state = self._mqtrace
+        if state.raw is None:
+            return await super().__anext__()  # which calls the traced getone
+        call = state.raw.__anext__()
+        return await (state.reading.watch(call) if state.reading.is_watched else call)
 
     async def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""

@@ -100,5 +100,5 @@ def traced(
     ``state`` makes the state of one object, for example a :class:`SendState`. ``options``: those of ``wrap`` that the
     caller has not used; any raises ConfigurationError.
     """
-    expect(options or {}, (), "this client takes no options of these names")
+    expect(options or {}, (), "this client has no such options, leave them out")
     return wrapped(client, tracer, lambda _: methods, state)

@@ -105,7 +105,7 @@ _loading: Final = ForkSafeLock()
 
 
 def loaded() -> Mapping[str, EntryPointClient]:
-    """The clients of other distributions, by the names of their entry points. One that cannot be loaded is a warning."""
+    """The clients of other distributions by the names of their entry points. One that cannot be loaded is a warning."""
     global _loaded
     with _loading.lock:  # reentrant: a module that is loaded may call `wrap` with a type that is not known
         if _loaded is None:

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from types import ModuleType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from mqtrace.clients.proxy import State, state_of
-from mqtrace.imports import when_imported
 from mqtrace.messaging import Operation
 
 __all__ = [
-    "beneath",
-    "defined",
-    "either",
     "is_theirs",
-    "leave_class",
     "makes_spans",
-    "others",
-    "pass_by",
-    "say",
+    "ours_if_traced",
+    "skip_ours_in_class",
     "traced_by_us",
-    "warn",
+    "tracing_checks",
+    "uninstrumented",
+    "uninstrumented_method",
+    "warn_if_theirs",
+    "warn_once",
 ]
 
 log = logging.getLogger("mqtrace")
@@ -60,7 +57,7 @@ def is_theirs(thing: Any) -> bool:
     return _library(thing) is not None
 
 
-def say(client: str, things: Iterable[Any]) -> bool:
+def warn_if_theirs(client: str, things: Iterable[Any]) -> bool:
     """Warn once which instrumentation to disable, if one of ``things`` is theirs. Returns whether one is.
 
     ``client``: the import name of the client.
@@ -70,11 +67,11 @@ def say(client: str, things: Iterable[Any]) -> bool:
         return False
     library, setting = _LIBRARIES[prefix]
     names = _DDTRACE_NAMES if library == "ddtrace" else _OPENTELEMETRY_NAMES
-    warn(library, client, f"disable the other with {setting.format(names.get(client, client))}")
+    warn_once(library, client, f"disable the other with {setting.format(names.get(client, client))}")
     return True
 
 
-def warn(library: str, client: str, rest: str) -> None:
+def warn_once(library: str, client: str, rest: str) -> None:
     """Warn once that this library traces the client too. ``rest``: what that means for the user."""
     if (library, client) not in _warned:
         _warned.add((library, client))
@@ -86,7 +83,7 @@ def warn(library: str, client: str, rest: str) -> None:
         )
 
 
-def defined(kind: type, name: str) -> Any:
+def uninstrumented_method(kind: type, name: str) -> Any:
     """The method of a class, past subclasses of theirs; AttributeError if there is none."""
     for base in kind.__mro__:
         if name in vars(base) and not is_theirs(base):
@@ -94,7 +91,7 @@ def defined(kind: type, name: str) -> Any:
     return getattr(kind, name)
 
 
-def beneath(method: Any) -> Any:
+def uninstrumented(method: Any) -> Any:
     """The method of an object that a method of theirs wraps; any other method as it is."""
     while is_theirs(method) or is_theirs(getattr(method, "_self_wrapper", None)):
         below = getattr(method, "_original_function", None) or getattr(method, "__wrapped__", None)
@@ -105,16 +102,16 @@ def beneath(method: Any) -> Any:
 
 
 #: Functions that return whether mqtrace makes spans of an object without a state: of libraries traced without `wrap`.
-others: Final[list[Callable[[Any], bool]]] = []
+tracing_checks: Final[list[Callable[[Any], bool]]] = []
 
 
 def traced_by_us(client: Any) -> bool:
     """Whether mqtrace makes spans of a client's calls."""
     state = state_of(client)
-    return any(other(client) for other in others) if state is None else _makes_spans(state)
+    return any(check(client) for check in tracing_checks) if state is None else _makes_spans(state)
 
 
-def either(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
+def ours_if_traced(ours: Callable[..., Any], theirs: Callable[..., Any]) -> Callable[..., Any]:
     """A function that calls ``ours`` if mqtrace makes spans of the client, its first argument, and else ``theirs``."""
 
     def call(client: Any, *args: Any, **kwargs: Any) -> Any:
@@ -154,7 +151,7 @@ def _operations_in(part: Any, depth: int) -> Iterator[Operation]:
         yield from _operations_in(state, depth - 1)
 
 
-def leave_class(kind: type, client: str) -> None:
+def skip_ours_in_class(kind: type, client: str) -> None:
     """Make what they have put over methods of a class, or of its bases, do nothing for clients that mqtrace traces.
 
     ``client``: its import name, for the warning.
@@ -163,19 +160,14 @@ def leave_class(kind: type, client: str) -> None:
         for name, method in list(vars(base).items()):
             theirs: Any = getattr(method, "_self_wrapper", None)  # set by wrapt, which all of them use
             if is_theirs(theirs):
-                setattr(base, name, type(method)(method.__wrapped__, _passing_by(theirs, client)))
+                setattr(base, name, type(method)(method.__wrapped__, _skipping_ours(theirs, client)))
 
 
-def _passing_by(theirs: Callable[..., Any], client: str) -> Callable[..., Any]:
+def _skipping_ours(theirs: Callable[..., Any], client: str) -> Callable[..., Any]:
     def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
         if traced_by_us(instance):
-            say(client, (theirs,))
+            warn_if_theirs(client, (theirs,))
             return wrapped(*args, **kwargs)
         return theirs(wrapped, instance, args, kwargs)
 
     return call
-
-
-def pass_by(module: str, put: Callable[[ModuleType], object]) -> None:
-    """Call ``put(module)`` for a module of theirs, now or once it is imported."""
-    when_imported(module, put)

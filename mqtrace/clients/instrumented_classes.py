@@ -1,8 +1,7 @@
 """Classes of clients whose methods another library's instrumentation wraps: OpenTelemetry's, ddtrace's.
 
 Their wrapper stays on the method, but makes no span of a client that mqtrace traces, in whichever order the two begin:
-:func:`leave_class` changes the wrappers that are there when mqtrace first wraps a client of the library, and later ones
-as soon as their ``instrument`` function has put them there.
+wrappers are changed when mqtrace first wraps a client of the library, and later ones as soon as they are put there.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 from mqtrace.clients import sentry
-from mqtrace.clients.instrumented import leave_class, pass_by
+from mqtrace.clients.instrumented import skip_ours_in_class
+from mqtrace.imports import when_imported
 
-__all__ = ["leave", "leave_library"]
+__all__ = ["skip_ours", "skip_ours_in_library"]
 
 
 class _Client(NamedTuple):
@@ -44,23 +44,23 @@ _CLIENTS: Final = {
     ),
     "kombu": _Client("kombu.messaging", ("Producer", "Consumer"), {f"{_DDTRACE}.kombu.patch": "patch"}),
 }
-_left: Final[set[str]] = set()
+_skipping: Final[set[str]] = set()
 
 
-def leave(kind: type) -> None:
+def skip_ours(kind: type) -> None:
     """Make their wrappers, present and future, do nothing for the traced clients of this type's library."""
     for base in kind.__mro__:
-        leave_library(base.__module__.partition(".")[0])
+        skip_ours_in_library(base.__module__.partition(".")[0])
 
 
-def leave_library(name: str) -> None:
+def skip_ours_in_library(name: str) -> None:
     """The same for the library of this import name."""
-    if name in _CLIENTS and name not in _left:
-        _left.add(name)
+    if name in _CLIENTS and name not in _skipping:
+        _skipping.add(name)
         for module, function in _CLIENTS[name].instrumented_by.items():
-            pass_by(module, functools.partial(_follow, name, function))
+            when_imported(module, functools.partial(_follow, name, function))
         if name == "kombu":
-            pass_by("sentry_sdk.integrations.celery", sentry.leave_ours)
+            when_imported("sentry_sdk.integrations.celery", sentry.skip_ours)
 
 
 def _follow(client: str, function: str, module: ModuleType) -> None:
@@ -74,15 +74,15 @@ def _follow(client: str, function: str, module: ModuleType) -> None:
     @functools.wraps(instrument)
     def followed(*args: Any, **kwargs: Any) -> Any:
         result = instrument(*args, **kwargs)
-        _leave_classes(client)
+        _skip_ours_in_classes(client)
         return result
 
     setattr(place, name, followed)
-    _leave_classes(client)
+    _skip_ours_in_classes(client)
 
 
-def _leave_classes(client: str) -> None:
+def _skip_ours_in_classes(client: str) -> None:
     module, classes, _ = _CLIENTS[client]
     if module in sys.modules:  # else there is no class yet that could be wrapped
         for name in classes:
-            leave_class(vars(sys.modules[module])[name], client)
+            skip_ours_in_class(vars(sys.modules[module])[name], client)

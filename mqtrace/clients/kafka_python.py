@@ -1,7 +1,7 @@
 """kafka-python: producers and consumers, as objects and as classes.
 
-A send span ends with the future of its message, on the client's own thread. Which servers, client id and group a client
-has, it says itself (``config``).
+A send span ends with the future of its message, on the client's thread. The servers, client id and group are read from
+the client (``config``).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mqtrace.messaging.reading import Reading, by_partition
 from mqtrace.messaging.records import RECORDS, batch_members
 from mqtrace.tracer import SpanTracer
 
-from .kafka_clients import SendsToKafka, Subscribing, wrap_one_of
+from .kafka_clients import KafkaProducerState, TracedClose, TracedSubscriptions, wrap_one_of
 from .options import expect
-from .proxy import State, Traced
+from .proxy import State
 
 __all__ = ["adapter_of", "wrap"]
 
@@ -32,31 +32,18 @@ adapter_of = registry_of(ConsumerRecord, RECORDS)
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    expect(options, (), "a client of kafka-python takes no options")
+    expect(options, (), "a client of kafka-python has no options, leave them out")
     clients = (
-        (KafkaProducer, TracedProducer, partial(Sends, tracer)),
-        (KafkaConsumer, TracedConsumer, partial(Reads, tracer)),
+        (KafkaProducer, TracedProducer, partial(ProducerState, tracer)),
+        (KafkaConsumer, TracedConsumer, partial(ConsumerState, tracer)),
     )
     return wrap_one_of(clients, client, shared=tracer is None)
-
-
-class Closing(Traced):
-    """What is traced of a client's end, by the ``closed`` of its state."""
-
-    __slots__ = ()
-
-    def close(self, *args: Any, **kwargs: Any) -> Any:
-        """``close`` of the client."""
-        try:
-            return super().close(*args, **kwargs)
-        finally:
-            self._mqtrace.closed()
 
 
 # ---------------------------------------------------------------------- sending
 
 
-class Sending(SendSpan):
+class FutureSend(SendSpan):
     """The span of a message. It is the callback of the message's future, for a result and for an error."""
 
     __slots__ = ()
@@ -69,8 +56,8 @@ class Sending(SendSpan):
             self.delivered(report.partition, report.offset)
 
 
-class Sends(SendsToKafka):
-    """What is ours of a traced producer."""
+class ProducerState(KafkaProducerState):
+    """The state of a traced producer."""
 
     __slots__ = ()
 
@@ -79,15 +66,15 @@ class Sends(SendsToKafka):
         self.endpoint = kafka.endpoint_of(client.config)
 
     def closed(self) -> None:
-        """The client is closed: what has no report by now has none."""
+        """End the spans of messages without a report: as far as is known these were not delivered."""
         self.pending.abandon("closed before the delivery report")
 
 
-class TracedProducer(Closing):
+class TracedProducer(TracedClose):
     """See docs/kafka-python.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Sends
+    _mqtrace: ProducerState
 
     def send(
         self,
@@ -99,13 +86,13 @@ class TracedProducer(Closing):
         timestamp_ms: Any = None,
     ) -> Any:
         """``send`` of the client: same arguments in the same order, same errors, the client's own future."""
-        sends = self._mqtrace
-        span = sends.begin(topic, value, Sending)
-        headers = kafka.with_context_in_list(sends.operation, span, headers)
-        if type(span) is not Sending:
-            # headers by name: OpenTelemetry's instrumentation, where it is on, adds them by name if there are none
+        state = self._mqtrace
+        span = state.start(topic, value, FutureSend)
+        headers = kafka.with_context_in_list(state.operation, span, headers)
+        if type(span) is not FutureSend:
+            # headers by name: OpenTelemetry's instrumentation, if it is on, adds the name if there is none
             return super().send(topic, value, key, headers=headers, partition=partition, timestamp_ms=timestamp_ms)
-        sends.pending.hold(span)
+        state.pending.hold(span)
         try:
             future = super().send(topic, value, key, headers=headers, partition=partition, timestamp_ms=timestamp_ms)
         except BaseException as error:
@@ -118,42 +105,43 @@ class TracedProducer(Closing):
 # ---------------------------------------------------------------------- receiving
 
 
-class Reads(State):
-    """What is ours of a traced consumer. ``within``: whether a ``next`` is at work, which polls by itself."""
+class ConsumerState(State):
+    """The state of a traced consumer. ``within_next``: whether a ``next`` is running, which calls ``poll``."""
 
-    __slots__ = ("closed", "reading", "within")
+    __slots__ = ("closed", "reading", "within_next")
 
     def __init__(self, tracer: SpanTracer | None) -> None:
         super().__init__()
         self.reading = Reading(tracer, batch_members)
         self.closed = self.reading.closed
-        self.within = False
+        self.within_next = False
 
     def opened(self, client: Any) -> None:
-        """Note what the client was configured with, and what it reads: topics may be given to its constructor."""
+        """Note what the client was configured with, and what it reads already: its constructor may take topics."""
         self.reading.endpoint = kafka.endpoint_of(client.config)
-        self.reading.reads([*(client.subscription() or ()), *(one.topic for one in client.assignment())])
+        assigned = (partition.topic for partition in client.assignment())
+        self.reading.set_topics([*(client.subscription() or ()), *assigned])
 
 
-class TracedConsumer(Closing, Subscribing):
+class TracedConsumer(TracedClose, TracedSubscriptions):
     """See docs/kafka-python.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Reads
+    _mqtrace: ConsumerState
 
     def poll(self, *args: Any, **kwargs: Any) -> Any:
         """``poll`` of the client: lists of records by partition."""
-        reads = self._mqtrace
+        state = self._mqtrace
         call = partial(super().poll, *args, **kwargs)
-        return call() if reads.within else reads.reading.watch_call(call, by_partition)
+        return call() if state.within_next else state.reading.watch_call(call, by_partition)
 
     def __next__(self) -> Any:
-        reads = self._mqtrace
-        reads.within = True
+        state = self._mqtrace
+        state.within_next = True
         try:
-            return reads.reading.watch_call(super().__next__)
+            return state.reading.watch_call(super().__next__)
         finally:
-            reads.within = False
+            state.within_next = False
 
     def commit(self, *args: Any, **kwargs: Any) -> Any:
         """``commit`` of the client."""

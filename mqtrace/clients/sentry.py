@@ -12,9 +12,9 @@ import sys
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from mqtrace.clients.instrumented import traced_by_us, warn
+from mqtrace.clients.instrumented import traced_by_us, warn_once
 
-__all__ = ["leave_ours"]
+__all__ = ["skip_ours"]
 
 #: The local variables of Sentry's functions that hold the task or producer. Other functions have it first in ``args``.
 _NAMES: Final = ("task", "self")
@@ -46,7 +46,7 @@ class _Replaced:
         return getattr(self._module, name)
 
 
-def leave_ours(module: ModuleType) -> None:
+def skip_ours(module: ModuleType) -> None:
     """Make the functions of ``sentry_sdk.integrations.celery`` start no spans of what mqtrace traces."""
     sdk: Any = vars(module)["sentry_sdk"]
     replacements = {name: _unless_ours(sdk, getattr(sdk, name)) for name in ("start_span", "start_transaction")}
@@ -63,7 +63,7 @@ def _unless_ours(sdk: Any, start: Any) -> Any:
             return start(*args, **kwargs)
         options = sdk.get_client().options
         if options.get("traces_sample_rate") is not None or options.get("traces_sampler") is not None:
-            warn("Sentry", "kombu" if hasattr(client, "publish") else "celery", "Sentry reports errors as before")
+            warn_once("Sentry", "kombu" if hasattr(client, "publish") else "celery", "Sentry reports errors as before")
         return _NoSpan()
 
     return call

@@ -1,8 +1,8 @@
 """What the clients of Kafka share: the broker's address, the context in the headers, a message without a value.
 
-- A record's headers are pairs of a text and bytes, which keep their order and may repeat a name: the last one counts.
+- The headers of a record are pairs of text and bytes in order. A name may repeat: the last header of a name counts.
 - A broker keeps the time of every record, so no send time travels with the context.
-- Which group a message came to only its consumer knows (consumers.py).
+- The group that reads a message is known only from its consumer (consumers.py).
 
 No client library is imported here.
 """
@@ -46,14 +46,14 @@ SYSTEM: Final = "kafka"
 _PORT: Final = 9092
 _BROKER: Final = re.compile(r"^(?:[A-Za-z_]+://)?(\[[^\]]+\]|[^:,]+)(?::(\d+))?$")
 
-#: The names that may say a context, in W3C's formats.
+#: The headers of a context in W3C's formats.
 _CONTEXT: Final = frozenset(("traceparent", "tracestate", "baggage"))
 
 
 def server_of(bootstrap: object) -> Server:
     """The first bootstrap server, the only address that is known without asking a broker.
 
-    ``bootstrap``: ``host:port,host:port`` as librdkafka has it, or a sequence of such texts.
+    ``bootstrap``: ``host:port,host:port``, as in librdkafka's configuration, or a sequence of such texts.
     """
     if isinstance(bootstrap, (list, tuple)):
         bootstrap = bootstrap[0] if bootstrap else None
@@ -62,7 +62,7 @@ def server_of(bootstrap: object) -> Server:
 
 
 def endpoint_of(configuration: Mapping[str, Any]) -> Endpoint:
-    """The endpoint of a client with this configuration, by the option names of Kafka's clients in Python."""
+    """The endpoint of a client with this configuration, whose options have the names of Kafka's clients in Python."""
     client_id, group = configuration.get("client_id"), configuration.get("group_id")
     return Endpoint(
         client_id if isinstance(client_id, str) else None,
@@ -72,7 +72,7 @@ def endpoint_of(configuration: Mapping[str, Any]) -> Endpoint:
 
 
 def template_of(operation: Operation, message: object, topic: object) -> Template:
-    """Make the process template of a message of this topic. It is kept, unless several groups read the topic here."""
+    """Make the process template of a message of this topic. It is kept unless several groups read the topic here."""
     if not isinstance(topic, str):  # a message that a test made by hand may have none
         topic = None
     endpoint = consumers.endpoint_of(message, topic)
@@ -93,12 +93,12 @@ def tombstone(template: Template) -> Template:
 def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> Any:
     """The user's headers with the context of a send span in them: a copy, or the object itself if nothing is added.
 
-    ``headers``: a list of pairs, a dict or None. Anything else is left to the client, which will refuse it.
+    ``headers``: a list of pairs, a dict or None. Anything else is returned as it is: the client will refuse it.
     """
     if operation.w3c_only and span.baggage is None and span.identity is not None:
-        simple = _beside(span, [] if headers is None else headers)
-        if simple is not None:
-            return simple
+        appended = _appended(span, [] if headers is None else headers)
+        if appended is not None:
+            return appended
     if isinstance(headers, list):
         copy: Any = list(headers)
     elif isinstance(headers, dict):
@@ -116,9 +116,10 @@ def with_context(operation: Operation, span: Span | NoopSpan, headers: Any) -> A
 
 
 def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | None, headers: Any) -> Any:
-    """The same for a client whose headers are a list of pairs of a text and bytes, or None.
+    """The same for a client whose headers are None or a list of pairs of text and bytes.
 
-    ``span``: as ``start_send`` returns it. Headers that are not a list are left as they are: the client refuses them.
+    ``span``: as ``start_send`` returns it. Headers that are not a list are returned as they are: the client refuses
+    them.
     """
     if span is None or (headers is not None and not isinstance(headers, list)):
         return headers
@@ -130,31 +131,25 @@ def with_context_in_list(operation: Operation, span: Span | NoopSpan | bytes | N
     return with_context(operation, NoopSpan(span) if isinstance(span, bytes) else span, headers)
 
 
-def _beside(span: Span | NoopSpan, headers: Any) -> Any:
-    """The user's headers with the context added, if none of them is one of W3C's names; None if they must be parsed."""
+def _appended(span: Span | NoopSpan, headers: Any) -> Any:
+    """The user's headers and the context, if none of them is one of W3C's; None if they must be parsed."""
     try:
         if not _CONTEXT.isdisjoint(dict(headers)):
             return None
     except (TypeError, ValueError):  # these are not pairs: the client will refuse them
         return None
-    context_headers = (
-        [("traceparent", span.identity)]
-        if span.state is None
-        else [
-            ("traceparent", span.identity),
-            ("tracestate", span.state.encode()),
-        ]
-    )
+    traceparent = ("traceparent", span.identity)
+    context_headers = [traceparent] if span.state is None else [traceparent, ("tracestate", span.state.encode())]
     if type(headers) is list:
         return headers + context_headers
     return {**headers, **dict(context_headers)} if type(headers) is dict else None
 
 
-# ---------------------------------------------------------------------- and on the way in
+# ---------------------------------------------------------------------- the context in the headers, on the way in
 
 _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
-# Texts of tracestate that were parsed and are valid: a sampler's threshold is the same in message after message.
+# Valid texts of tracestate, parsed: message after message has the same one, with a sampler's threshold.
 _states: dict[bytes, str] = {}
 _MOST_STATES: Final = 256
 
@@ -162,7 +157,7 @@ _MOST_STATES: Final = 256
 def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
     """Traceparent and tracestate, if both are canonical and there is no baggage; None if the parsers must read them.
 
-    Of several headers of a name the last wins, as in a dict of them.
+    Of several headers of a name the last one counts, as in a dict of them.
     """
     try:
         by_name = dict(headers)
@@ -172,7 +167,7 @@ def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
         return None
     origin = by_name.get("traceparent")
     if origin is None:
-        # no header of that name; or one without a value, which the parsers count
+        # there is no such header, or it has no value, which the parsers count as malformed
         return None if "traceparent" in by_name else (None, None)
     if type(origin) is not bytes or not is_canonical(origin):
         return None
@@ -189,7 +184,7 @@ def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
 
 
 def _parse_state(state: Any) -> str | None:
-    """A tracestate that the parser returns to the letter; None for any other."""
+    """The tracestate if the parser returns exactly its text; None for any other."""
     if type(state) is not bytes or len(state) > 256 or not state.isascii():
         return None
     try:
@@ -199,7 +194,7 @@ def _parse_state(state: Any) -> str | None:
 
 
 def extract(operation: Operation, headers: Any) -> Context:
-    """The context in headers, by the parsers. Never raises."""
+    """The context in headers, read by the parsers. Never raises."""
     tracer = operation.tracer
     try:
         return tracer.propagator.extract(KafkaHeaders(headers), EMPTY, tracer.malformed)
@@ -225,7 +220,7 @@ def batch_of(first: object, members: Sequence[BatchMember]) -> Batch | None:
 def receive(
     operation: Operation, endpoint: Endpoint, begun_ns: int, members: Sequence[BatchMember], *, batch: bool
 ) -> None:
-    """Make the receive span of a poll that returned messages; none for an empty one. ``batch``: it counts them."""
+    """Make the receive span of a poll, unless it returned no message. ``batch``: whether the span counts them."""
     if members:
         destination, origins = links_of(members)
         size = len(members) if batch else None
@@ -233,7 +228,7 @@ def receive(
 
 
 def links_of(members: Sequence[BatchMember]) -> tuple[str | None, list[Origin]]:
-    """The topic of all members (None: several), and the links; each link has its topic if there are several."""
+    """The topic of all members, or None if there are several, and the links. They have topics if there are several."""
     topics = {topic for _, topic, _, _, _ in members}
     several = len(topics) > 1
     origins: list[Origin] = []

@@ -190,7 +190,7 @@ def test_a_client_that_is_not_wrapped_is_theirs(beside: Beside, theirs: InMemory
 def test_it_is_said_once_which_instrumentation_to_disable(
     beside: Beside, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instrumented, "_said", set())
+    monkeypatch.setattr(instrumented, "_warned", set())
     beside.instrument()
     with caplog.at_level(logging.WARNING, "mqtrace"), record():
         beside.send_and_handle("object")

@@ -559,7 +559,7 @@ def test_reports_that_are_polled_leave_nothing_behind(configuration: dict[str, A
         producer.flush(10)
     assert len(spans) == 5000
     assert len(mqtrace.unwrap(producer)) == 0
-    assert len(producer._mqtrace.waiting.spans) <= 2048  # type: ignore[attr-defined]  # ours
+    assert len(producer._mqtrace.pending.spans) <= 2048  # type: ignore[attr-defined]  # ours
 
 
 def test_a_transaction_works_as_before(configuration: dict[str, Any], topic: str, read: Any, spans: Spans) -> None:

@@ -86,7 +86,7 @@ def test_a_report_that_a_signal_interrupts_reaches_the_user(cluster: str, spans:
     producer = mqtrace.wrap(Producer)({"bootstrap.servers": cluster, "log_level": 0})
     reports: list[Any] = []
     producer.produce("interrupted", b"x", on_delivery=lambda error, message: reports.append(message))
-    (span,) = producer._mqtrace.waiting.spans  # type: ignore[attr-defined]  # ours
+    (span,) = producer._mqtrace.pending.spans  # type: ignore[attr-defined]  # ours
     message = Interrupting()
     with pytest.raises(Stop):
         span(None, message)

@@ -156,7 +156,7 @@ def test_while_mqtrace_is_not_configured_it_is_theirs(
 def test_it_is_said_once_which_instrumentation_to_disable(
     instrument: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instrumented, "_said", set())
+    monkeypatch.setattr(instrumented, "_warned", set())
     app = make_app("said")
     instrument()
     mqtrace.instrument_celery(app)

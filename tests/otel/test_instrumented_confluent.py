@@ -113,7 +113,7 @@ def test_a_client_wrapped_before_they_instrument_is_traced_once(
 def test_it_is_said_once_which_instrumentation_to_disable(
     provider: TracerProvider, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instrumented, "_said", set())
+    monkeypatch.setattr(instrumented, "_warned", set())
     instrument = instrumentation.ConfluentKafkaInstrumentor.instrument_producer
     with caplog.at_level(logging.WARNING, "mqtrace"):
         for _ in range(2):

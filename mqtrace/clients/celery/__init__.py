@@ -69,7 +69,7 @@ def instrument(app: Any = None, tracer: SpanTracer | None = None, **options: Any
         if not isinstance(app, Celery):
             raise ConfigurationError(f"{app!r} is not a Celery app: give one, or nothing for every app")
     INSTRUMENTATION.use(app, Tasks(tracer, float(timeout)))
-    instrumented_classes.leave_library("kombu")
+    instrumented_classes.skip_ours_in_library("kombu")
     publish.hook()
     killed_children.hook()
     for signal, receiver in _RECEIVERS:

@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery, Task  # type: ignore[import-untyped]  # Celery ships no types
 
-from mqtrace.clients.instrumented import is_theirs, makes_spans, others, say
+from mqtrace.clients.instrumented import is_theirs, makes_spans, tracing_checks, warn_if_theirs
 
 from .publish import publishes, publishing_app
 from .state import INSTRUMENTATION
@@ -33,7 +33,7 @@ class Leaving:
         traced = INSTRUMENTATION.for_app(app)
         if traced is None or not makes_spans(traced.runs):
             return self.theirs(sender=sender, **named)
-        say("celery", (self.theirs,))
+        warn_if_theirs("celery", (self.theirs,))
         return None
 
 
@@ -49,7 +49,7 @@ def _is_traced(thing: Any) -> bool:
     return tasks is not None and makes_spans(tasks.runs)
 
 
-others.append(_is_traced)
+tracing_checks.append(_is_traced)
 
 
 def leaving(receiver: Any) -> Any:

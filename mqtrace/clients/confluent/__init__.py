@@ -1,7 +1,7 @@
 """confluent-kafka: producers and consumers, as objects and as classes.
 
-What a client is, is bound from where it is defined: ``confluent_kafka.Producer`` may be a traced class by now, put in
-place for all the code of a process, or OpenTelemetry's.
+The client's classes are imported from the modules that define them: ``confluent_kafka.Producer`` may by now be a traced
+class, which ``mqtrace run`` has put there, or OpenTelemetry's.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from confluent_kafka.cimpl import Consumer, Message, Producer
 from confluent_kafka.deserializing_consumer import DeserializingConsumer
 from confluent_kafka.serializing_producer import SerializingProducer
 
-from mqtrace.clients.instrumented import defined, either, leave_class, pass_by, say
+from mqtrace.clients.instrumented import ours_if_traced, skip_ours_in_class, uninstrumented_method, warn_if_theirs
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import is_traced, stand_in, traced_class, traced_once
+from mqtrace.imports import when_imported
 from mqtrace.messaging import registry_of
 from mqtrace.tracer import SpanTracer
 
 from .consumer import TracedConsumer
-from .instrumented import by_name, leave_ours, original
+from .consumer_state import ConsumerState
+from .instrumented import by_keyword, original, skip_ours
 from .message import ADAPTER
-from .polls import Polls
 from .producer import TracedProducer
-from .sends import Sends
+from .producer_state import ProducerState
 from .serializing import TracedSerializingProducer, key_first, produce_serialized
-from .signal_errors import INTERRUPTED, interruptible, interruptible_method
-from .subclasses import Overriding, TracedOverridingProducer, has_own_produce
+from .signal_errors import INTERRUPTIBLE, interruptible, interruptible_method
+from .subclasses import OverridingProducerState, TracedOverridingProducer, overrides_produce
 
 __all__ = ["adapter_of", "traced_consumer", "wrap"]
 
-#: What an instance does not show and `wrap` may be told.
+#: The options of `wrap`: what an instance does not show of its configuration.
 _OPTIONS: Final = ("on_delivery", "bootstrap_servers", "client_id", "group_id", "delivery_report_only_error")
-
+#: Constructors that take a configuration and nothing else.
+_CONSTRUCTORS: Final = tuple(kind.__init__ for kind in (Producer, Consumer, SerializingProducer, DeserializingConsumer))
 
 #: The adapter of confluent_kafka.Message and its subclasses.
 adapter_of = registry_of(Message, ADAPTER)
@@ -44,122 +46,128 @@ adapter_of = registry_of(Message, ADAPTER)
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
     expect(options, _OPTIONS, f"for confluent_kafka write {list(_OPTIONS)}")
-    if "confluent_kafka.aio" in sys.modules:  # imported by whoever has such a client, not by us
+    if "confluent_kafka.aio" in sys.modules:  # the application has imported it if the client is one of its
         from . import aio
 
-        made = aio.wrap(client, tracer, options)
-        if made is not None:
-            return made
+        traced = aio.wrap(client, tracer, options)
+        if traced is not None:
+            return traced
     if isinstance(client, type):
         return _wrap_class(client, tracer, options)
-    over, client = client, original(client)
-    if is_traced(type(client)):  # ours, and theirs over it
+    outer, client = client, original(client)
+    if is_traced(type(client)):  # traced already, within a proxy of theirs
         return client
     if isinstance(client, Producer):
-        return _wrap_producer(client, tracer, options, over)
-    return _wrap_consumer(client, tracer, options, over) if isinstance(client, Consumer) else None
+        return _wrap_producer(client, tracer, options, outer)
+    return _wrap_consumer(client, tracer, options, outer) if isinstance(client, Consumer) else None
 
 
-def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], over: Any) -> Any:
-    """``over``: a proxy of theirs around the client, or the client."""
-    produce: Any = defined(type(client), "produce") if hasattr(type(client), "produce") else None
+def _wrap_producer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], outer: Any) -> Any:
+    """``outer``: a proxy of theirs around the client, or the client."""
+    produce: Any = uninstrumented_method(type(client), "produce") if hasattr(type(client), "produce") else None
     if produce is None or "produce" in getattr(client, "__dict__", ()):
-        produce = _detached(client.produce)  # a method of the object's own, or what stands for a client in a test
+        produce = _taking_client(client.produce)  # a method of this object only, or of a test's double
     kind = client.__class__
-    if say("confluent_kafka", kind.__mro__):
-        leave_class(type(client), "confluent_kafka")
-    sends = _sends(kind, produce, tracer, options, constructor=False)
-    if over is not client:
-        sends.produce = either(sends.produce, by_name(lambda _, *args, **named: over.produce(*args, **named)))
-    sends.configure((), {})
-    sends.opened(client)
-    served = {name: interruptible(getattr(client, name)) for name in INTERRUPTED if _is_the_clients(type(client), name)}
-    return stand_in(_traced(kind), client, sends, served)
+    _skip_ours_in(kind)
+    state = _producer_state(kind, produce, tracer, options, takes_configuration=False)
+    if outer is not client:
+        theirs = by_keyword(lambda _, *args, **named: outer.produce(*args, **named))
+        state.produce = ours_if_traced(state.produce, theirs)
+    state.configure((), {})
+    state.opened(client)
+    bound = {name: interruptible(getattr(client, name)) for name in _interruptible_in(type(client))}
+    return stand_in(_methods_for(kind), client, state, bound)
 
 
-def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], over: Any) -> Any:
-    polls = Polls(tracer, options, watches=True)
-    polls.configure((), {})
-    if say("confluent_kafka", type(client).__mro__):
-        leave_class(type(client), "confluent_kafka")
-    if over is not client:
-        polls.over = over
-    made = stand_in(TracedConsumer, client, polls)
-    polls.opened(made)
-    return made
+def _wrap_consumer(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any], outer: Any) -> Any:
+    state = ConsumerState(tracer, options, learns_topics=True)
+    state.configure((), {})
+    _skip_ours_in(client.__class__)
+    if outer is not client:
+        state.outer = outer
+    consumer = stand_in(TracedConsumer, client, state)
+    state.opened(consumer)
+    return consumer
 
 
 def _wrap_class(client: type, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type | None:
     if not issubclass(client, (Producer, Consumer)):
         return None
-    if not is_traced(client) and say("confluent_kafka", client.__mro__):
-        leave_class(client, "confluent_kafka")
+    if not is_traced(client):
+        _skip_ours_in(client)
     return traced_once(client, lambda: _make_class(client, tracer, options), shared=tracer is None and not options)
 
 
 def _make_class(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> type:
-    constructor = client.__init__ in _CONSTRUCTORS
+    takes_configuration = client.__init__ in _CONSTRUCTORS
     if issubclass(client, Consumer):
-        # A constructor of the user's own may subscribe past us.
-        return traced_consumer(client, TracedConsumer, lambda: Polls(tracer, options, watches=not constructor))
-    produce = defined(client, "produce")
-    served = [name for name in INTERRUPTED if _is_the_clients(client, name)]
+        # The constructor of a user's class may subscribe by the client's method.
+        learns_topics = not takes_configuration
+        return traced_consumer(
+            client, TracedConsumer, lambda: ConsumerState(tracer, options, learns_topics=learns_topics)
+        )
+    produce = uninstrumented_method(client, "produce")
     return traced_class(
         client,
-        _traced(client),
-        lambda: _sends(client, produce, tracer, options, constructor=constructor),
-        {name: interruptible_method(getattr(Producer, name)) for name in served},
+        _methods_for(client),
+        lambda: _producer_state(client, produce, tracer, options, takes_configuration=takes_configuration),
+        {name: interruptible_method(getattr(Producer, name)) for name in _interruptible_in(client)},
     )
 
 
-def traced_consumer(client: type, traced: type[TracedConsumer], state: Callable[[], Polls]) -> type:
+def traced_consumer(client: type, traced: type[TracedConsumer], make_state: Callable[[], ConsumerState]) -> type:
     """The traced class of a consumer's class, with the methods of ``traced``."""
-    return traced_class(client, traced, state, has_dict=True)
+    return traced_class(client, traced, make_state, has_dict=True)
 
 
-#: Constructors that take a configuration and nothing else.
-_CONSTRUCTORS: Final = tuple(kind.__init__ for kind in (Producer, Consumer, SerializingProducer, DeserializingConsumer))
-
-
-def _traced(kind: type[Producer]) -> type[TracedProducer]:
-    """How a class of producers is traced."""
-    if has_own_produce(kind):
+def _methods_for(kind: type[Producer]) -> type[TracedProducer]:
+    """The traced methods for a class of producers."""
+    if overrides_produce(kind):
         return TracedOverridingProducer
     return TracedSerializingProducer if issubclass(kind, SerializingProducer) else TracedProducer
 
 
-def _sends(
-    kind: type[Producer], produce: Any, tracer: SpanTracer | None, options: Mapping[str, Any], *, constructor: bool
-) -> Sends:
-    """The state of a producer of this class, whose ``produce`` is called with it."""
-    if has_own_produce(kind):
-        return Overriding(tracer, produce, options)
-    over: Any = getattr(kind, "produce", None)  # theirs, or the client's, or nobody's
-    theirs = None if over is None or over is defined(kind, "produce") else over
+def _producer_state(
+    kind: type[Producer],
+    produce: Any,
+    tracer: SpanTracer | None,
+    options: Mapping[str, Any],
+    *,
+    takes_configuration: bool,
+) -> ProducerState:
+    """The state of a producer of this class. ``produce``: of the class, without theirs over it."""
+    if overrides_produce(kind):
+        return OverridingProducerState(tracer, produce, options)
+    present: Any = getattr(kind, "produce", None)  # theirs, or the client's, or none
+    theirs = None if present is None or present is uninstrumented_method(kind, "produce") else present
     if issubclass(kind, SerializingProducer):
         produce = produce_serialized if produce is SerializingProducer.produce else key_first(produce)
     if theirs is not None:
-        produce = either(produce, by_name(theirs))
-    return Sends(tracer, produce, options, constructor=constructor)
+        produce = ours_if_traced(produce, by_keyword(theirs))
+    return ProducerState(tracer, produce, options, takes_configuration=takes_configuration)
 
 
-def _is_the_clients(kind: type, name: str) -> bool:
-    return getattr(kind, name, None) is getattr(Producer, name)
+def _skip_ours_in(kind: type) -> None:
+    """Warn if the class is theirs, or derives from theirs, and make what they have put over its methods skip ours."""
+    if warn_if_theirs("confluent_kafka", kind.__mro__):
+        skip_ours_in_class(kind, "confluent_kafka")
 
 
-def _detached(method: Any) -> Any:
-    """A method that is bound already, to be called with its object all the same."""
+def _interruptible_in(kind: type) -> list[str]:
+    """The names of the client's methods to make interruptible: those that the class does not override."""
+    return [name for name in INTERRUPTIBLE if getattr(kind, name, None) is getattr(Producer, name)]
+
+
+def _taking_client(method: Any) -> Any:
+    """A bound method as a function that takes the client first."""
 
     def call(_client: Any, *args: Any, **kwargs: Any) -> Any:
         return method(*args, **kwargs)
 
     signature = inspect.signature(method)
-    client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    rest = signature.parameters.values()
-    call.__signature__ = signature.replace(  # type: ignore[attr-defined]  # read by inspect.signature
-        parameters=[client, *rest]
-    )
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *signature.parameters.values()]
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # inspect reads it
     return call
 
 
-pass_by("opentelemetry.instrumentation.confluent_kafka", leave_ours)
+when_imported("opentelemetry.instrumentation.confluent_kafka", skip_ours)

@@ -1,8 +1,8 @@
 """confluent_kafka.aio: AIOProducer and AIOConsumer, as objects and as classes.
 
-The client's ``produce`` gathers messages for a batch call, which takes no headers. So a message that has a context goes
-out by itself, through the Producer within the client and past that one's own tracing; what carries none, and what a
-batch would refuse, goes as it goes without us.
+The client's ``produce`` collects messages for a batch call, which takes no headers. So a message with a context is sent
+singly, by the Producer within the client, whose own tracing is skipped. A message without a context, or one that a
+batch would refuse, is sent as without mqtrace.
 """
 
 from __future__ import annotations
@@ -16,45 +16,45 @@ from confluent_kafka import aio as library
 from confluent_kafka.aio import AIOConsumer, AIOProducer
 from confluent_kafka.cimpl import Producer
 
-from mqtrace.clients.awaiting import AsyncSends, Closed
+from mqtrace.clients.async_kafka_clients import AsyncProducerState, TracedClose
 from mqtrace.clients.kafka_clients import wrap_one_of
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import is_traced
 from mqtrace.core import ForkSafeLock
-from mqtrace.messaging import Endpoint, kafka
+from mqtrace.messaging import kafka
 from mqtrace.messaging.futures import FutureSpan, end_with, until_done
 from mqtrace.tracer import SpanTracer
 
 from . import batches
-from .aio_consumer import Reads, TracedAIOConsumer, endpoint_of
+from .aio_consumer import AIOConsumerState, TracedAIOConsumer, endpoint_of
 from .reports import Inbox, Report
 
 __all__ = ["wrap"]
 
-#: What an instance does not show and `wrap` may be told.
+#: The options of `wrap`: what an instance does not show of its configuration.
 _OPTIONS: Final = ("client_id", "group_id", "bootstrap_servers")
-#: Classes whose objects a coroutine makes, past the constructor. Not every version has them.
-_AWAITED: Final = tuple(
+#: Classes whose objects a coroutine makes, without the constructor. Not every version has them.
+_MADE_BY_COROUTINE: Final = tuple(
     getattr(library, name)
     for name in ("AsyncSerializingProducer", "AsyncDeserializingConsumer")
     if hasattr(library, name)
 )
-#: Seconds that one turn waits for reports, in a thread of the client's executor.
-_TURN_S: Final = 0.05
+#: How long one poll waits for reports, in a thread of the client's executor.
+_POLL_S: Final = 0.05
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
     if isinstance(client, type):
-        if issubclass(client, _AWAITED):
+        if issubclass(client, _MADE_BY_COROUTINE):
             return None
     elif isinstance(client, AIOProducer) and type(client).produce is not AIOProducer.produce:
         return None
     if issubclass(client if isinstance(client, type) else type(client), (AIOProducer, AIOConsumer)):
         expect(options, _OPTIONS, f"for confluent_kafka.aio write {list(_OPTIONS)}")
     clients = (
-        (AIOProducer, TracedAIOProducer, partial(Sends, tracer, options)),
-        (AIOConsumer, TracedAIOConsumer, partial(Reads, tracer, options)),
+        (AIOProducer, TracedAIOProducer, partial(AIOProducerState, tracer, options)),
+        (AIOConsumer, TracedAIOConsumer, partial(AIOConsumerState, tracer, options)),
     )
     return wrap_one_of(clients, client, shared=tracer is None and not options)
 
@@ -62,111 +62,108 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
 # ---------------------------------------------------------------------- sending
 
 
-class Sending(FutureSpan):
-    """The span of a message."""
+class FutureSend(FutureSpan):
+    """The span of a message. It ends with the message's future."""
 
     __slots__ = ()
 
     def place(self, report: Any) -> tuple[int, int]:
-        """Of the Message of the delivery report."""
+        """Partition and offset of the Message of the delivery report."""
         return report.partition(), report.offset()
 
 
-class Sends(AsyncSends):
-    """What is ours of a traced producer."""
+class AIOProducerState(AsyncProducerState):
+    """The state of a traced producer. ``produced``: how many messages were sent singly."""
 
-    __slots__ = ("_inbox", "_lock", "_serving", "produced")
+    __slots__ = ("_inbox", "_is_serving", "_lock", "produced")
+    endpoint_of = staticmethod(endpoint_of)
 
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
         super().__init__(tracer, options)
         self._lock = ForkSafeLock()
-        self._serving = False
+        self._is_serving = False
         self.produced = 0
         self._inbox: Inbox | None = None
 
-    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
-        """See docs/confluent-aio.md."""
-        return endpoint_of(args, kwargs, self.options)
-
     def opened(self, client: Any) -> None:
-        """Have the Producer within step aside, where ``mqtrace run`` has put a traced one into the client."""
+        """Make the Producer within trace no batches, if ``mqtrace run`` has put a traced one into the client."""
         if is_traced(type(client._producer)):
-            client._producer._mqtrace.aside = True
+            client._producer._mqtrace.within_aio = True
 
     def produce(self, client: Any, span: Any, topic: str, message: Mapping[str, Any]) -> asyncio.Future[Any]:
-        """Send a message by itself. Its future is what a batch would make of it, errors included."""
+        """Send a message singly. Its future completes as in a batch, errors included."""
         loop, inbox = asyncio.get_running_loop(), self._inbox
         if inbox is None or inbox.loop is not loop:
             inbox = self._inbox = Inbox(loop)
         report = Report(inbox)
         headers = kafka.with_context_in_list(self.operation, span, None)
-        call = batches.plain_produce(client._producer)
+        call = batches.base_produce(client._producer)
         try:
             error = batches.produce(call, topic, message, message.get("partition", -1), report, headers)
-        except Exception as raised:  # noqa: BLE001  # of a batch: it fails the futures
+        except Exception as raised:  # noqa: BLE001  # an error of a batch fails its futures
             error = raised  # type: ignore[assignment]  # either
         if error is not None:
-            inbox.owed.discard(report)
+            inbox.awaited.discard(report)
             report.complete(error, None)
         else:
             self._serve(client)
         return report.future
 
     def _serve(self, client: Any) -> None:
-        """Have the client's executor serve reports as long as any is owed: nobody else may."""
-        if self._serving:  # and its turn looks once more, after that
+        """Poll in the client's executor as long as reports are awaited: the application may never poll."""
+        if self._is_serving:  # `_poll` calls this again when it is done
             return
         with self._lock.lock:
-            if self._serving or self._inbox is None or not self._inbox.owed or client._is_closed:
+            if self._is_serving or self._inbox is None or not self._inbox.awaited or client._is_closed:
                 return
-            self._serving = True  # before: a turn may be over before whoever submits it goes on
+            self._is_serving = True  # before submit: `_poll` may be over before submit returns
             try:
-                client.executor.submit(self._turn, client)
+                client.executor.submit(self._poll, client)
             except RuntimeError:  # it is shut down
-                self._serving = False
+                self._is_serving = False
 
-    def _turn(self, client: Any) -> None:
+    def _poll(self, client: Any) -> None:
         try:
-            Producer.poll.__get__(client._producer)(_TURN_S)
+            Producer.poll.__get__(client._producer)(_POLL_S)
         finally:
-            self._serving = False
+            self._is_serving = False
             self._serve(client)
 
 
-class TracedAIOProducer(Closed):
+class TracedAIOProducer(TracedClose):
     """See docs/confluent-aio.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Sends
+    _mqtrace: AIOProducerState
 
     async def produce(self, topic: Any, value: Any = None, key: Any = None, *args: Any, **kwargs: Any) -> Any:
         """``produce`` of the client: same arguments, same errors, a future of the Message."""
-        sends = self._mqtrace
-        client = self if sends.raw is None else sends.raw
-        operation = sends.operation
-        span: Any = sends.begin(topic, value, Sending)
+        state = self._mqtrace
+        client = self if state.raw is None else state.raw
+        operation = state.operation
+        span: Any = state.start(topic, value, FutureSend)
         message: dict[str, Any] = {"value": value, "key": key}
         if kwargs:
-            message.update((name, kwargs[name]) for name in _TAKEN if name in kwargs)
-        if span is not None and operation.tracer.propagator.fields and _may_part(client, topic, message):
-            future = sends.produce(client, span, topic, message)
-            if type(span) is Sending:
-                sends.pending.hold(span)
-                end_with(future, span, sends.pending)
-            sends.produced += 1
-            if sends.produced % client._batch_size == 0:  # here a batch would be sent, and the loop have its turn
+            message.update((name, kwargs[name]) for name in _KEYWORDS if name in kwargs)
+        if span is not None and operation.tracer.propagator.fields and _can_send_singly(client, topic, message):
+            future = state.produce(client, span, topic, message)
+            if type(span) is FutureSend:
+                state.pending.hold(span)
+                end_with(future, span, state.pending)
+            state.produced += 1
+            if state.produced % client._batch_size == 0:  # the client would send a batch here, and yield to the loop
                 await client.poll(0)
             return future
         call = super().produce(topic, value, key, *args, **kwargs)
-        return await (until_done(call, span, sends.pending) if type(span) is Sending else call)
+        return await (until_done(call, span, state.pending) if type(span) is FutureSend else call)
 
 
 #: Keywords of ``produce`` that the client does not ignore.
-_TAKEN: Final = ("partition", "timestamp", "headers")
+_KEYWORDS: Final = ("partition", "timestamp", "headers")
 
 
-def _may_part(client: Any, topic: Any, message: dict[str, Any]) -> bool:
-    """Whether a message may go out by itself: what a batch would refuse is left to it."""
+def _can_send_singly(client: Any, topic: Any, message: dict[str, Any]) -> bool:
+    """Whether a message may be sent singly: one that a batch would refuse goes into the batch."""
     if client._is_closed or type(topic) is not str or not topic or "headers" in message or "timestamp" in message:
         return False
-    return message.get("partition", -1) is not None and batches.can_part(Producer, [message])
+    return message.get("partition", -1) is not None and batches.can_send_singly(Producer, [message])

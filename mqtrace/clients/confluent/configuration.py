@@ -1,4 +1,4 @@
-"""What a confluent-kafka client was configured with, as far as spans say it."""
+"""What the configuration of a confluent-kafka client tells the attributes of spans."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from mqtrace.messaging import Endpoint, kafka
 __all__ = ["configuration_of", "from_configuration", "group_of"]
 
 
-def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What the arguments of a constructor configure: a mapping (the first, or ``conf``), single settings over it."""
-    given = args[0] if args else kwargs.get("conf")
-    return {**(given if isinstance(given, Mapping) else {}), **kwargs}
+def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration in the arguments of a constructor: a mapping (the first, or ``conf``) and single settings.
+
+    ``options``: those of ``wrap``, which count for more.
+    """
+    configuration = args[0] if args else kwargs.get("conf")
+    settings = {name.replace("_", "."): value for name, value in options.items()}
+    return {**(configuration if isinstance(configuration, Mapping) else {}), **kwargs, **settings}
 
 
 def from_configuration(configuration: Mapping[str, Any]) -> Endpoint:
@@ -28,7 +32,7 @@ def _text(value: object) -> str | None:
 
 
 def group_of(consumer: Any) -> str | None:
-    """The group of a consumer that was made elsewhere, from its group metadata; None where it cannot be told.
+    """The group of a consumer whose configuration is not known, from its group metadata; None if that cannot be read.
 
     The bytes are librdkafka's (rd_kafka_consumer_group_metadata_write): "CGMDv2:", the generation in four bytes, the
     group's name up to a zero byte. Reading them asks no broker.

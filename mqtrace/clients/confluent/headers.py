@@ -1,9 +1,9 @@
 """The headers of a message, read so that a name that is not UTF-8 does no harm.
 
-Of such headers the client raises SystemError once, and from then on returns a list that holds a null pointer: whoever
-reads that crashes (confluent_kafka 2.16, ``Message.headers``). Nobody does because of us. A null pointer is found by a
-comparison, which refuses it where every other way to it crashes; and the list is replaced by
-:class:`UnreadableHeaders`, so that the application meets the client's own error where it would have met it.
+For such headers the client raises SystemError once. From then on it returns a list that holds a null pointer, and a
+program that reads it crashes (confluent_kafka 2.16, ``Message.headers``). No program may crash because mqtrace read the
+headers first. A comparison finds the null pointer: it raises where any other access crashes. The list is then replaced
+by :class:`UnreadableHeaders`, which raises the client's error when the application reads the headers.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from mqtrace.messaging import Operation
 
 __all__ = ["NO_NAME", "UNREADABLE", "UnreadableHeaders", "readable", "replace_unreadable"]
 
-#: What comes of such headers. Where a call has been specialized, the interpreter does not look for the error of a call
-#: that returned something (3.12 and later): it comes up with the next operation that fails, as what it was.
+#: What is raised for such headers. A call that the interpreter has specialized (3.12 and later) is not checked for an
+#: error if it returned something: the next operation that fails then raises the original error.
 UNREADABLE: Final = (SystemError, UnicodeDecodeError)
 
-#: ``NO_NAME in headers`` is False, or one of those where the name of a header is a null pointer.
+#: ``NO_NAME in headers`` is False, or raises one of UNREADABLE if the name of a header is a null pointer.
 NO_NAME: Final = ("",)
 
 _MESSAGE: Final = "<method 'headers' of 'cimpl.Message' objects> returned a result with an exception set"
 
 
 class UnreadableHeaders:
-    """What ``message.headers()`` returns after us, where it would have raised: its every use raises that error."""
+    """What ``message.headers()`` returns after mqtrace has read it, if it would have raised: every use raises that."""
 
     __slots__ = ("_error",)
 
@@ -63,7 +63,7 @@ class UnreadableHeaders:
     __hash__ = None  # type: ignore[assignment]  # a list has none
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # of Python's own protocols: copy, pickle, inspect
+        if name.startswith("__"):  # names of Python's protocols: copy, pickle, inspect
             raise AttributeError(name)
         raise self._refuse()
 
@@ -72,14 +72,14 @@ class UnreadableHeaders:
 
 
 def replace_unreadable(message: Any, error: BaseException) -> None:
-    """Replace the headers of a message that cannot be read: ``error`` is what came of it."""
+    """Replace the headers of a message that cannot be read. ``error``: what was raised when they were read."""
     replace = getattr(message, "set_headers", None)
     if replace is not None:
         replace(UnreadableHeaders(error))
 
 
 def readable(operation: Operation, message: Any) -> Any:
-    """The headers of a message: a list, or None where there are none, or none that can be read, which is counted."""
+    """The headers of a message: a list, or None if there are none. Unreadable headers are counted, and None too."""
     try:
         headers = message.headers()
         if headers and NO_NAME not in headers:

@@ -1,36 +1,37 @@
-"""A confluent-kafka producer that is traced: a send span from ``produce`` to the delivery report.
+"""A traced confluent-kafka producer: a send span lasts from ``produce`` to the delivery report.
 
-The client passes headers and a callback by position, which its C code parses at a third of the cost of keywords. The
-span is itself the callback; the one the user gave, to ``produce`` or in the configuration, is called after it. What is
-in the configuration only a traced class sees; of an instance it is asked whether it holds any callback at all.
+The client's ``produce`` is called with positions only: its C code parses keywords three times slower. The span is the
+delivery callback, and calls the user's, from ``produce`` or the configuration, after it has ended. Only a traced class
+sees the configuration; an instance shows no more than whether it holds some callback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
-from mqtrace.clients.proxy import Traced
+from mqtrace.clients.kafka_clients import TracedCloseBlock
 from mqtrace.core import NoopSpan, Origin, SendBatchSpan, current_frame, start, start_send
 from mqtrace.messaging.attributes import BATCH_COUNT
-from mqtrace.messaging.kafka import SYSTEM, tombstone
+from mqtrace.messaging.kafka import tombstone
 
 from . import batches
-from .sends import Headers, ReportedSend, Sends, refused
+from .producer_state import Headers, ProducerState, ReportedSend, produce_failed
 
 __all__ = ["DeliveryCallback", "TracedProducer"]
 
 DeliveryCallback = Callable[[Any, Any], object]
 
-#: `callback` left out. Given as None it hides `on_delivery`, as it does without tracing.
+#: The default of `callback`. None is another value: it hides `on_delivery`, as it does without tracing.
 _UNSET: Any = object()
 
 
-class TracedProducer(Traced):
+class TracedProducer(TracedCloseBlock):
     """See docs/kafka.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Sends
+    _mqtrace: ProducerState
     _mqtrace_bound = ("poll", "flush")
 
     def produce(
@@ -47,51 +48,51 @@ class TracedProducer(Traced):
         """``confluent_kafka.Producer.produce``: same arguments in the same order, same errors."""
         if callback is _UNSET:
             callback = on_delivery
-        sends = self._mqtrace
-        operation = sends.operation
-        client = sends.raw
+        state = self._mqtrace
+        operation = state.operation
+        client = state.raw
         if client is None:
             client = self
         template = operation.templates.get(topic) if type(topic) is str else None
         if template is None:
-            template = sends.template(topic)
+            template = state.template(topic if type(topic) is str else None, topic)
         if value is None:
             template = tombstone(template)
         span = start_send(template, ReportedSend)
         if type(span) is not ReportedSend:
-            # Nothing is recorded. Where there is a context, it goes into the message all the same.
+            # Nothing is recorded. If there is a context, it goes into the message all the same.
             if type(span) is bytes:
                 if not headers and operation.w3c_only:
                     headers = [("traceparent", span)]
                 else:
-                    headers = sends.headers(NoopSpan(span), headers)
+                    headers = state.headers(NoopSpan(span), headers)
             elif span is not None:
-                headers = sends.headers(span, headers)  # type: ignore[arg-type]  # a NoopSpan: what else is left
+                headers = state.headers(span, headers)  # type: ignore[arg-type]  # a NoopSpan
             try:
-                sends.produce(client, topic, value, key, partition, callback, None, timestamp, headers)
+                state.produce(client, topic, value, key, partition, callback, None, timestamp, headers)
             except TypeError as error:
-                refused(None, error, headers)
+                produce_failed(None, error, headers)
                 raise
             return
         if not headers and operation.w3c_only and span.baggage is None:
-            state = span.state
+            tracestate = span.state
             headers = [("traceparent", span.identity)]
-            if state is not None:
-                headers.append(("tracestate", state))
+            if tracestate is not None:
+                headers.append(("tracestate", tracestate))
         else:
-            headers = sends.headers(span, headers)
-        if not sends.reported:
-            sends.unreported(span, (client, topic, value, key, partition, callback, None, timestamp, headers))
+            headers = state.headers(span, headers)
+        if not state.span_is_callback:
+            state.produce_unreported(span, (client, topic, value, key, partition, callback, None, timestamp, headers))
             return
-        span.callback = sends.callback if callback is None else callback
-        waiting = sends.waiting
-        waiting.spans.append(span)
-        if len(waiting.spans) >= waiting.limit:
-            waiting.sweep()
+        span.callback = state.callback if callback is None else callback
+        pending = state.pending
+        pending.spans.append(span)
+        if len(pending.spans) >= pending.limit:
+            pending.sweep()
         try:
-            sends.produce(client, topic, value, key, partition, span, None, timestamp, headers)
+            state.produce(client, topic, value, key, partition, span, None, timestamp, headers)
         except BaseException as error:
-            refused(span, error, headers)
+            produce_failed(span, error, headers)
             raise
 
     def produce_batch(
@@ -104,67 +105,44 @@ class TracedProducer(Traced):
     ) -> int:
         """``confluent_kafka.Producer.produce_batch``: a create span and a context for each message, one send span.
 
-        The send span carries no message's own context, so it is a CLIENT span and links to every create span
-        (conventions, "Batch sending"). It ends at the call: a report speaks of one message. The client's batch call
-        cannot send headers, so where there is a context the messages go out one by one, as the batch would send them.
-        What is not recorded has one context for all of its messages.
+        No message carries the context of the send span, so it is a CLIENT span and links to every create span
+        (conventions, "Batch sending"). It ends at the call, since a report is about one message. The client's batch
+        call cannot send headers, so messages with a context go out one by one, as the batch would send them. The
+        messages of a batch that is not recorded have one context.
         """
         if callback is _UNSET:
             callback = on_delivery
-        sends = self._mqtrace
-        if sends.aside:
+        state = self._mqtrace
+        if state.within_aio:
             return int(super().produce_batch(topic, messages, partition, callback))
-        operation = sends.operation
-        client = self if sends.raw is None else sends.raw
-        kind = type(self)._mqtrace_wraps if sends.raw is None else type(sends.raw)
+        operation = state.operation
+        client = self if state.raw is None else state.raw
+        kind = type(self)._mqtrace_wraps if state.raw is None else type(state.raw)
         key = ("send_batch", topic)
         template = operation.templates.get(key) if type(topic) is str else None
         if template is None:
-            template = operation.make(key, SYSTEM, "send", str(topic), sends.endpoint, kind="client")
-        sending = start(template, current_frame(), SendBatchSpan)
-        writes = sending.identity is not None and bool(operation.tracer.propagator.fields)
-        created: list[Origin] = []
-        if isinstance(sending, SendBatchSpan):
-            sending.origins = created
-        recorded = sending.is_recording()
-        if not (writes or recorded) or not isinstance(topic, str) or not batches.can_part(kind, messages):
-            # What the client refuses, it refuses itself; and a subclass's own way to send a batch stays its own.
+            template = state.template(key, topic, "client")
+        span = start(template, current_frame(), SendBatchSpan)
+        has_context = span.identity is not None and bool(operation.tracer.propagator.fields)
+        origins: list[Origin] = []
+        if isinstance(span, SendBatchSpan):
+            span.origins = origins
+        is_recording = span.is_recording()
+        if (
+            not (has_context or is_recording)
+            or not isinstance(topic, str)
+            or not batches.can_send_singly(kind, messages)
+        ):
             return int(super().produce_batch(topic, messages, partition, callback))
-        if not writes:
-            with sending:
-                sending.set_attribute(BATCH_COUNT, len(messages))
+        produce = batches.base_produce(client)
+        if not is_recording:
+            headers: Iterator[Any] = repeat(state.headers(span, None))
+            return batches.produce_all(produce, topic, messages, partition, callback, headers)
+        with span:
+            span.set_attribute(BATCH_COUNT, len(messages))
+            if has_context:
+                headers = state.create_headers(state.create_template(topic), origins)
+                sent = batches.produce_all(produce, topic, messages, partition, callback, headers)
+            else:
                 sent = int(super().produce_batch(topic, messages, partition, callback))
-                return batches.refused(sending, messages, sent)
-        produce = batches.plain_produce(client)
-        if not recorded:
-            # Not recorded: there is one context for all of them, and no span of theirs.
-            return batches.produce_all(produce, topic, messages, partition, callback, sends.headers(sending, None))
-        with sending:
-            sending.set_attribute(BATCH_COUNT, len(messages))
-            create = sends.create_template(topic)
-            sent = 0
-            for message in messages:
-                headers = sends.created(create, created)
-                error = batches.produce(produce, topic, message, partition, callback, headers)
-                if error is None:
-                    sent += 1
-                else:
-                    message["_error"] = error
-            return batches.refused(sending, messages, sent)
-
-    def close(self, *args: Any, **kwargs: Any) -> Any:
-        """``close`` of the client; a message that has no report by then was not delivered as far as anyone knows."""
-        try:
-            return super().close(*args, **kwargs)
-        finally:
-            self._mqtrace.waiting.abandon("closed before the delivery report")
-
-    def __enter__(self) -> TracedProducer:
-        super().__enter__()
-        return self
-
-    def __exit__(self, *exception: Any) -> Any:
-        try:
-            return super().__exit__(*exception)
-        finally:
-            self._mqtrace.waiting.abandon("closed before the delivery report")
+            return batches.note_refused(span, messages, sent)

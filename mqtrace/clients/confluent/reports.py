@@ -1,7 +1,7 @@
-"""The delivery reports of confluent_kafka.aio's messages: from the thread of librdkafka's callback to the loop's.
+"""The delivery reports of confluent_kafka.aio's messages, from the thread of librdkafka's callback to that of the loop.
 
-Waking a loop from another thread takes longer than handling a report, and many reports come at once: so the first one
-wakes the loop, and those that come before it is awake complete their futures with it.
+To wake a loop from another thread takes longer than to handle a report, and many reports come at once. So the first one
+wakes the loop, which then handles it and all that have come until then.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["Inbox", "Report"]
 
 
 class Report:
-    """The delivery callback of a message. ``future``: of its loop, done when the report is."""
+    """The delivery callback of a message. ``future``: a future of the loop, which the report completes."""
 
     __slots__ = ("future", "inbox")
 
     def __init__(self, inbox: Inbox) -> None:
         self.inbox = inbox
         self.future: asyncio.Future[Any] = inbox.loop.create_future()
-        inbox.owed.add(self)
+        inbox.awaited.add(self)
 
     def __call__(self, error: Any, message: Any) -> None:
         """Called by librdkafka, in whatever thread serves it."""
@@ -39,29 +39,29 @@ class Report:
 
 
 class Inbox:
-    """The reports of one loop. ``owed``: those that have not come yet."""
+    """The reports of one loop. ``awaited``: those that have not come yet."""
 
-    __slots__ = ("_arrived", "_is_waking", "loop", "owed")
+    __slots__ = ("_arrived", "_is_waking", "awaited", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.owed: set[Report] = set()
+        self.awaited: set[Report] = set()
         self._arrived: deque[tuple[Report, Any, Any]] = deque()
         self._is_waking = False
 
     def put(self, report: Report, error: Any, message: Any) -> None:
-        """Take a report that has come. Called in any thread."""
-        self.owed.discard(report)
+        """Take a report that has come. Runs in any thread."""
+        self.awaited.discard(report)
         self._arrived.append((report, error, message))
         if not self._is_waking:
             self._is_waking = True
             try:
                 self.loop.call_soon_threadsafe(self._empty)
-            except RuntimeError:  # the loop is closed, and nobody awaits the futures
+            except RuntimeError:  # the loop is closed: no coroutine awaits the futures
                 pass
 
     def _empty(self) -> None:
-        self._is_waking = False  # first: a later report wakes the loop again, though this may take it
+        self._is_waking = False  # first: a report that comes from now on wakes the loop again, even if this takes it
         while self._arrived:
             report, error, message = self._arrived.popleft()
             report.complete(error, message)

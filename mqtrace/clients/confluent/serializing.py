@@ -1,9 +1,9 @@
 """``SerializingProducer``: its ``produce`` takes the key before the value, and shows the headers to serializers.
 
-A serializer sees the headers that the user gave (``SerializationContext.headers``), None included, and may add to them.
-So the context goes in behind the serializers: the client's own ``produce`` runs, and what it reaches by ``super()`` is
-ours. It is the client's code with another ``super`` among its globals; if it looks for none there, serializers
-see the headers with the context in them.
+A serializer sees the user's headers (``SerializationContext.headers``), None included, and may add to them. So the
+context is added after the serializers have run, between the client's ``produce`` and the ``produce`` that this calls by
+``super()``: the client's code runs with another ``super`` in its globals. If it does not look up ``super`` there,
+serializers see headers that have the context already.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from confluent_kafka.serializing_producer import SerializingProducer
 
 from .producer import DeliveryCallback, TracedProducer
-from .sends import Headers, LaterHeaders, Produce
+from .producer_state import DeferredHeaders, Headers, Produce
 
 __all__ = ["TracedSerializingProducer", "key_first", "produce_serialized"]
 
@@ -36,35 +36,35 @@ class TracedSerializingProducer(TracedProducer):
         headers: Headers = None,
     ) -> None:
         """``confluent_kafka.SerializingProducer.produce``: same arguments in the same order, same errors."""
-        sends = self._mqtrace
-        if _behind_serializers is not None and sends.produce is produce_serialized:
-            headers = LaterHeaders(self if sends.raw is None else sends.raw, sends, headers)
+        state = self._mqtrace
+        if _produce_deferred is not None and state.produce is produce_serialized:
+            headers = DeferredHeaders(self if state.raw is None else state.raw, state, headers)
         super().produce(topic, value, key, partition, on_delivery, None, timestamp, headers)
 
 
 def produce_serialized(
-    client: Any, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, at: Any, headers: Any
+    client: Any, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, at_ms: Any, headers: Any
 ) -> None:
     """``SerializingProducer.produce`` with the arguments of ``Producer.produce``."""
-    if _behind_serializers is not None and type(headers) is LaterHeaders:
-        _behind_serializers(headers, topic, key, value, partition, callback, at, headers.given)
+    if _produce_deferred is not None and type(headers) is DeferredHeaders:
+        _produce_deferred(headers, topic, key, value, partition, callback, at_ms, headers.original)
     else:
-        SerializingProducer.produce(client, topic, key, value, partition, callback, at, headers)
+        SerializingProducer.produce(client, topic, key, value, partition, callback, at_ms, headers)
 
 
 def key_first(produce: Any) -> Produce:
     """A ``produce`` that takes the key before the value, with the arguments of ``Producer.produce``."""
 
     def call(
-        client: Any, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, at: Any, headers: Any
+        client: Any, topic: Any, value: Any, key: Any, partition: Any, callback: Any, _: None, at_ms: Any, headers: Any
     ) -> None:
-        produce(client, topic, key, value, partition, callback, at, headers)
+        produce(client, topic, key, value, partition, callback, at_ms, headers)
 
     return call
 
 
 def _with_another_super(function: Any) -> Callable[..., None] | None:
-    """The client's ``produce``, where ``super()`` is what is passed as ``self``; None if it calls no ``super``."""
+    """The client's ``produce`` with a ``super()`` that returns the argument ``self``; None if it calls no ``super``."""
     code = getattr(function, "__code__", None)
     if code is None or "super" not in code.co_names:
         return None
@@ -72,4 +72,4 @@ def _with_another_super(function: Any) -> Callable[..., None] | None:
     return FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
 
 
-_behind_serializers: Final = _with_another_super(SerializingProducer.produce)
+_produce_deferred: Final = _with_another_super(SerializingProducer.produce)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
-from mqtrace.clients.instrumented import beneath, is_theirs, makes_spans, pass_by, say, traced_by_us
+from mqtrace.clients.instrumented import is_theirs, makes_spans, traced_by_us, uninstrumented, warn_if_theirs
 from mqtrace.clients.proxy import state_of
+from mqtrace.imports import when_imported
 from mqtrace.messaging import Operation
 
 from .consuming import TracedCallback
@@ -27,15 +28,15 @@ _leaves = False
 def publish_of(channel: Any) -> Any:
     """``basic_publish`` of a channel, without theirs over it as long as the channel is traced."""
     publish = channel.basic_publish
-    say("pika", (publish,))
+    warn_if_theirs("pika", (publish,))
     below: Any = getattr(channel, "_impl", None)  # a blocking channel's asynchronous one, which they wrap as well
     if is_theirs(getattr(below, "basic_publish", None)):
         below.basic_publish = _passing(channel, below.basic_publish)
-    return _passing(channel, publish) if is_theirs(publish) else beneath(publish)
+    return _passing(channel, publish) if is_theirs(publish) else uninstrumented(publish)
 
 
 def _passing(channel: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
-    plain = beneath(theirs)
+    plain = uninstrumented(theirs)
 
     def basic_publish(*args: Any, **kwargs: Any) -> Any:
         return (plain if traced_by_us(channel) else theirs)(*args, **kwargs)
@@ -44,7 +45,7 @@ def _passing(channel: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
     return basic_publish
 
 
-def _leave_ours(module: ModuleType) -> None:
+def _skip_ours(module: ModuleType) -> None:
     """Have it leave alone the channels of traced classes."""
     instrumentor: Any = module.__dict__["PikaInstrumentor"]
     theirs = instrumentor.instrument_channel
@@ -54,7 +55,7 @@ def _leave_ours(module: ModuleType) -> None:
         if state is None:
             theirs(channel, *args, **kwargs)
         elif makes_spans(state.operation):
-            say("pika", (theirs,))
+            warn_if_theirs("pika", (theirs,))
         elif state.raw is None:
             theirs(channel, *args, **kwargs)
             channel.basic_publish = _passing(channel, channel.basic_publish)
@@ -95,8 +96,8 @@ def _leave_messages(module: ModuleType) -> None:
 
 def leave() -> None:
     """Have it leave alone what is ours, now or once it is imported."""
-    pass_by("opentelemetry.instrumentation.pika.utils", _leave_messages)
-    pass_by("opentelemetry.instrumentation.pika.pika_instrumentor", _leave_ours)
+    when_imported("opentelemetry.instrumentation.pika.utils", _leave_messages)
+    when_imported("opentelemetry.instrumentation.pika.pika_instrumentor", _skip_ours)
 
 
 def taken(messages: Any, operation: Operation) -> Any:

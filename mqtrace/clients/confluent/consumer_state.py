@@ -16,43 +16,34 @@ from mqtrace.tracer import SpanTracer, follow
 from .configuration import configuration_of, from_configuration, group_of
 from .message import context_of
 
-__all__ = ["Polls"]
+__all__ = ["ConsumerState"]
 
 _set: Final = object.__setattr__
 
 
-class Polls(State):
+class ConsumerState(State):
     """The state of one traced consumer.
 
-    ``poll``, ``consume`` and ``commit`` are replaced on the consumer while there is something to do with them, so that
-    an empty poll costs what it did. What replaces them does not keep the consumer alive.
+    ``poll``, ``consume`` and ``commit`` are replaced on the consumer only while there is something to note, so that an
+    empty poll takes no longer than without mqtrace. The replacements do not keep the consumer alive.
     """
 
-    __slots__ = (
-        "_consumer",
-        "_options",
-        "over",
-        "reading",
-        "subscribed",
-        "watches",
-    )
+    __slots__ = ("_consumer", "_options", "learns_topics", "outer", "reading", "subscribed")
 
-    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any], *, watches: bool) -> None:
+    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any], *, learns_topics: bool) -> None:
         super().__init__()
         self._options = options
-        self._consumer: Callable[[], Any] = _nobody
+        self._consumer: Callable[[], Any] = lambda: None
         self.subscribed: list[Any] = []
-        #: What another instrumentation has put around the client: its methods are called in place of the client's.
-        self.over: Any = None
+        #: Another instrumentation's proxy around the client: its methods are called instead of the client's.
+        self.outer: Any = None
         #: Whether the topics are learned from the messages.
-        self.watches = watches
+        self.learns_topics = learns_topics
         self.reading = _PolledReading(tracer, self)
 
     def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note what a client is about to be configured with."""
-        configuration = configuration_of(args, kwargs)
-        configuration.update({name.replace("_", "."): value for name, value in self._options.items()})
-        self.reading.endpoint = from_configuration(configuration)
+        self.reading.endpoint = from_configuration(configuration_of(args, kwargs, self._options))
 
     def opened(self, client: Any) -> None:
         """Note the group of a client that is configured, and follow the default tracer. ``client``: the traced one."""
@@ -60,37 +51,41 @@ class Polls(State):
         if not reading.endpoint.group:
             reading.endpoint = reading.endpoint._replace(group=group_of(client))
         self._consumer = ref(client)
-        if reading.topics:  # a constructor of the user's has subscribed
-            reading.reads(reading.topics)
+        if reading.topics:  # a constructor of a user's class has subscribed
+            reading.set_topics(reading.topics)
         self.bind()
         follow(self)
 
+    def closed(self) -> None:
+        """Forget the topics of the consumer."""
+        self.reading.closed()
+
     def follow(self, tracer: SpanTracer) -> None:
-        """Choose the methods again: the default tracer is another one."""
+        """Choose the methods again: the default tracer has been replaced."""
         self.reading.receive.follow(tracer)
         self.reading.settle.follow(tracer)
         self.bind()
 
-    # ------------------------------------------------------------------ what the traced calls are
+    # ------------------------------------------------------------------ the methods that are replaced
 
     def bind(self) -> None:
-        """Choose the methods: the client's own where nothing has to be done."""
+        """Choose the methods: the client's own if there is nothing to note."""
         consumer = self._consumer()
         if consumer is None:
             return
-        watched = self.watches or self.reading.watched
+        notes = self.learns_topics or self.reading.is_watched
         commits = wants_settle(self.reading.settle.tracer)
-        self._choose(consumer, "poll", _Replaced(self, "poll", Polls.poll) if watched else None)
-        self._choose(consumer, "consume", _Replaced(self, "consume", Polls.consume) if watched else None)
-        self._choose(consumer, "commit", _Replaced(self, "commit", Polls.commit) if commits else None)
+        self._choose(consumer, "poll", _Replacement(self, "poll", self.poll) if notes else None)
+        self._choose(consumer, "consume", _Replacement(self, "consume", self.consume) if notes else None)
+        self._choose(consumer, "commit", _Replacement(self, "commit", self.commit) if commits else None)
 
-    def _choose(self, consumer: Any, name: str, replacement: _Replaced | None) -> None:
+    def _choose(self, consumer: Any, name: str, replacement: _Replacement | None) -> None:
         if self.raw is not None:
             _set(consumer, name, self.method(name) if replacement is None else replacement)
             return
         present = consumer.__dict__.get(name)
-        if present is not None and type(present) is not _Replaced:
-            return  # the user's
+        if present is not None and type(present) is not _Replacement:
+            return  # the user has replaced the method
         if replacement is not None:
             _set(consumer, name, replacement)
         elif present is not None:
@@ -99,7 +94,7 @@ class Polls(State):
     def method(self, name: str) -> Callable[..., Any]:
         """A method of the client, bound to it for one call."""
         if self.raw is not None:
-            return getattr(self.over or self.raw, name)  # type: ignore[no-any-return]  # a method
+            return getattr(self.outer or self.raw, name)  # type: ignore[no-any-return]  # a method
         consumer = self._consumer()
         if consumer is None:
             raise RuntimeError("the consumer of this method is gone")
@@ -112,18 +107,18 @@ class Polls(State):
         if message is None:
             self.reading.last = ()
             return None
-        if self.watches:
+        if self.learns_topics:
             self._learn([message])
-        self.reading.took(begun_ns, (message,), batch=False)
+        self.reading.note_result(begun_ns, (message,), batch=False)
         return message
 
     def consume(self, consume: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """``consume`` of the client, noted and in a receive span."""
         begun_ns = clock_ns(self.reading.receive)
         messages = consume(*args, **kwargs)
-        if self.watches:
+        if self.learns_topics:
             self._learn(messages)
-        self.reading.took(begun_ns, tuple(messages), batch=True)
+        self.reading.note_result(begun_ns, tuple(messages), batch=True)
         return messages
 
     def commit(self, commit: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -132,16 +127,16 @@ class Polls(State):
 
     # ------------------------------------------------------------------ which topics it reads
 
-    def subscribes(self, topics: Any) -> None:
+    def subscribe(self, topics: Any) -> None:
         """Note a subscription."""
         self.subscribed = list(topics)
-        self.reading.reads(topics)
-        self.watch(not all(consumers.is_readable(topic) for topic in self.subscribed))
+        self.reading.set_topics(topics)
+        self.learn_topics(not all(consumers.is_readable(topic) for topic in self.subscribed))
 
-    def watch(self, watches: bool) -> None:
-        """Learn the topics from the messages, or no longer."""
-        if watches is not self.watches:
-            self.watches = watches
+    def learn_topics(self, learns: bool) -> None:
+        """Learn the topics from the messages from now on, or no longer."""
+        if learns is not self.learns_topics:
+            self.learns_topics = learns
             self.bind()
 
     def _learn(self, messages: list[Any]) -> None:
@@ -152,49 +147,45 @@ class Polls(State):
             reading.receive.tracer.complain("the topics of a consumer could not be noted")
             return
         if new:
-            reading.reads_also(new)
+            reading.add_topics(new)
 
 
 class _PolledReading(Reading):
-    """What a consumer reads. When its messages must be noted, it has the consumer's methods replaced."""
+    """A reading that replaces the methods of the consumer when the results of its calls must be noted."""
 
-    __slots__ = ("_polls",)
+    __slots__ = ("_state",)
 
-    def __init__(self, tracer: SpanTracer | None, polls: Polls) -> None:
+    def __init__(self, tracer: SpanTracer | None, state: ConsumerState) -> None:
         super().__init__(tracer, _members_of)
-        self._polls = ref(polls)
+        self._state = ref(state)
 
     def note(self) -> None:
         """See :class:`Reading`."""
-        if not self.noting:
+        if not self.is_noting:
             super().note()
-            polls = self._polls()
-            if polls is not None:
-                polls.bind()
+            state = self._state()
+            if state is not None:
+                state.bind()
 
 
-class _Replaced:
-    """What stands on a consumer in the place of one of its methods."""
+class _Replacement:
+    """Replaces a method of a consumer."""
 
-    __slots__ = ("_name", "_polls", "_run")
+    __slots__ = ("_name", "_run", "_state")
 
-    def __init__(self, polls: Polls, name: str, run: Callable[..., Any]) -> None:
-        self._polls = polls
+    def __init__(self, state: ConsumerState, name: str, run: Callable[..., Any]) -> None:
+        self._state = state
         self._name = name
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._run(self._polls, self._polls.method(self._name), args, kwargs)
+        return self._run(self._state.method(self._name), args, kwargs)
 
 
 def _members_of(operation: Operation, messages: Iterable[Any]) -> list[kafka.BatchMember]:
     """The messages that a receive span links to."""
     return [
-        (context_of(operation, one).identity, one.topic(), False, one.partition(), one.offset())
-        for one in messages
-        if one.error() is None
+        (context_of(operation, message).identity, message.topic(), False, message.partition(), message.offset())
+        for message in messages
+        if message.error() is None
     ]
-
-
-def _nobody() -> None:
-    """No consumer yet."""

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mqtrace.messaging import Endpoint, Operation, kafka
 from mqtrace.messaging.futures import abandon_soon
 from mqtrace.messaging.reading import Reading
+from mqtrace.messaging.records import batch_members
 from mqtrace.tracer import SpanTracer
 
-from .kafka_clients import SendsToKafka
+from .kafka_clients import KafkaProducerState
 from .proxy import State, Traced
 
-__all__ = ["AsyncReads", "AsyncSends", "Closed", "Stopped"]
+__all__ = ["AsyncConsumerState", "AsyncProducerState", "TracedClose", "TracedStop"]
 
 
-class _Configured(State):
-    """``options``: what the user told ``wrap``."""
+class _ConfiguredState(State):
+    """``options``: those of ``wrap``."""
 
     __slots__ = ()
     options: Mapping[str, Any]
 
-    def endpoint_of(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Endpoint:
-        """What a client says of itself that is constructed with these; the options count for more."""
-        raise NotImplementedError
+    @staticmethod
+    def endpoint_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> Endpoint:
+        """The endpoint of a client that is constructed with these arguments. ``options`` count for more."""
+        return kafka.endpoint_of({**kwargs, **options})
 
 
-class AsyncSends(SendsToKafka, _Configured):
+class AsyncProducerState(KafkaProducerState, _ConfiguredState):
     """The state of a traced producer."""
 
     __slots__ = ("options",)
@@ -38,39 +40,36 @@ class AsyncSends(SendsToKafka, _Configured):
 
     def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note what a client is about to be configured with."""
-        self.endpoint = self.endpoint_of(args, kwargs)
+        self.endpoint = self.endpoint_of(args, kwargs, self.options)
 
-    def stopped(self) -> None:
-        """A message that has no report by now was not delivered, as far as anyone knows."""
+    def closed(self) -> None:
+        """End the spans of messages without a report: as far as is known these were not delivered."""
         abandon_soon(self.pending, "stopped before the delivery report")
 
 
-class AsyncReads(_Configured):
+class AsyncConsumerState(_ConfiguredState):
     """The state of a traced consumer."""
 
     __slots__ = ("options", "reading")
+    #: Reads the members of a receive span from the messages that the consumer returned.
+    members_of: Callable[[Operation, Iterable[Any]], Sequence[kafka.BatchMember]] = staticmethod(batch_members)
 
     def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
         super().__init__()
         self.options = options
-        self.reading = Reading(tracer, self.members)
-
-    @staticmethod
-    def members(operation: Operation, records: Iterable[Any]) -> Sequence[kafka.BatchMember]:
-        """What a receive span says of the records that the consumer returned."""
-        raise NotImplementedError
+        self.reading = Reading(tracer, self.members_of)
 
     def configure(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Note what a client is about to be configured with."""
-        self.reading.endpoint = self.endpoint_of(args, kwargs)
+        self.reading.endpoint = self.endpoint_of(args, kwargs, self.options)
 
-    def stopped(self) -> None:
-        """Its topics are read no longer."""
+    def closed(self) -> None:
+        """Forget the topics of the consumer."""
         self.reading.closed()
 
 
-class _Block(Traced):
-    """An asynchronous client as a block: what it enters is the traced client, and its end is noted."""
+class _TracedBlock(Traced):
+    """An asynchronous client in ``async with``: the traced client is entered, and its end is noted."""
 
     __slots__ = ()
     _mqtrace: Any
@@ -83,11 +82,11 @@ class _Block(Traced):
         try:
             return await super().__aexit__(*exception)
         finally:
-            self._mqtrace.stopped()
+            self._mqtrace.closed()
 
 
-class Stopped(_Block):
-    """What is traced of the end of a client that has a ``stop``."""
+class TracedStop(_TracedBlock):
+    """The traced end of a client that has a ``stop``: ``closed`` of its state is called."""
 
     __slots__ = ()
 
@@ -96,11 +95,11 @@ class Stopped(_Block):
         try:
             return await super().stop()
         finally:
-            self._mqtrace.stopped()
+            self._mqtrace.closed()
 
 
-class Closed(_Block):
-    """What is traced of the end of a client that has a ``close``."""
+class TracedClose(_TracedBlock):
+    """The traced end of a client that has a ``close``: ``closed`` of its state is called."""
 
     __slots__ = ()
 
@@ -109,4 +108,4 @@ class Closed(_Block):
         try:
             return await super().close(*args, **kwargs)
         finally:
-            self._mqtrace.stopped()
+            self._mqtrace.closed()
