@@ -45,11 +45,7 @@ _warned: set[tuple[str, str]] = set()
 
 def _library(thing: Any) -> str | None:
     module = getattr(thing, "__module__", None)
-    if isinstance(module, str):
-        for prefix in _LIBRARIES:
-            if module.startswith(prefix):
-                return prefix
-    return None
+    return next((prefix for prefix in _LIBRARIES if isinstance(module, str) and module.startswith(prefix)), None)
 
 
 def is_theirs(thing: Any) -> bool:

@@ -8,7 +8,6 @@ by :class:`UnreadableHeaders`, which raises the client's error when the applicat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from mqtrace.messaging import Operation
@@ -33,39 +32,22 @@ class UnreadableHeaders:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def _refuse(self) -> SystemError:
-        # a new one each time: an exception that is raised again keeps growing its traceback
+    def _refuse(self, *_: Any) -> Any:
+        # a new error each time: one that is raised again keeps growing its traceback
         error = SystemError(_MESSAGE)
         error.__cause__ = self._error if isinstance(self._error, UnicodeDecodeError) else self._error.__cause__
-        return error
+        raise error
 
-    def __iter__(self) -> Iterator[Any]:
-        raise self._refuse()
-
-    def __len__(self) -> int:
-        raise self._refuse()
-
-    def __getitem__(self, index: Any) -> Any:
-        raise self._refuse()
-
-    def __contains__(self, header: object) -> bool:
-        raise self._refuse()
+    __iter__ = __len__ = __getitem__ = __contains__ = __add__ = __radd__ = _refuse
+    __hash__ = None  # type: ignore[assignment]  # a list has none
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        raise self._refuse()
-
-    def __add__(self, other: Any) -> Any:
-        raise self._refuse()
-
-    __radd__ = __add__
-    __hash__ = None  # type: ignore[assignment]  # a list has none
+        return self is other or bool(self._refuse())
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # names of Python's protocols: copy, pickle, inspect
             raise AttributeError(name)
-        raise self._refuse()
+        return self._refuse()
 
     def __repr__(self) -> str:
         return "<headers that cannot be read: the name of one is not UTF-8>"
