@@ -10,7 +10,7 @@ from typing import Final
 
 import mqtrace
 from mqtrace import tracer as tracers
-from mqtrace.clients.entry_points import named
+from mqtrace.clients.entry_points import entry_points_by_name
 from mqtrace.environment import Environment
 from mqtrace.imports import when_imported
 
@@ -58,7 +58,7 @@ class _Placing:
 
 def _wanted(environment: Environment) -> list[str]:
     text = environment.text("MQTRACE_CLIENTS")
-    available = [*_PLACES, *(name for name in named() if name not in _PLACES)]
+    available = [*_PLACES, *(name for name in entry_points_by_name() if name not in _PLACES)]
     if text is None:
         return available
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]

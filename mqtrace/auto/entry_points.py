@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import mqtrace
-from mqtrace.clients.entry_points import loaded
+from mqtrace.clients.entry_points import load_clients
 
 from .names import replace_names
 
@@ -20,7 +20,7 @@ log = logging.getLogger("mqtrace")
 def put_in_place(module: ModuleType) -> None:
     """Put the traced classes of a client into its library, whose top module this is, and wherever they are named."""
     library = module.__name__
-    client = loaded().get(library)
+    client = load_clients().get(library)
     replaced: dict[Any, Any] = {}
     for kind in () if client is None else client.types:
         try:

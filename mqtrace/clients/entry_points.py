@@ -16,7 +16,7 @@ from mqtrace.messaging import NOTHING_KNOWN, Batch, MessageAdapter, Operation, r
 from mqtrace.messaging.amqp import BatchMember, batch_of
 from mqtrace.tracer import SpanTracer
 
-__all__ = ["GROUP", "Client", "EntryPointClient", "client_of", "loaded", "named"]
+__all__ = ["GROUP", "Client", "EntryPointClient", "client_of", "entry_points_by_name", "load_clients"]
 
 log = logging.getLogger("mqtrace")
 
@@ -104,17 +104,18 @@ _loaded: dict[str, EntryPointClient] | None = None
 _loading: Final = ForkSafeLock()
 
 
-def loaded() -> Mapping[str, EntryPointClient]:
+def load_clients() -> Mapping[str, EntryPointClient]:
     """The clients of other distributions by the names of their entry points. One that cannot be loaded is a warning."""
     global _loaded
     with _loading.lock:  # reentrant: a module that is loaded may call `wrap` with a type that is not known
         if _loaded is None:
             _loaded = {}
-            _loaded.update({name: client for name, point in named().items() if (client := _load(point)) is not None})
+            clients = ((name, _load(point)) for name, point in entry_points_by_name().items())
+            _loaded.update({name: client for name, client in clients if client is not None})
         return _loaded
 
 
-def named() -> dict[str, EntryPoint]:
+def entry_points_by_name() -> dict[str, EntryPoint]:
     """The entry points of the group by name, none of them imported."""
     try:
         return {point.name.replace("-", "_"): point for point in entry_points(group=GROUP)}
@@ -133,7 +134,7 @@ def _load(point: EntryPoint) -> EntryPointClient | None:
 
 def client_of(kind: type) -> EntryPointClient | None:
     """The client of another distribution whose client or message this type is; None if there is none."""
-    for client in loaded().values():
+    for client in load_clients().values():
         if issubclass(kind, (*client.types, *client.messages)):
             return client
     return None

@@ -151,7 +151,7 @@ _W3C: Final = TraceContext()
 _SAMPLE: Final = b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01"
 # Valid texts of tracestate, parsed: message after message has the same one, with a sampler's threshold.
 _states: dict[bytes, str] = {}
-_MOST_STATES: Final = 256
+_MAX_STATES: Final = 256
 
 
 def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
@@ -179,7 +179,7 @@ def w3c_context(headers: Any) -> tuple[bytes | None, str | None] | None:
         parsed = _parse_state(state)
         if parsed is None:
             return None
-        keep_recent(_states, state, parsed, _MOST_STATES)
+        keep_recent(_states, state, parsed, _MAX_STATES)
     return origin, parsed
 
 
