@@ -277,6 +277,8 @@ class _Pairs:
     """A list or tuple of (name, value), both str or both bytes."""
 
     native: Any
+    #: Whether bytes were among what was dropped: a list that is empty by now does not say what it held.
+    _held_bytes = False
 
     def __init__(self, native: Any) -> None:
         self.native = native
@@ -291,7 +293,9 @@ class _Pairs:
             self.native = tuple(pairs)
 
     def _is_bytes(self) -> bool:
-        return any(isinstance(pair, tuple | list) and pair and isinstance(pair[0], bytes) for pair in self._read())
+        return self._held_bytes or any(
+            isinstance(pair, tuple | list) and pair and isinstance(pair[0], bytes) for pair in self._read()
+        )
 
     def fields(self, wanted: str | None) -> Iterator[tuple[str, Any]]:
         for pair in self._read():
@@ -314,6 +318,7 @@ class _Pairs:
             if not (isinstance(pair, tuple | list) and len(pair) == 2 and _lowered(pair[0]) == name)
         ]
         if len(others) != len(pairs):
+            self._held_bytes = self._is_bytes()
             self._write(others)
 
     def add(self, name: str, value: str) -> None:

@@ -51,6 +51,16 @@ def test_pairs_are_written_in_their_own_type() -> None:
     assert of_tuples.native == (("Host", "a"), ("traceparent", "new"))
 
 
+@pytest.mark.parametrize("make", [list, tuple])
+@pytest.mark.parametrize("lines", [1, 2])
+def test_pairs_of_bytes_stay_bytes_though_nothing_but_the_context_was_among_them(make: Any, lines: int) -> None:
+    carrier = HttpHeaders(make([(b"traceparent", b"old"), (b"tracestate", b"a=1")] * lines))
+    carrier.remove("tracestate")
+    carrier.set("traceparent", "new")
+    carrier.set("tracestate", "b=2")
+    assert carrier.native == make([(b"traceparent", b"new"), (b"tracestate", b"b=2")])
+
+
 def test_a_dict_keeps_one_spelling_of_a_name() -> None:
     native = {"Traceparent": "old", "Host": "a"}
     HttpHeaders(native).set("traceparent", "new")
