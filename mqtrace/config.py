@@ -10,7 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 from urllib.parse import unquote
 
 from . import export, propagation, sampling
@@ -137,8 +137,8 @@ def read(
             ),
         ),
         batch=_batch(environment),
-        receive_spans=bool(options.get("receive_spans")),
-        settle_spans=bool(options.get("settle_spans")),
+        receive_spans=_switch(options, "receive_spans"),
+        settle_spans=_switch(options, "settle_spans"),
         opentelemetry=opentelemetry,
         report_timeout=environment.number("MQTRACE_REPORT_TIMEOUT", 60_000) / 1000,
         disabled=disabled,
@@ -182,6 +182,15 @@ def _resource(
     return merged
 
 
+def _switch(options: Options, name: Literal["receive_spans", "settle_spans"]) -> bool:
+    value = options.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r} is unknown: write True or False")
+    return value
+
+
 def _joined(opentelemetry: object, environment: Environment) -> bool | None:
     if opentelemetry is None:
         return environment.choice("MQTRACE_OPENTELEMETRY", None)
@@ -213,11 +222,12 @@ def _exporter(exporter: object, environment: Environment) -> Any:
         if isinstance(exporter, str):
             return export.from_url(exporter, environment)
         exporter = export.adapted(exporter)
-        if inspect.iscoroutinefunction(getattr(exporter, "export", None)):
-            raise ConfigurationError(
-                f"exporter, a {type(exporter).__name__}, has a coroutine for export(), which nobody would await: "
-                "write def export(spans)"
-            )
+        for name, signature in (("export", "export(spans)"), ("shutdown", "shutdown(timeout)")):
+            if inspect.iscoroutinefunction(getattr(exporter, name, None)):
+                raise ConfigurationError(
+                    f"exporter, a {type(exporter).__name__}, has a coroutine for {name}(), which nobody would await: "
+                    f"write def {signature}"
+                )
         takes = callable(getattr(exporter, "export", None)) or callable(getattr(exporter, "submit", None))
         if takes and callable(getattr(exporter, "shutdown", None)) and not isinstance(exporter, type):
             return exporter

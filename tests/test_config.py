@@ -44,6 +44,31 @@ class Awaited:
         pass
 
 
+class AwaitedAtTheEnd:
+    """An exporter that would never be shut down."""
+
+    def export(self, spans: Any) -> None:
+        pass
+
+    async def shutdown(self, timeout: float) -> None:
+        pass
+
+
+class AwaitedSampler:
+    """A sampler whose answer is a coroutine, which is true: every trace would be recorded."""
+
+    async def sample(self, *about: Any) -> bool:
+        return False
+
+
+class AwaitedPropagator:
+    name = "awaited"
+    fields = ("x-awaited",)
+
+    def extract(self, carrier: Any, context: Any) -> Any: ...
+    async def inject(self, carrier: Any, context: Any) -> None: ...
+
+
 class WithoutShutdown:
     def export(self, spans: Any) -> None: ...
 
@@ -62,6 +87,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("sampler", "10%", "0"),
     ("sampler", object(), "sample"),
     ("sampler", Probability, "sampler"),
+    ("sampler", AwaitedSampler(), "def sample("),
     ("exporter", "", "kafka://"),
     ("exporter", "localhost:9092", "kafka://"),
     ("exporter", "kafka:localhost", "//"),
@@ -77,10 +103,12 @@ WRONG: list[tuple[str, Any, str]] = [
     ("exporter", 7, "URL"),
     ("exporter", WithoutShutdown(), "shutdown"),
     ("exporter", Awaited(), "def export(spans)"),
+    ("exporter", AwaitedAtTheEnd(), "def shutdown(timeout)"),
     ("exporter", Exporter, "export"),
     ("propagators", "w3c", "tracecontext"),
     ("propagators", ["tracecontext", "nope"], "tracecontext"),
     ("propagators", 7, "tracecontext"),
+    ("propagators", [AwaitedPropagator()], "def inject"),
     ("resource", "k=v", "mapping"),
     ("resource", {"k": object()}, "k"),
     ("resource", {"": "v"}, "attribute"),
@@ -93,6 +121,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("rules", {"orders": 2}, "0"),
     ("rules", {"": 0.5}, "glob"),
     ("rules", 7, "Rule"),
+    ("rules", {"orders": AwaitedSampler()}, "def sample("),
+    ("receive_spans", "false", "True or False"),
+    ("settle_spans", 1, "True or False"),
 ]
 
 

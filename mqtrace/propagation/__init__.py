@@ -6,6 +6,7 @@ Formats see carriers only. :func:`from_names` makes a :class:`Composite` from Op
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -65,6 +66,12 @@ def _formats(names: object) -> Iterable[Propagator]:
     elif isinstance(names, Composite):
         yield from names.formats
     elif isinstance(names, Propagator):
+        for method in ("extract", "inject"):
+            if inspect.iscoroutinefunction(getattr(names, method)):
+                raise ConfigurationError(
+                    f"the propagator {names!r} has a coroutine for {method}(), which nobody would await: "
+                    f"write def {method}"
+                )
         yield names
     elif isinstance(names, Iterable) and not isinstance(names, bytes):
         for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from mqtrace.errors import ConfigurationError
@@ -17,7 +18,13 @@ def sampler_of(value: object, name: str) -> Sampler:
     """A rate or a sampler, as a sampler; ConfigurationError for anything else."""
     if isinstance(value, type):
         raise ConfigurationError(f"{name}={value.__name__} is a class: write {value.__name__}(...)")
-    if callable(getattr(value, "sample", None)):
+    sample = getattr(value, "sample", None)
+    if inspect.iscoroutinefunction(sample):
+        raise ConfigurationError(
+            f"{name}, a {type(value).__name__}, has a coroutine for sample(), which nobody would await: "
+            "write def sample(trace_id, name, kind, destination, attributes)"
+        )
+    if callable(sample):
         return value  # type: ignore[return-value]  # it has the one method that makes a sampler
     if isinstance(value, (int, float)):
         rate = rate_of(value, name)

@@ -45,12 +45,14 @@ class Rule:
             raise ConfigurationError(f"{what}={glob!r} is not a glob: write text such as 'orders.*'")
         if relation not in (None, "parent", "link"):
             raise ConfigurationError(f"relation={relation!r} is unknown: write 'parent' or 'link'")
+        if not isinstance(ignore, bool):
+            raise ConfigurationError(f"ignore={ignore!r} is unknown: write True or False")
         if isinstance(rate, ParentBased):
             raise ConfigurationError("a rule's rate is for roots: write the sampler without ParentBased")
         self.destination = destination
         self.task = task
         self.rate = None if rate is None else sampler_of(rate, "rate")
-        self.ignore = bool(ignore)
+        self.ignore = ignore
         self.relation: Literal["parent", "link"] | None = relation
         self._matches = re.compile(translate(glob)).match
 

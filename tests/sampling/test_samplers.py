@@ -243,6 +243,7 @@ def test_what_it_remembers_of_failures_is_bounded() -> None:
         lambda: Rule(task=""),
         lambda: rules.from_argument({1: 0.1}),
         lambda: Rule("x", relation="child"),  # type: ignore[arg-type]  # that is the mistake
+        lambda: Rule("x", ignore="false"),  # type: ignore[arg-type]  # as above
         lambda: Rule("x", rate=2),
         lambda: rules.from_argument("orders"),
         lambda: rules.from_argument([1]),
