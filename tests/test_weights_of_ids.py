@@ -16,8 +16,8 @@ from celery import Celery  # type: ignore[import-untyped]  # Celery ships no typ
 from pika.spec import Basic  # type: ignore[import-untyped]  # as above
 
 import mqtrace
-from mqtrace.clients.celery import runs
-from mqtrace.clients.celery.spans import TaskRun
+from mqtrace.clients.celery.attempt_start import begin_attempt
+from mqtrace.clients.celery.spans import AttemptSpan
 from mqtrace.clients.celery.templates import Tasks
 from tests.stuck_exporter import BOUND, StuckExporter, check_bound
 
@@ -111,8 +111,8 @@ def task_named(tracer: mqtrace.Tracer, number: int) -> None:
 def attempt(tracer: mqtrace.Tracer, **said: Any) -> Any:
     tasks = Tasks(tracer, flush_timeout=1.0)
     request = {"retries": 0, **remote(0), **said}
-    template = tasks.run_template(APP, "shop.add", "", "celery")
-    return runs.begin_attempt(tasks.runs, template, request, request, APP)
+    template = tasks.attempt_template(APP, "shop.add", "", "celery")
+    return begin_attempt(tasks.process, template, request, request, APP)
 
 
 def task_run(tracer: mqtrace.Tracer, number: int) -> None:
@@ -149,9 +149,9 @@ def test_ids_as_everybody_has_them_are_not_weighed(tracer: mqtrace.Tracer) -> No
 def test_names_of_tasks_that_are_made_up_are_not_kept(tracer: mqtrace.Tracer) -> None:
     tasks = Tasks(tracer, flush_timeout=1.0)
     for number in range(20):
-        tasks.run_template(APP, str(number) + "x" * LONG, "", "celery")
-    tasks.run_template(APP, "shop.add", "", "celery")
-    kept: Any = tasks.runs.templates
+        tasks.attempt_template(APP, str(number) + "x" * LONG, "", "celery")
+    tasks.attempt_template(APP, "shop.add", "", "celery")
+    kept: Any = tasks.process.templates
     assert [name for _, name, *_ in kept] == ["shop.add"]
 
 
@@ -163,7 +163,7 @@ def test_an_id_that_is_no_text_is_let_go(wrong: object, tracer: mqtrace.Tracer) 
     assert (span.message_id, span.conversation) == (None, None)
     run = attempt(tracer, id="7", root_id=wrong, retries=wrong)
     assert (run.task_id, run.root_id, run.retries) == ("7", None, None)
-    assert type(run) is TaskRun
+    assert type(run) is AttemptSpan
 
 
 def test_the_length_limit_holds_for_ids_and_for_links(exporter: StuckExporter, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 CLIENTS = {
     "aio_pika": ("hasattr(aio_pika.Connection.channel, '__wrapped__')", ["robust_connection", "channel", "queue"]),
     "aiokafka": ("is_traced(aiokafka.AIOKafkaProducer)", ["producer", "consumer.consumer", "structs", "helpers"]),
-    "celery": ("INSTRUMENTATION.asked_for()", ["app.task", "signals", "worker", "bin.celery", "contrib.testing.app"]),
+    "celery": ("INSTRUMENTATION.configured()", ["app.task", "signals", "worker", "bin.celery", "contrib.testing.app"]),
     "confluent_kafka": (
         "is_traced(confluent_kafka.Producer) and is_traced(confluent_kafka.SerializingProducer)",
         ["cimpl", "serializing_producer", "admin", "serialization", "aio"],

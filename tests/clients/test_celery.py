@@ -26,7 +26,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 import mqtrace
 from mqtrace.clients.celery import dispatch, killed_children
-from mqtrace.clients.celery.spans import TaskSend
+from mqtrace.clients.celery.spans import TaskSendSpan
 from mqtrace.clients.celery.state import INSTRUMENTATION
 from mqtrace.core import Span, encode_span
 from mqtrace.testing import Spans, record
@@ -748,7 +748,7 @@ def _down(broker: str, **settings: Any) -> Celery:
 
 
 @pytest.mark.parametrize("broker", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
-def test_so_does_one_whose_broker_is_not_there(spans: Spans, broker: str) -> None:
+def test_a_publish_to_a_broker_that_is_not_there_ends_its_span_with_the_error(spans: Spans, broker: str) -> None:
     down = _down(broker)
     with spans.tracer.start_span("web") as web:
         with pytest.raises(OperationalError):
@@ -761,7 +761,7 @@ def test_so_does_one_whose_broker_is_not_there(spans: Spans, broker: str) -> Non
 
 def test_an_interrupt_after_the_publish_returned_loses_no_span(app: Celery, spans: Spans, interrupt_end: Any) -> None:
     """Beat's handler of SIGTERM raises SystemExit wherever it arrives."""
-    interrupt_end(TaskSend)
+    interrupt_end(TaskSendSpan)
     with pytest.raises(KeyboardInterrupt):
         app.send_task("shop.add", queue="nobody-reads-it")
     assert [span.attributes["error.type"] for span in _sends(spans)] == ["KeyboardInterrupt"]
@@ -905,7 +905,7 @@ def test_instrumenting_twice_is_once_and_uninstrumenting_takes_all_of_it_away(
     assert len(spans) == 2
 
 
-def test_it_concerns_the_app_that_it_is_given(app: Celery, spans: Spans) -> None:
+def test_instrument_celery_traces_the_tasks_of_its_app_alone(app: Celery, spans: Spans) -> None:
     mqtrace.uninstrument_celery()
     ours = Celery("ours", broker="memory://", set_as_current=False)
     theirs = Celery("theirs", broker="memory://", set_as_current=False)

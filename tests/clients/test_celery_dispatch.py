@@ -95,5 +95,5 @@ def test_afterwards_the_signals_are_as_they_were(app: Celery) -> None:
 def test_a_signal_that_keeps_them_already_is_left_alone() -> None:
     signal = Signal(name="of somebody", use_caching=True)
     kept = signal.sender_receivers_cache
-    dispatch.keep_receivers(signal)
+    dispatch.cache_receivers(signal)
     assert signal.sender_receivers_cache is kept

@@ -30,7 +30,7 @@ def app(spans: Spans) -> Iterator[Celery]:
     mqtrace.instrument_celery(app)
     killed_children.hook()
     yield app
-    killed_children.tell_of_cancelled()
+    killed_children.report_cancelled()
     killed_children.unhook()
     mqtrace.uninstrument_celery()
 
@@ -70,8 +70,8 @@ def _runs(spans: Spans) -> list[Any]:
 def test_an_attempt_that_gives_no_result_is_told_of_as_cancelled_at_the_end(spans: Spans, cancel: Any) -> None:
     cancel(Result(lambda: False))
     assert not _runs(spans)
-    killed_children.tell_of_cancelled()
-    killed_children.tell_of_cancelled()
+    killed_children.report_cancelled()
+    killed_children.report_cancelled()
     (run,) = _runs(spans)
     assert (run.name, run.status, run.attributes["error.type"]) == ("process shop.add", "error", "cancelled")
     assert run.attributes["celery.state"] == "RETRY"
@@ -82,7 +82,7 @@ def test_an_attempt_that_ended_in_time_is_left_to_the_child_that_told_of_it(span
     cancel(Result(lambda: bool(ended), successful=True))
     ended.append(True)
     cancel(Result(lambda: False))  # the next one, for which the ones before are looked through
-    killed_children.tell_of_cancelled()
+    killed_children.report_cancelled()
     assert len(_runs(spans)) == 1
 
 
@@ -92,7 +92,7 @@ def test_what_celery_keeps_privately_may_change_and_the_worker_goes_on(spans: Sp
 
     for result in (Result(gone), SimpleNamespace(terminate=lambda signal: None), None):
         cancel(result)
-    killed_children.tell_of_cancelled()
+    killed_children.report_cancelled()
     assert [run.attributes["error.type"] for run in _runs(spans)] == ["cancelled"] * 3
 
 

@@ -57,7 +57,7 @@ def test_a_task_that_a_rule_names_is_not_recorded_when_it_is_sent(app: Celery, r
 
 
 @pytest.mark.parametrize("rules", RULES)
-def test_nor_when_it_runs(app: Celery, rules: Any) -> None:
+def test_a_task_that_a_rule_names_is_not_recorded_when_it_runs(app: Celery, rules: Any) -> None:
     app.conf.task_always_eager = True
     with record(rules=rules) as spans:
         assert app.tasks["shop.heartbeat"].delay().get() == "False"

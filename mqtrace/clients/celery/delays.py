@@ -1,4 +1,4 @@
-"""How long a message was to wait before its task runs: what a publish asks for, and when that is."""
+"""The delay of a task: what a publish asks for by a countdown or an eta, and when the task is due."""
 
 from __future__ import annotations
 
@@ -7,38 +7,33 @@ from typing import Any
 
 from mqtrace.messaging import Operation
 
-__all__ = ["asked_for", "delay", "due"]
+__all__ = ["delay_until", "due_s", "requested_delay"]
 
 
-def due(eta: object, app: Any) -> float | None:
-    """When a task is due, s since the epoch, from an eta as Celery writes it (ISO 8601); None where it says nothing."""
+def due_s(eta: object, app: Any) -> float | None:
+    """When a task is due, s since the epoch, by an eta as Celery writes it (ISO 8601); None if it is not a time."""
     try:
-        when = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
-        if not isinstance(when, datetime):
+        time = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        if not isinstance(time, datetime):
             return None
-        if when.tzinfo is None and app is not None:
-            when = when.replace(tzinfo=app.timezone)
-        return when.timestamp()
+        if time.tzinfo is None and app is not None:
+            time = time.replace(tzinfo=app.timezone)
+        return time.timestamp()
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def asked_for(countdown: object, eta: object, app: Any, sends: Operation) -> float | None:
-    """Seconds to wait that a publish asks for: its countdown, else what is left until its eta."""
-    # Celery takes the countdown where there are both. Its eta says it too, but not when that was made.
+def requested_delay(countdown: object, eta: object, app: Any, sends: Operation) -> float | None:
+    """The delay that a publish asks for, s: its countdown, else the time left until its eta."""
+    # Celery prefers the countdown to an eta. It makes an eta of it, too, but that does not say when it was made.
     if countdown and isinstance(countdown, (int, float)):
         return max(0.0, float(countdown))
-    return delay(eta, app, _now_ms(sends) / 1e3)
+    clock = sends.tracer.pipeline.clock
+    return delay_until(eta, app, clock.epoch(clock.now()) / 1e9)
 
 
-def delay(eta: object, app: Any, sent: float) -> float | None:
-    """Seconds that were asked for when the message was sent (``sent``: s since the epoch); never below 0."""
-    when = due(eta, app)
-    # Celery has turned a countdown into a time shortly before: hundredths are what is left of it.
-    return None if when is None else max(0.0, round(when - sent, 2))
-
-
-def _now_ms(operation: Operation) -> float:
-    """Now, ms since the epoch, by the tracer's clock."""
-    clock = operation.tracer.pipeline.clock
-    return clock.epoch(clock.now()) / 1e6
+def delay_until(eta: object, app: Any, sent_s: float) -> float | None:
+    """The delay, s, of a message that was sent at ``sent_s`` (s since the epoch); never below 0."""
+    due = due_s(eta, app)
+    # Celery made the eta of a countdown shortly before: the delay is right to a hundredth of a second.
+    return None if due is None else max(0.0, round(due - sent_s, 2))

@@ -1,7 +1,7 @@
-"""Receivers of another library's instrumentation at the signals that mqtrace listens to: OpenTelemetry's, ddtrace's.
+"""Receivers that other instrumentations (OpenTelemetry's, ddtrace's) connect to the signals that mqtrace listens to.
 
-They stay connected. Where a signal looks for its receivers (dispatch.py), one of theirs is replaced by a
-:class:`Leaving`, so it does not matter which of the two was connected first, and what happens to theirs later.
+They stay connected. The cache of a signal (dispatch.py) holds an :class:`UnlessTraced` in place of each of them, so it
+does not matter which library was connected first, nor when theirs is disconnected.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from mqtrace.clients.instrumented import is_theirs, makes_spans, tracing_checks,
 from .publish import publishes, publishing_app
 from .state import INSTRUMENTATION
 
-__all__ = ["Leaving", "leaving"]
+__all__ = ["UnlessTraced", "unless_traced"]
 
 
-class Leaving:
-    """Calls a receiver of theirs for the tasks that mqtrace does not trace."""
+class UnlessTraced:
+    """Calls a receiver of another library for the tasks that mqtrace does not trace."""
 
-    __slots__ = ("theirs",)
+    __slots__ = ("receiver",)
 
-    def __init__(self, theirs: Callable[..., Any]) -> None:
-        self.theirs = theirs
+    def __init__(self, receiver: Callable[..., Any]) -> None:
+        self.receiver = receiver
 
     def __call__(self, sender: Any = None, **named: Any) -> Any:
-        # a task that runs, or the name of one that is published
+        # the sender is a task that runs, or the name of one that is published
         app = sender.app if hasattr(sender, "app") else publishing_app()
-        traced = INSTRUMENTATION.for_app(app)
-        if traced is None or not makes_spans(traced.runs):
-            return self.theirs(sender=sender, **named)
-        warn_if_theirs("celery", (self.theirs,))
+        tasks = INSTRUMENTATION.for_app(app)
+        if tasks is None or not makes_spans(tasks.process):
+            return self.receiver(sender=sender, **named)
+        warn_if_theirs("celery", (self.receiver,))
         return None
 
 
 def _is_traced(thing: Any) -> bool:
-    """Whether spans are made of a task or of an app's messages, and of what kombu does for those."""
+    """Whether mqtrace traces this task, this app's tasks, or the message that this kombu producer publishes now."""
     if isinstance(thing, (Task, Celery)):
         app = thing.app if isinstance(thing, Task) else thing
     elif publishes() and hasattr(thing, "publish"):
@@ -46,12 +46,12 @@ def _is_traced(thing: Any) -> bool:
     else:
         return False
     tasks = INSTRUMENTATION.for_app(app)
-    return tasks is not None and makes_spans(tasks.runs)
+    return tasks is not None and makes_spans(tasks.process)
 
 
 tracing_checks.append(_is_traced)
 
 
-def leaving(receiver: Any) -> Any:
-    """A receiver as it is to be called: one of theirs leaves alone what is traced."""
-    return Leaving(receiver) if is_theirs(receiver) else receiver
+def unless_traced(receiver: Any) -> Any:
+    """An :class:`UnlessTraced` of another library's receiver; any other receiver as it is."""
+    return UnlessTraced(receiver) if is_theirs(receiver) else receiver

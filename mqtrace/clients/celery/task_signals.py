@@ -1,11 +1,10 @@
-"""Tasks that never ran, or whose end Celery tells from outside of them: each gets the one span that says so.
+"""Tasks that never ran, or whose end Celery signals outside of them: each gets a span that says why.
 
-- A task that expired or was revoked before it ran: ``task_revoked``; one that was terminated while it ran is told of by
-  the same signal, in the worker's main process.
-- A message that is no task, or an invalid one: ``task_rejected``. A task that the worker does not know:
-  ``task_unknown``.
-- What fails outside of a task's body, before it began (a request that cannot be run): ``task_internal_error``. After it
-  began, ``task_postrun`` has told of it already.
+- ``task_revoked``: a task that expired or was revoked before it ran. The worker's main process sends the same signal
+  for a task that was terminated while it ran.
+- ``task_rejected``: a message that is not a task, or an invalid one. ``task_unknown``: a task that the worker lacks.
+- ``task_internal_error``: a failure outside of a task's body. Only one that came before the body began (a request that
+  cannot be run) is reported here: after that, ``task_postrun`` has reported it.
 """
 
 from __future__ import annotations
@@ -24,82 +23,66 @@ from .unreported_attempts import finish, start_unreported
 __all__ = ["internal_error", "rejected", "revoked", "unknown"]
 
 
-def revoked(
-    sender: Any = None,
-    request: Any = None,
-    terminated: Any = None,
-    signum: Any = None,
-    expired: Any = None,
-    signal: Any = None,
-    **_: Any,
-) -> None:
+def revoked(sender: Any = None, request: Any = None, terminated: Any = None, expired: Any = None, **_: Any) -> None:
     """``task_revoked``."""
     tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
-    own = vars(request)
-    attempt = killed_children.attempt_at(own.get("id"))
-    if terminated and attempt is None:
-        return  # it ran in this process, where its own span has ended with what terminated it
-    span = start_unreported(tasks, sender, sender.name, own, attempt)
+    fields = vars(request)
+    task_id = fields.get("id")
+    attempt_id = killed_children.attempt_id_of(task_id)
+    if terminated and attempt_id is None:
+        return  # it ran in this process: its own span has ended with what terminated it
+    span = start_unreported(tasks, sender, sender.name, fields, attempt_id)
     if span is None:
         return
     if terminated:
-        killed_children.began(span, own.get("id"))
+        killed_children.set_begin_of_task(span, task_id)
     reason = "expired" if expired else "terminated" if terminated else "revoked"
     finish(span, "REVOKED", reason, None if reason == "revoked" else f"the task was {reason}")
 
 
-def rejected(sender: Any = None, message: Any = None, exc: Any = None, signal: Any = None, **_: Any) -> None:
+def rejected(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
     """``task_rejected``."""
-    _not_run(sender, message, None, "REJECTED", exc, "the message is not a task")
+    _report_not_run(sender, message, None, "REJECTED", exc)
 
 
-def unknown(
-    sender: Any = None, message: Any = None, exc: Any = None, name: Any = None, signal: Any = None, **_: Any
-) -> None:
+def unknown(sender: Any = None, message: Any = None, name: Any = None, **_: Any) -> None:
     """``task_unknown``."""
-    _not_run(sender, message, name, "FAILURE", NotRegistered(name), "")
+    _report_not_run(sender, message, name, "FAILURE", NotRegistered(name))
 
 
 def internal_error(
-    sender: Any = None,
-    task_id: Any = None,
-    request: Any = None,
-    exception: Any = None,
-    signal: Any = None,
-    **_: Any,
+    sender: Any = None, task_id: Any = None, request: Any = None, exception: Any = None, **_: Any
 ) -> None:
     """``task_internal_error``."""
     tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
-    if attempts.told.get() == id(exception):
-        attempts.told.set(0)
+    if attempts.reported_error.get() == id(exception):
+        attempts.reported_error.set(0)
         return
-    own: Any = request if isinstance(request, dict) else {"id": task_id}
-    span = start_unreported(
-        tasks, sender, sender.name, own, own.get(ATTEMPT) if INSTRUMENTATION.in_pool_child else None
-    )
+    fields: Any = request if isinstance(request, dict) else {"id": task_id}
+    attempt_id = fields.get(ATTEMPT) if INSTRUMENTATION.in_pool_child else None
+    span = start_unreported(tasks, sender, sender.name, fields, attempt_id)
     if span is not None:
         span.state_name = "FAILURE"
         span.fail(exception)
         span.end()
 
 
-def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseException | None, text: str) -> None:
+def _report_not_run(sender: Any, message: Any, name: Any, state: str, error: BaseException | None) -> None:
     tasks = INSTRUMENTATION.for_app(sender.app)
     if tasks is None:
         return
     headers = message.headers if isinstance(message.headers, dict) else {}
-    # protocol 1 has them in the body, which may be anything
+    # protocol 1 has these fields in the body, which may be anything
     body = message.payload if "id" not in headers and isinstance(message.payload, dict) else headers
-    info = message.delivery_info or {}
-    own = {**headers, "headers": headers, "delivery_info": info}
+    fields = {**headers, "headers": headers, "delivery_info": message.delivery_info or {}}
     for key in ("id", "root_id", "retries", "eta"):
-        own[key] = body.get(key)
+        fields[key] = body.get(key)
     name = name or body.get("task")
-    span = start_unreported(tasks, sender, name if isinstance(name, str) else "unknown", own, None)
+    span = start_unreported(tasks, sender, name if isinstance(name, str) else "unknown", fields, None)
     if span is None:
         return
     span.state_name = state
@@ -107,5 +90,5 @@ def _not_run(sender: Any, message: Any, name: Any, state: str, error: BaseExcept
         span.fail(error)
     else:
         span.set_attribute(ERROR_TYPE, "not_a_task")
-        span.set_status("error", text)
+        span.set_status("error", "the message is not a task")
     span.end()
