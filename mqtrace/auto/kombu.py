@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from mqtrace.clients import instrumented_classes
 from mqtrace.clients import kombu as clients
-from mqtrace.clients.kombu.consumer import Receiving, TracedConsumer
-from mqtrace.clients.kombu.producer import Sending, TracedProducer
+from mqtrace.clients.kombu.consumer import ConsumerState, TracedConsumer
+from mqtrace.clients.kombu.producer import ProducerState, TracedProducer
 from mqtrace.clients.proxy import register, traced_class
 
 from .names import replace_names
@@ -51,7 +51,7 @@ class PlacedProducer(TracedProducer):
         return super().publish(*args, **kwargs)
 
 
-class PlacedReceiving(Receiving):
+class PlacedConsumerState(ConsumerState):
     """The state of a consumer that knows who made it."""
 
     __slots__ = ("passes",)
@@ -64,21 +64,21 @@ class PlacedReceiving(Receiving):
         """Note whether kombu or Celery made this consumer for itself."""
         self.passes = _is_called_by_a_library()
 
-    def received(self, consumer: Any, receive: Any, body: Any, message: Any) -> Any:
+    def call_receive(self, consumer: Any, receive: Any, body: Any, message: Any) -> Any:
         """Call ``receive`` of a consumer, in the process span of the message where an application made it."""
-        return receive(body, message) if self.passes else super().received(consumer, receive, body, message)
+        return receive(body, message) if self.passes else super().call_receive(consumer, receive, body, message)
 
-    def messaged(self, consumer: Any, callback: Any, message: Any) -> Any:
+    def call_on_message(self, consumer: Any, callback: Any, message: Any) -> Any:
         """Call ``on_message`` of a consumer, in the process span of the message where an application made it."""
-        return callback(message) if self.passes else super().messaged(consumer, callback, message)
+        return callback(message) if self.passes else super().call_on_message(consumer, callback, message)
 
 
 def put_in_place(module: ModuleType) -> None:
     """Put the traced classes into ``kombu.messaging`` and ``kombu.simple``, and where they were taken from there."""
     messaging, simple = module.__dict__, sys.modules["kombu.simple"].__dict__
     replaced = {
-        messaging["Producer"]: traced_class(messaging["Producer"], PlacedProducer, lambda: Sending(None)),
-        messaging["Consumer"]: traced_class(messaging["Consumer"], TracedConsumer, PlacedReceiving),
+        messaging["Producer"]: traced_class(messaging["Producer"], PlacedProducer, lambda: ProducerState(None)),
+        messaging["Consumer"]: traced_class(messaging["Consumer"], TracedConsumer, PlacedConsumerState),
         **{simple[name]: clients.wrap(simple[name], None, {}) for name in ("SimpleQueue", "SimpleBuffer")},
     }
     for raw, traced in replaced.items():

@@ -1,4 +1,4 @@
-"""kombu: Producer, Consumer and SimpleQueue, on whatever transport."""
+"""kombu: Producer, Consumer and SimpleQueue, on any transport."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mqtrace.clients.proxy import Traced, stand_in, wrapped
 from mqtrace.messaging import registry_of
 from mqtrace.tracer import SpanTracer
 
-from .consumer import Receiving, Standing, TracedConsumer, TwinnedConsumer
+from .consumer import ConsumerState, TracedConsumer, TwinnedConsumer, TwinState
 from .message import ADAPTER
-from .producer import Sending, TracedProducer, TracedSimpleQueue
+from .producer import ProducerState, TracedProducer, TracedSimpleQueue
 
 __all__ = ["adapter_of", "wrap"]
 
 
-#: The adapter of kombu.Message and its subclasses, of which each transport has its own.
+#: The adapter of kombu.Message and its subclasses: each transport has one.
 adapter_of = registry_of(Message, ADAPTER)
 
 
@@ -31,18 +31,18 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     expect(options, (), "a kombu client has no options, leave them out")
     kind = client if isinstance(client, type) else type(client)
     if not issubclass(kind, Consumer):
-        return wrapped(client, tracer, _sending, partial(Sending, tracer))
+        return wrapped(client, tracer, _traced_sender, partial(ProducerState, tracer))
     if kind is client:
-        return wrapped(kind, tracer, _consuming, partial(Receiving, tracer))
-    twin = wrapped(kind, None, _consuming, partial(Receiving, None))
-    return stand_in(TwinnedConsumer, client, Standing(client, tracer, twin))
+        return wrapped(kind, tracer, _traced_consumer, partial(ConsumerState, tracer))
+    twin = wrapped(kind, None, _traced_consumer, partial(ConsumerState, None))
+    return stand_in(TwinnedConsumer, client, TwinState(client, tracer, twin))
 
 
-def _consuming(_: type) -> type[Traced]:
+def _traced_consumer(_: type) -> type[Traced]:
     return TracedConsumer
 
 
-def _sending(kind: type) -> type[Traced] | None:
+def _traced_sender(kind: type) -> type[Traced] | None:
     if issubclass(kind, Producer):
         return TracedProducer
     return TracedSimpleQueue if issubclass(kind, SimpleBase) else None

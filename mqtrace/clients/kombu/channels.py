@@ -1,9 +1,9 @@
 """The channel of a message: its broker, and what becomes of its messages.
 
-A message says little of that: ``reject(requeue=True)`` leaves it as ``reject()`` does. Its channel is told. So the
-methods that settle are replaced on the channel: of a traced consumer until it is unwrapped, of any other while a
-message is at work, with settle spans until it is settled. Nothing is put into the message, which an application may
-copy or serialize.
+A message keeps little of that: ``reject(requeue=True)`` leaves it as ``reject()`` does. Only the call of its channel
+shows the difference. So the methods that settle are replaced on the channel: of a traced consumer until it is
+unwrapped, of any other while one of its messages is processed, with settle spans until that is settled. Nothing is put
+into the message, which an application may copy or serialize.
 """
 
 from __future__ import annotations
@@ -19,135 +19,132 @@ from mqtrace.messaging.amqp import DeliverySpan
 
 from .broker import UNKNOWN, Broker, broker_of_connection
 
-__all__ = ["Channel", "channel_of", "leave_channel"]
+__all__ = ["TrackedChannel", "restore_channel", "tracked_channel"]
 
-# Of messages that nobody settles, only the outcome of the oldest goes unnoticed.
-_HELD: Final = 65536
-# Of those that went back and whose span had ended, so that nobody asks.
-_UNASKED: Final = 1024
-_NOBODY: Final = (None, None)
+# How many messages that are not settled are kept: beyond that, the outcomes of the oldest are not noted.
+_IN_PROCESS: Final = 65536
+# How many requeued messages are kept whose span had ended before, so that nothing reads them.
+_REQUEUED: Final = 1024
+_NO_SPAN: Final = (None, None)
 
 
-class Channel:
-    """What is known of one channel."""
+class TrackedChannel:
+    """A channel, with what its messages need to know of it."""
 
-    __slots__ = ("_ack", "_reject", "_requeued", "at_work", "broker", "is_of", "stays")
+    __slots__ = ("_ack", "_reject", "_requeued", "broker", "channel", "in_process", "keeps_reject")
 
     def __init__(self, broker: Broker, channel: Any = None) -> None:
         self.broker = broker
-        #: The channel, by a weak reference.
-        self.is_of: Callable[[], Any] = _nobody if channel is None else ref(channel, _forget(id(channel)))
-        #: Whether ``basic_reject`` stays replaced. To put it there and back for each message makes kombu's own calls of
-        #: the channel slower, as the interpreter has to look again where its attributes are: 2 of 40 us a message.
-        self.stays = False
-        #: By delivery tag the process span of a message, and the operation of its settle span; None without.
-        self.at_work: dict[Any, tuple[DeliverySpan, Operation | None]] = {}
+        #: A weak reference to the channel; returns None if that is gone.
+        self.channel: Callable[[], Any] = _no_channel if channel is None else ref(channel, _forget(id(channel)))
+        #: Whether ``basic_reject`` stays replaced. To replace it for each message would make kombu's own calls of the
+        #: channel slower, because the interpreter has to look up its attributes again: 2 of 40 us a message.
+        self.keeps_reject = False
+        #: By delivery tag: the process span of a message, and the operation of its settle span or None.
+        self.in_process: dict[Any, tuple[DeliverySpan, Operation | None]] = {}
         #: Delivery tags of messages that went back into their queue.
         self._requeued: dict[Any, None] = {}
-        self._reject = _InPlace(self, "basic_reject")
-        self._ack = _InPlace(self, "basic_ack")
+        self._reject = _Replacement(self, "basic_reject")
+        self._ack = _Replacement(self, "basic_ack")
 
-    def stay(self) -> None:
+    def keep_reject(self) -> None:
         """Replace ``basic_reject`` until :meth:`put_back`."""
-        self.stays = True
+        self.keeps_reject = True
         self._reject.put()
 
     def begin(self, message: Any, span: DeliverySpan, settle: Operation | None) -> None:
-        """A message is at work that is to have a settle span, or that came through no client of ours."""
-        at_work, tag = self.at_work, message.delivery_tag
+        """Note a message in process that is to have a settle span, or that was not read by a client of ours."""
+        in_process, tag = self.in_process, message.delivery_tag
         try:
-            if at_work:
-                keep_recent(at_work, tag, (span, settle), _HELD)
+            if in_process:
+                keep_recent(in_process, tag, (span, settle), _IN_PROCESS)
             else:
-                at_work[tag] = (span, settle)
+                in_process[tag] = (span, settle)
             methods = message.channel.__dict__
         except (AttributeError, TypeError):  # a tag without a hash, a channel that takes no attributes
             return
         if "basic_reject" in methods:
             self._reject.put()
         else:
-            methods["basic_reject"] = self._reject  # flat, because each message that nobody wraps comes by
+            methods["basic_reject"] = self._reject  # flat: it runs for each message of a client that is not wrapped
         if settle is not None:
             self._ack.put()
 
-    def leave(self, message: Any) -> None:
-        """The span of such a message has ended."""
+    def end(self, message: Any) -> None:
+        """Note that the process span of such a message has ended."""
         tag = message.delivery_tag
-        at_work, reject = self.at_work, self._reject
+        in_process, reject = self.in_process, self._reject
         try:
-            if at_work[tag][1] is not None:
+            if in_process[tag][1] is not None:
                 return  # its settle span is to come
-            del at_work[tag]
+            del in_process[tag]
             methods = message.channel.__dict__
         except (AttributeError, KeyError, TypeError):  # settled, or as above
             return
-        if at_work or self.stays:
+        if in_process or self.keeps_reject:
             return
         if methods.get("basic_reject") is reject and reject.before is None and "basic_ack" not in methods:
             del methods["basic_reject"]  # flat, as above
         else:
             self.put_back()
 
-    def _settled(self, tag: Any) -> None:
-        if self.at_work.pop(tag, None) is not None and not (self.at_work or self.stays):
-            self.put_back()
-
     def put_back(self) -> None:
-        """Leave the channel as it was, and whatever messages are still at work."""
-        self.stays = False
-        self.at_work.clear()
+        """Leave the channel as it was, whatever messages are still in process."""
+        self.keeps_reject = False
+        self.in_process.clear()
         self._reject.put_back()
         self._ack.put_back()
 
-    def was_requeued(self, message: Any) -> bool:
-        """Whether a message that was rejected went back into its queue. To be asked once."""
+    def pop_requeued(self, message: Any) -> bool:
+        """Whether a message that was rejected went back into its queue. True only once."""
         try:
             return self._requeued.pop(message.delivery_tag, 0) is None
         except TypeError:
             return False
 
-    def settle(self, name: str, call: Callable[..., Any], tag: Any, args: tuple[Any, ...], named: Any) -> Any:
-        """Call ``basic_ack`` or ``basic_reject`` of the channel, in a settle span where those are asked for."""
+    def settle(self, name: str, call: Callable[..., Any], tag: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        """Call ``basic_ack`` or ``basic_reject`` of the channel, in a settle span if those are wanted."""
         if not isinstance(tag, Hashable):
-            return call(tag, *args, **named)
-        requeue = name == "basic_reject" and (args[0] if args else named.get("requeue"))
-        span, operation = self.at_work.get(tag, _NOBODY)
+            return call(tag, *args, **kwargs)
+        requeue = name == "basic_reject" and (args[0] if args else kwargs.get("requeue"))
+        span, operation = self.in_process.get(tag, _NO_SPAN)
         if span is None or operation is None:
-            result = call(tag, *args, **named)
+            result = call(tag, *args, **kwargs)
         else:
             verb = "requeue" if requeue else name.removeprefix("basic_")
             system, endpoint, _ = self.broker
             with start_settle(operation, system, verb, [span], span.template.destination, endpoint, {}):
-                result = call(tag, *args, **named)
+                result = call(tag, *args, **kwargs)
         if requeue:
-            keep_recent(self._requeued, tag, None, _UNASKED)
+            keep_recent(self._requeued, tag, None, _REQUEUED)
         else:
-            self._requeued.pop(tag, None)  # what came back may have the tag that it had
-        self._settled(tag)
+            self._requeued.pop(tag, None)  # a message that came back may have the same tag again
+        if self.in_process.pop(tag, None) is not None and not (self.in_process or self.keeps_reject):
+            self.put_back()
         return result
 
 
-class _InPlace:
-    """What stands on a channel in the place of one of its methods. It does not keep the channel alive."""
+class _Replacement:
+    """A callable that replaces a method of a channel. It does not keep the channel alive."""
 
-    __slots__ = ("before", "channel", "name")
+    __slots__ = ("before", "name", "tracked")
 
-    def __init__(self, channel: Channel, name: str) -> None:
-        self.channel = channel
+    def __init__(self, tracked: TrackedChannel, name: str) -> None:
+        self.tracked = tracked
         self.name = name
-        #: What somebody else had put there.
+        #: What the channel had in this place, if it was not its class's method.
         self.before: Callable[..., Any] | None = None
 
     def put(self) -> None:
-        """Replace the method, unless it is."""
-        methods = getattr(self.channel.is_of(), "__dict__", {})
+        """Replace the method, unless it is replaced."""
+        methods = getattr(self.tracked.channel(), "__dict__", {})
         before = methods.get(self.name)
         if before is not self:
             self.before, methods[self.name] = before, self
 
     def put_back(self) -> None:
-        """Put back what was there, unless somebody else has replaced it meanwhile."""
-        methods = getattr(self.channel.is_of(), "__dict__", {})
+        """Put back what was there, unless another library has replaced it meanwhile."""
+        methods = getattr(self.tracked.channel(), "__dict__", {})
         if methods.get(self.name) is not self:
             return
         if self.before is None:
@@ -155,56 +152,56 @@ class _InPlace:
         else:
             methods[self.name], self.before = self.before, None
 
-    def __call__(self, delivery_tag: Any, *args: Any, **named: Any) -> Any:
-        return self.channel.settle(self.name, self._method(), delivery_tag, args, named)
+    def __call__(self, delivery_tag: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.tracked.settle(self.name, self._method(), delivery_tag, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._method(), name)
 
     def __reduce__(self) -> Any:
-        return getattr, (self.channel.is_of(), self.name)  # a copy of the channel has its own
+        return getattr, (self.tracked.channel(), self.name)  # a copy of the channel has its own
 
     def _method(self) -> Any:
-        channel = self.channel.is_of()
+        channel = self.tracked.channel()
         return getattr(type(channel), self.name).__get__(channel) if self.before is None else self.before
 
 
 # ---------------------------------------------------------------------- by the channel
 
-_channels: Final[dict[int, Channel]] = {}
+_tracked: Final[dict[int, TrackedChannel]] = {}
 
 
-def _nobody() -> None:
+def _no_channel() -> None:
     """No channel."""
 
 
 def _forget(key: int) -> Callable[[object], None]:
     def forget(_: object) -> None:
-        _channels.pop(key, None)
+        _tracked.pop(key, None)
 
     return forget
 
 
 #: Of a message without a channel, or with one that is closed or takes no weak reference.
-_UNKNOWN: Final = Channel(UNKNOWN)
+_UNKNOWN: Final = TrackedChannel(UNKNOWN)
 
 
-def channel_of(message: Any) -> Channel:
-    """What is known of the channel of a message. Its broker is asked for once."""
+def tracked_channel(message: Any) -> TrackedChannel:
+    """The tracked channel of a message. Its broker is looked up once."""
     channel = message.channel
-    found = _channels.get(id(channel))
-    if found is not None and found.is_of() is channel:
-        return found
+    tracked = _tracked.get(id(channel))
+    if tracked is not None and tracked.channel() is channel:
+        return tracked
     try:
-        found = Channel(broker_of_connection(channel.connection.client), channel)
+        tracked = TrackedChannel(broker_of_connection(channel.connection.client), channel)
     except (AttributeError, TypeError):
         return _UNKNOWN
-    _channels[id(channel)] = found
-    return found
+    _tracked[id(channel)] = tracked
+    return tracked
 
 
-def leave_channel(channel: Any) -> None:
+def restore_channel(channel: Any) -> None:
     """Leave a channel as it was before messages of it were traced."""
-    found = _channels.get(id(channel))
-    if found is not None and found.is_of() is channel:
-        found.put_back()
+    tracked = _tracked.get(id(channel))
+    if tracked is not None and tracked.channel() is channel:
+        tracked.put_back()

@@ -1,9 +1,10 @@
 """kombu's Consumer, traced: its callbacks run in the process span of their message.
 
-A Consumer calls its own ``on_message`` if there is one, else its own ``receive``, which calls every callback. What the
-broker delivers goes there, and not through anything around it. The caller's consumer is left as it is; what consumes is
-its twin: an object of a subclass whose ``__dict__`` is the consumer's own, so that they are alike in everything, at any
-time, but for these two. So all callbacks of one message share one span, and what ``unwrap`` gives was never touched.
+For each message a Consumer calls its ``on_message``, or, if that is None, its ``receive``, which calls every callback.
+The consumer itself registers these two methods with the broker, so a proxy around it would not be called. An object
+that was made without us is therefore not changed, but consumes through its twin: an object of a subclass that overrides
+the two methods and shares the consumer's ``__dict__``, so that the two have the same state at any time. All callbacks
+of a message share one span.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from mqtrace.messaging.handlers import operation_in
 from mqtrace.messaging.run import run
 from mqtrace.tracer import SpanTracer
 
-from .channels import leave_channel
-from .message import begin_delivery, handled
+from .channels import restore_channel
+from .message import begin_delivery, in_callbacks
 
-__all__ = ["Receiving", "Standing", "TracedConsumer", "TwinnedConsumer"]
+__all__ = ["ConsumerState", "TracedConsumer", "TwinState", "TwinnedConsumer"]
 
 
-class Receiving(State):
-    """The state of a consumer whose callbacks run in spans: of one of a traced class, or of a twin."""
+class ConsumerState(State):
+    """The state of an object of a traced class, or of a twin. ``no_ack``: its messages need no acknowledgement."""
 
     __slots__ = ("_process", "no_ack")
 
@@ -36,44 +37,44 @@ class Receiving(State):
         self.no_ack = False
 
     def opened(self, client: Any) -> None:
-        """Note whether nobody acknowledges its messages."""
+        """Note whether its messages need no acknowledgement."""
         self.no_ack = bool(client.no_ack)
 
     def unwrapped(self, client: Any) -> None:
         """Leave its channel as it was."""
-        leave_channel(client.channel)
+        restore_channel(client.channel)
 
-    def received(self, consumer: Any, receive: Callable[..., Any], body: Any, message: Any) -> Any:
+    def call_receive(self, consumer: Any, receive: Callable[..., Any], body: Any, message: Any) -> Any:
         """Call ``receive`` of a consumer in the process span of the message."""
         callbacks = list(consumer.callbacks or ())
         operation = (operation_in(callbacks[0]) if len(callbacks) == 1 else None) or self._process
-        return self._handled(consumer, operation, message, receive, (body, message))
+        return self._call(consumer, operation, message, receive, (body, message))
 
-    def messaged(self, consumer: Any, callback: Callable[[Any], Any], message: Any) -> Any:
+    def call_on_message(self, consumer: Any, callback: Callable[[Any], Any], message: Any) -> Any:
         """Call ``on_message`` of a consumer in the process span of the message."""
-        return self._handled(consumer, operation_in(callback) or self._process, message, callback, (message,))
+        return self._call(consumer, operation_in(callback) or self._process, message, callback, (message,))
 
-    def _handled(
-        self, consumer: Any, operation: Operation, message: Any, call: Callable[..., Any], given: tuple[Any, ...]
+    def _call(
+        self, consumer: Any, operation: Operation, message: Any, call: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Any:
         try:
             span = begin_delivery(operation, message, _queue_of(consumer, message), self.no_ack, True)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
-            return call(*given)
-        handled[id(message)] = message
+            return call(*arguments)
+        in_callbacks[id(message)] = message
         try:
-            return run(span, call, given)
+            return run(span, call, arguments)
         finally:
-            handled.pop(id(message), None)
+            in_callbacks.pop(id(message), None)
 
 
 def _queue_of(consumer: Any, message: Any) -> str:
-    """The queue of a message: of several, the only one that is bound as the message was routed."""
+    """The queue of a message: of several, the only one whose binding fits the message; empty if it is not known."""
     queues = consumer.queues
     if len(queues) > 1:
-        said = message.delivery_info or {}
-        exchange, routing_key = said.get("exchange") or "", said.get("routing_key") or ""
+        info = message.delivery_info or {}
+        exchange, routing_key = info.get("exchange") or "", info.get("routing_key") or ""
         queues = [
             queue
             for queue in queues
@@ -87,16 +88,16 @@ class TracedConsumer(Traced):
     """kombu.Consumer, of a traced class. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Receiving
+    _mqtrace: ConsumerState
 
-    # Data descriptors: they stand before what the object itself has of these names.
+    # Properties, because they come before the attributes of these names in the object's ``__dict__``.
 
     @property
     def receive(self) -> Any:
         """``receive`` of the consumer: every callback, in the process span of the message."""
-        # as the consumer finds it: on the object, or in its class
-        own = vars(self).get("receive") or super().receive
-        return functools.partial(self._mqtrace.received, self, own)
+        # as Python looks it up: on the object, then in its class
+        receive = vars(self).get("receive") or super().receive
+        return functools.partial(self._mqtrace.call_receive, self, receive)
 
     @receive.setter
     def receive(self, receive: Any) -> None:
@@ -104,9 +105,9 @@ class TracedConsumer(Traced):
 
     @property
     def on_message(self) -> Any:
-        """The user's own, in the process span of the message."""
-        own = vars(self)
-        callback = own["on_message"] if "on_message" in own else super().on_message
+        """The user's ``on_message``, in the process span of the message."""
+        attributes = vars(self)
+        callback = attributes["on_message"] if "on_message" in attributes else super().on_message
         return None if callback is None else _OnMessage(self, callback)
 
     @on_message.setter
@@ -130,45 +131,44 @@ class _OnMessage(CallbackWrapper):
         self.function = callback
 
     def __call__(self, message: Any) -> Any:
-        return self._consumer._mqtrace.messaged(self._consumer, self.function, message)
+        return self._consumer._mqtrace.call_on_message(self._consumer, self.function, message)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
 
 
-# ---------------------------------------------------------------------- objects that somebody else made
+# ---------------------------------------------------------------------- objects that were made without us
 
 
-class Standing(State):
-    """The state of what stands in for a consumer: its twin."""
+class TwinState(State):
+    """The state of the proxy of a consumer. ``twin``: what consumes in its place."""
 
     __slots__ = ("twin",)
 
     def __init__(self, raw: Any, tracer: SpanTracer | None, kind: type) -> None:
         super().__init__()
-        #: An object of ``kind``, the traced class of the consumer's class.
         self.twin = _twin(raw, kind, tracer)
 
     def unwrapped(self, client: Any) -> None:
         """Leave its channel as it was."""
-        leave_channel(client.channel)
+        restore_channel(client.channel)
 
 
 class TwinnedConsumer(Traced):
-    """kombu.Consumer, made by somebody else. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
+    """kombu.Consumer, made without us. See docs/kombu.md. Made by :func:`mqtrace.wrap`."""
 
     __slots__ = ()
-    _mqtrace: Standing
+    _mqtrace: TwinState
 
     def __getattr__(self, name: str) -> Any:
         if name == "_mqtrace":
             raise AttributeError(name)
-        # methods of the twin, so that whatever they register with the broker leads to it; the rest is the same
+        # the twin's methods, because they register the twin's callbacks with the broker; the rest is the same
         return getattr(self._mqtrace.twin, name)
 
     @property
     def on_message(self) -> Any:
-        """The user's own."""
+        """The user's ``on_message``."""
         return self._mqtrace.raw.on_message
 
     @on_message.setter
@@ -181,13 +181,14 @@ class TwinnedConsumer(Traced):
 
 
 def _twin(raw: Any, kind: type, tracer: SpanTracer | None) -> Any:
+    """The twin of a consumer. ``kind``: the traced class of its class."""
     twin: Any = object.__new__(kind)
-    state = Receiving(tracer)
+    state = ConsumerState(tracer)
     state.opened(raw)
     object.__setattr__(twin, "_mqtrace", state)
     object.__setattr__(twin, "__dict__", vars(raw))
     for name in {name for base in type(raw).__mro__ for name in _slots_of(base)}:
-        if hasattr(raw, name):  # a subclass of the user's may have some: as they are now
+        if hasattr(raw, name):  # a user's subclass may have slots: the twin has their present values
             object.__setattr__(twin, name, getattr(raw, name))
     return twin
 

@@ -1,8 +1,8 @@
-"""kombu's messages: the start of their process span, and what became of them.
+"""kombu's messages: the start of their process span, and their outcome.
 
-A kombu.Message knows its channel and settles itself, but not its queue: the wrapped Consumer or SimpleQueue that it
-came through says that. What became of it, it keeps in ``_state``, which its public ``acknowledged`` is derived from;
-that is read when the span ends. What that does not tell, the channel does; see channels.py.
+A kombu.Message has its channel and settles itself, but it does not have its queue: that is noted by the traced Consumer
+or SimpleQueue that reads it. Its outcome is in ``_state``, from which its public ``acknowledged`` is derived, and is
+read when the span ends. Whether a rejected message was requeued only its channel shows; see channels.py.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from mqtrace.messaging.operation import shared_operation
 from mqtrace.messaging.opt_in import wants_settle
 
 from .broker import Broker
-from .channels import Channel, channel_of
+from .channels import TrackedChannel, tracked_channel
 
-__all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "handled", "note_source"]
+__all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "in_callbacks", "note_source"]
 
 _OUTCOMES: Final = {"ACK": "ack", "REJECTED": "reject", "REQUEUED": "requeue"}
 
-#: Messages that a wrapped Consumer is handing to its callbacks right now, by id.
-handled: Final[dict[int, Any]] = {}
-# Messages that a wrapped SimpleQueue gave: the queue, and whether nobody acknowledges them.
+#: Messages that a traced Consumer is passing to its callbacks right now, by id.
+in_callbacks: Final[dict[int, Any]] = {}
+# By message that a traced SimpleQueue returned: its queue, and whether it needs no acknowledgement.
 _sources: WeakKeyDictionary[Any, tuple[str, bool]] = WeakKeyDictionary()
 
 
@@ -38,38 +38,38 @@ class KombuSpan(DeliverySpan):
 
     __slots__ = ("delivery",)
 
-    #: Until the span ends, which then says what became of it: the message and its channel.
-    delivery: tuple[Any, Channel] | None
+    #: The message and its channel, from which the outcome is read when the span ends; None if that is known.
+    delivery: tuple[Any, TrackedChannel] | None
 
     def end(self, end_time: int | None = None) -> None:
-        """End the span, with the outcome."""
+        """End the span, with the outcome of its message."""
         if self.delivery is not None:
             message, channel = self.delivery
             self.delivery = None
             if self.outcome is None:
                 outcome = _OUTCOMES.get(getattr(message, "_state", ""))
-                self.outcome = "requeue" if outcome == "reject" and channel.was_requeued(message) else outcome
-            if channel.at_work:
-                channel.leave(message)
+                self.outcome = "requeue" if outcome == "reject" and channel.pop_requeued(message) else outcome
+            if channel.in_process:
+                channel.end(message)
         super().end(end_time)
 
 
 def note_source(message: Any, queue: str, no_ack: bool) -> None:
-    """Say which queue gave a message to the application."""
+    """Note the queue of a message that an application asked for."""
     try:
         _sources[message] = (queue, no_ack)
-    except TypeError:  # a class of somebody's own that takes no weak reference
+    except TypeError:  # a user's own class that takes no weak reference
         pass
 
 
 def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool, wrapped: bool) -> KombuSpan | NoopSpan:
     """Start the process span of a message from this queue (empty: not known). It is not current yet.
 
-    ``wrapped``: whether it came through a client that ``unwrap`` can be called on.
+    ``wrapped``: whether a client read it that ``unwrap`` can be called on.
     """
-    said = message.delivery_info or {}
-    exchange, routing_key = _name(said.get("exchange")), _name(said.get("routing_key"))
-    channel = channel_of(message)
+    info = message.delivery_info or {}
+    exchange, routing_key = _name(info.get("exchange")), _name(info.get("routing_key"))
+    channel = tracked_channel(message)
     broker = channel.broker
     key = (exchange, routing_key, queue, broker.key)
     template = operation.templates.get(key)
@@ -78,7 +78,7 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool,
     span = start_delivery(operation, template, KombuSpan, message.headers)
     if type(span) is KombuSpan:
         span.delivery_tag = message.delivery_tag if broker.system == RABBITMQ else None
-        span.redelivered = said.get("redelivered")
+        span.redelivered = info.get("redelivered")
         properties = message.properties or {}
         span.message_id = properties.get("message_id")
         span.conversation = properties.get("correlation_id")
@@ -89,8 +89,8 @@ def begin_delivery(operation: Operation, message: Any, queue: str, no_ack: bool,
             span.delivery = None
         else:
             span.delivery = (message, channel)
-            if wrapped and not channel.stays:
-                channel.stay()
+            if wrapped and not channel.keeps_reject:
+                channel.keep_reject()
             if operation.tracer.settings.settle_spans:
                 settle = shared_operation(operation.tracer, "settle") if wants_settle(operation.tracer) else None
                 channel.begin(message, span, settle)
@@ -107,39 +107,40 @@ class KombuMessages:
     """The :class:`~mqtrace.messaging.MessageAdapter` of kombu.Message."""
 
     def begin(self, operation: Operation, message: Any) -> KombuSpan | NoopSpan | None:
-        """Start the process span of a message; None for one that a wrapped Consumer is handing out already."""
-        if id(message) in handled and current_frame() is not None:
+        """Start the process span of a message; None if a traced Consumer runs its callbacks already."""
+        if id(message) in in_callbacks and current_frame() is not None:
             return None
         queue, no_ack = _source(message)
         return begin_delivery(operation, message, queue, no_ack, queue != "")
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        told: list[BatchMessage] = []
+        batch: list[BatchMessage] = []
         broker: Broker | None = None
         for message in messages:
             if not isinstance(message, Message):
                 continue
-            broker = broker or channel_of(message).broker
-            said = message.delivery_info or {}
-            name = destination(_name(said.get("exchange")), _name(said.get("routing_key")), _source(message)[0])
+            broker = broker or tracked_channel(message).broker
+            info = message.delivery_info or {}
+            name = destination(_name(info.get("exchange")), _name(info.get("routing_key")), _source(message)[0])
             tag = message.delivery_tag if broker.system == RABBITMQ else None
             properties = message.properties or {}
-            told.append((message.headers, name, tag, properties.get("message_id"), properties.get("correlation_id")))
-        return None if broker is None else read_batch(operation, broker.system, told, broker.endpoint)
+            batch.append((message.headers, name, tag, properties.get("message_id"), properties.get("correlation_id")))
+        return None if broker is None else read_batch(operation, broker.system, batch, broker.endpoint)
 
 
 def _source(message: Any) -> tuple[str, bool]:
+    """The queue of a message (empty: not known), and whether it needs no acknowledgement."""
     try:
-        found = _sources.get(message)
+        source = _sources.get(message)
     except TypeError:
-        found = None
-    if found is not None:
-        return found
-    # kombu's own rule for a message without acknowledgement, Message.ack
-    without = getattr(message.channel, "no_ack_consumers", None)
+        source = None
+    if source is not None:
+        return source
+    # as kombu decides it, in Message.ack
+    no_ack_tags = getattr(message.channel, "no_ack_consumers", None)
     tag = (message.delivery_info or {}).get("consumer_tag")
-    return "", tag in without if without else False
+    return "", tag in no_ack_tags if no_ack_tags else False
 
 
 ADAPTER: Final = KombuMessages()
