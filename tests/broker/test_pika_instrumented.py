@@ -98,7 +98,7 @@ def test_the_consume_loop_is_traced_once(channel: Any, queue: str, theirs: InMem
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_while_mqtrace_is_not_configured_it_is_theirs_and_then_ours(
+def test_opentelemetry_makes_the_spans_until_mqtrace_is_configured(
     channel: Any, queue: str, theirs: InMemorySpanExporter
 ) -> None:
     handled: list[bytes] = []

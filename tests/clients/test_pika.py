@@ -315,7 +315,7 @@ def test_a_message_that_is_relayed_is_of_this_hop_in_every_format(raw: Channel, 
 
 
 @pytest.mark.parametrize("value", [5, b"\xff", [1], {"a": 1}, "nonsense", None])
-def test_a_malformed_one_is_replaced(raw: Channel, channel: Any, spans: Spans, value: Any) -> None:
+def test_a_malformed_traceparent_is_replaced(raw: Channel, channel: Any, spans: Spans, value: Any) -> None:
     headers = {"traceparent": value, "other": 1}
     channel.basic_publish("", "orders", b"", BasicProperties(headers=headers))
     assert headers == {"traceparent": value, "other": 1}
@@ -378,7 +378,9 @@ def test_what_pika_takes_for_no_properties_is_none(raw: Channel, channel: Any, s
 
 
 @pytest.mark.parametrize("exchange", [["x"], None, b"x"])
-def test_what_is_no_name_is_left_to_pika(raw: Channel, channel: Any, spans: Spans, exchange: Any) -> None:
+def test_an_exchange_that_is_not_a_name_is_left_to_pika(
+    raw: Channel, channel: Any, spans: Spans, exchange: Any
+) -> None:
     channel.basic_publish(exchange, "k", b"")
     assert raw.sent[0][0] is exchange
     assert len(spans) == 1
@@ -728,7 +730,7 @@ def test_an_acknowledged_message_whose_callback_raises_is_forgotten(raw: Channel
     assert not channel._mqtrace.deliveries.open
 
 
-def test_a_settle_that_fails_says_so(raw: Channel, channel: Any) -> None:
+def test_a_settle_that_fails_has_a_span_with_an_error(raw: Channel, channel: Any) -> None:
     raw.error = exceptions.ChannelWrongStateError("closed")
     with record(settle_spans=True) as spans:
         with pytest.raises(exceptions.ChannelWrongStateError):
@@ -932,7 +934,7 @@ def test_a_malformed_context_is_absent_and_counted(raw: Channel, channel: Any, s
 
 
 @pytest.mark.parametrize("flags", ["00", "01", "02", "03", "ff", "0a"])
-def test_flags_that_nobody_knows_are_zero(raw: Channel, channel: Any, spans: Spans, flags: str) -> None:
+def test_unknown_flags_of_a_traceparent_are_ignored(raw: Channel, channel: Any, spans: Spans, flags: str) -> None:
     channel.basic_consume("orders", lambda *_: None)
     raw.deliver("orders", BasicProperties(headers={"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}))
     assert len(spans) == (int(flags, 16) & 1)

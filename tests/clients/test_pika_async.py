@@ -78,7 +78,9 @@ def test_without_confirms_the_span_ends_at_the_call(channel: Any, connection: Co
     assert properties.headers["traceparent"] == f"00-{span.trace_id}-{span.span_id}-03"
 
 
-def test_with_confirms_it_ends_with_the_brokers_answer(channel: Any, connection: Connection, spans: Spans) -> None:
+def test_with_confirms_the_span_ends_with_the_brokers_answer(
+    channel: Any, connection: Connection, spans: Spans
+) -> None:
     answers = confirming(channel, connection)
     for _ in range(4):
         channel.basic_publish("", "orders", b"")
@@ -92,7 +94,7 @@ def test_with_confirms_it_ends_with_the_brokers_answer(channel: Any, connection:
     assert [type(one) for one in answers] == [Basic.Ack, Basic.Nack, Basic.Ack]
 
 
-def test_unsampled_messages_count_too(channel: Any, connection: Connection, spans: Spans) -> None:
+def test_confirms_count_unsampled_messages_too(channel: Any, connection: Connection, spans: Spans) -> None:
     confirming(channel, connection)
     with mqtrace.use(mqtrace.Context(f"00-{TRACE}-{PARENT}-02".encode())):
         channel.basic_publish("", "orders", b"")
@@ -164,10 +166,10 @@ def test_confirm_delivery_again_goes_on_counting(channel: Any, connection: Conne
 
 
 @pytest.mark.parametrize("replaces", [False, True])
-def test_confirm_delivery_with_another_callback_goes_on_too(
+def test_confirm_delivery_with_another_callback_goes_on_counting(
     channel: Any, connection: Connection, spans: Spans, replaces: bool
 ) -> None:
-    """pika 1.4 takes the callback before out; earlier ones leave it in."""
+    """pika 1.4 removes the earlier callback; older versions keep both."""
     first: list[Any] = []
     channel.confirm_delivery(first.append)
     channel.basic_publish("", "orders", b"")
@@ -199,7 +201,7 @@ def test_callbacks_are_known_by_the_users_own(channel: Any, connection: Connecti
     assert {returned: 1}[channel._consumers["tag"]] == 1
 
 
-def test_what_is_no_business_of_tracing_reaches_the_channel(raw: Any, channel: Any, connection: Connection) -> None:
+def test_calls_that_are_not_traced_reach_the_channel(raw: Any, channel: Any, connection: Connection) -> None:
     seen: list[Any] = []
     channel.add_callback(seen.append, [Basic.CancelOk], one_shot=True)
     channel.add_on_cancel_callback(seen.append)
@@ -267,7 +269,7 @@ def test_a_callback_of_basic_consume_runs_in_its_message(
     assert isinstance(connection.written[-1][0], Basic.Ack)
 
 
-def test_so_does_the_callback_of_basic_get(raw: Any, channel: Any, spans: Spans) -> None:
+def test_a_callback_of_basic_get_runs_in_its_message(raw: Any, channel: Any, spans: Spans) -> None:
     channel.basic_get("orders", lambda *_: seen.append(mqtrace.current_span()), auto_ack=True)
     seen: list[Any] = []
     header = frame.Header(1, 4, BasicProperties(headers={"traceparent": TRACEPARENT}))

@@ -113,7 +113,7 @@ def test_what_cannot_be_copied_is_sent_as_it_is(
     assert len(caplog.records) == 1, "said once"
 
 
-def test_what_is_false_is_none_to_pika_and_none_here(raw: Channel, channel: Any, spans: Spans) -> None:
+def test_properties_that_are_false_are_like_none_as_for_pika(raw: Channel, channel: Any, spans: Spans) -> None:
     channel.basic_publish("", "orders", b"", Empty(headers={"lost": 1}))
     assert raw.sent[0].headers.keys() == {"traceparent", "tracestate"}
 
@@ -126,7 +126,7 @@ def test_headers_that_are_no_table_are_left_to_pika(raw: Channel, channel: Any, 
     assert len(spans) == 1
 
 
-def test_names_that_cannot_be_said_do_not_keep_a_message(raw: Channel, channel: Any, spans: Spans) -> None:
+def test_names_without_a_text_do_not_keep_a_message(raw: Channel, channel: Any, spans: Spans) -> None:
     class Unsaid(str):
         __slots__ = ()
 
@@ -182,7 +182,7 @@ def test_a_message_without_properties_goes_out_as_pika_itself_would_encode_its_c
     assert b"".join(sent.encode()) == encoded, "looking changes nothing"
 
 
-def test_so_does_one_of_a_trace_that_is_not_sampled(raw: Channel, channel: Any) -> None:
+def test_the_context_of_an_unsampled_trace_is_encoded_as_by_pika(raw: Channel, channel: Any) -> None:
     with record(sampler=0.0) as spans:
         channel.basic_publish("", "orders", b"")
     (sent,) = raw.sent
@@ -198,14 +198,16 @@ def test_so_does_one_of_a_trace_that_is_not_sampled(raw: Channel, channel: Any) 
 def test_a_clock_that_is_far_off_is_encoded_like_any_other(sent: int | None) -> None:
     properties = ContextProperties()
     properties.traceparent = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-03"
-    properties.sent = sent
+    properties.sent_ms = sent
     properties.table = UNREAD
     state = {} if sent is None else {"tracestate": f"mqtrace=t:{sent}"}
     expected = _plain({"traceparent": properties.traceparent.decode(), **state})
     assert b"".join(properties.encode()) == b"".join(expected.encode())
 
 
-def test_what_somebody_between_us_and_pika_changes_is_sent(raw: Channel, channel: Any, spans: Spans) -> None:
+def test_properties_that_are_changed_before_pika_gets_them_are_sent_as_changed(
+    raw: Channel, channel: Any, spans: Spans
+) -> None:
     channel.basic_publish("", "orders", b"")
     channel.basic_publish("", "orders", b"")
     one, other = raw.sent
@@ -221,7 +223,7 @@ def test_what_somebody_between_us_and_pika_changes_is_sent(raw: Channel, channel
 
 
 @pytest.mark.parametrize("changed", [False, True])
-def test_what_stands_before_the_channel_can_copy_and_pickle_what_it_is_given(
+def test_properties_on_the_way_to_the_channel_can_be_copied_and_pickled(
     raw: Channel, channel: Any, spans: Spans, changed: bool
 ) -> None:
     channel.basic_publish("x", "orders", b"")

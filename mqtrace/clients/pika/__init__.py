@@ -16,14 +16,14 @@ from mqtrace.messaging import register_part, registry_of
 from mqtrace.tracer import SpanTracer
 
 from .channel import TracedBlockingChannel, TracedChannel
-from .instrumented import leave
+from .instrumented import skip_ours
 from .message import ADAPTER
 from .state import ChannelState
 
 __all__ = ["adapter_of", "wrap"]
 
 
-#: The adapter of BasicProperties and its subclasses: the part of a message that makes it one.
+#: The adapter of BasicProperties and its subclasses: a tuple with such a part is a message.
 adapter_of = registry_of(BasicProperties, ADAPTER, register_part)
 
 
@@ -39,4 +39,4 @@ def _traced(kind: type) -> type[TracedChannel] | None:
     return TracedChannel if issubclass(kind, Channel) else None
 
 
-leave()
+skip_ours()

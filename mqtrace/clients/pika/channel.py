@@ -1,8 +1,8 @@
-"""pika's channels, traced: publishing, consuming, and what becomes of a message.
+"""pika's channels, traced: publishing, consuming and settling.
 
-``basic_publish`` has pika's own signature and hands everything on by position. The properties that the user gave may be
-used for the next message too, so they are copied, never changed. On a blocking channel the call ends with the broker's
-answer where confirms are on, and so does the span; an asynchronous one answers later (confirms.py).
+``basic_publish`` has pika's own signature and passes everything on by position. A user may pass the same properties
+again for the next message, so they are copied, never changed. With confirms a blocking channel returns from the call
+when the broker answers, and the span ends there; on an asynchronous channel the answer comes later (confirms.py).
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from pika.spec import BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
+from mqtrace.clients.callback_wrapper import CallbackWrapper
 from mqtrace.clients.proxy import Traced
 from mqtrace.core import SendSpan, start_send
 from mqtrace.messaging import end
 from mqtrace.messaging.amqp import DeliverySpan
 from mqtrace.messaging.opt_in import clock_ns
 
-from .callbacks import Handing
 from .confirms import Confirms
-from .instrumented import taken
+from .instrumented import without_theirs
 from .properties import UNREAD, ContextProperties, class_of_send, with_properties
 from .state import ChannelState
 
@@ -52,7 +52,7 @@ class TracedChannel(Traced):
         try:
             try:
                 template = operation.templates.get((exchange, routing_key))
-            except TypeError:  # not hashable, so no name: the channel will say so
+            except TypeError:  # not hashable, so not a name: the channel raises the error
                 template = None
             if template is None:
                 template = state.template(exchange, routing_key)
@@ -64,15 +64,15 @@ class TracedChannel(Traced):
                 and span.state is None
                 and span.baggage is None
             ):
-                made = properties = _new(ContextProperties)
-                made.traceparent = span.identity
-                made.sent = (span.begun_ns + template.pipeline.clock.offset) // 1_000_000
-                made.table = UNREAD
+                context = properties = _new(ContextProperties)
+                context.traceparent = span.identity
+                context.sent_ms = (span.begun_ns + template.pipeline.clock.offset) // 1_000_000
+                context.table = UNREAD
             elif properties is None and type(span) is bytes and operation.w3c_only:
-                made = properties = _new(ContextProperties)
-                made.traceparent = span
-                made.sent = None
-                made.table = UNREAD
+                context = properties = _new(ContextProperties)
+                context.traceparent = span
+                context.sent_ms = None
+                context.table = UNREAD
             elif span is not None:
                 properties = with_properties(operation, span, properties)
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
@@ -98,37 +98,36 @@ class TracedChannel(Traced):
     def basic_consume(self, queue: str, on_message_callback: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``basic_consume`` of the channel. The callback runs in the process span of its message."""
         auto_ack = bool(args[0] if args else kwargs.get("auto_ack"))
-        tag = super().basic_consume(
-            queue, self._mqtrace.traced(self, on_message_callback, queue, auto_ack), *args, **kwargs
-        )
+        callback = self._mqtrace.callback(self, on_message_callback, queue, auto_ack)
+        tag = super().basic_consume(queue, callback, *args, **kwargs)
         self._mqtrace.deliveries.consumers[tag] = (queue, auto_ack)
         return tag
 
     def basic_cancel(self, *args: Any, **kwargs: Any) -> Any:
-        """``basic_cancel`` of the channel. A blocking one gives messages that came too late for the callback."""
+        """``basic_cancel`` of the channel. A blocking one returns messages that came too late for the callback."""
         result = super().basic_cancel(*args, **kwargs)
         tag: Any = args[0] if args else kwargs.get("consumer_tag")
         queue, auto_ack = self._mqtrace.deliveries.consumers.pop(tag, ("", False))
         for message in result if isinstance(result, (list, tuple)) else ():
-            self._mqtrace.deliveries.hand(message[0], queue, auto_ack)
+            self._mqtrace.deliveries.note_fetched(message[0], queue, auto_ack)
         return result
 
     def basic_get(self, queue: str, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """``basic_get`` of an asynchronous channel. The callback runs in the process span of its message."""
         auto_ack = bool(args[0] if args else kwargs.get("auto_ack"))
-        return super().basic_get(queue, self._mqtrace.traced(self, callback, queue, auto_ack), *args, **kwargs)
+        return super().basic_get(queue, self._mqtrace.callback(self, callback, queue, auto_ack), *args, **kwargs)
 
     # ------------------------------------------------------------------ settling
 
     def basic_ack(self, delivery_tag: int = 0, multiple: bool = False) -> Any:
         """``basic_ack`` of the channel."""
         state = self._mqtrace
-        if state.settle.tracer.settings.settle_spans and state.settles():
-            return state.settled("ack", "ack", delivery_tag, multiple, state.ack, (delivery_tag, multiple))
+        if state.settle.tracer.settings.settle_spans and state.wants_settle():
+            return state.settle_in_span("ack", "ack", delivery_tag, multiple, state.ack, (delivery_tag, multiple))
         result = state.ack(delivery_tag, multiple)
         deliveries = state.deliveries
-        if multiple or deliveries.handed or type(delivery_tag) is not int:
-            state.note("ack", delivery_tag, multiple)
+        if multiple or deliveries.fetched or type(delivery_tag) is not int:
+            state.note_outcome("ack", delivery_tag, multiple)
         elif type(span := deliveries.open.pop(delivery_tag, None)) is DeliverySpan and not span.ended:
             span.outcome = "ack"
         return result
@@ -138,32 +137,33 @@ class TracedChannel(Traced):
         state = self._mqtrace
         outcome = "requeue" if requeue else "nack"
         arguments = (delivery_tag, multiple, requeue)
-        if state.settles():
-            return state.settled("nack", outcome, delivery_tag, multiple, super().basic_nack, arguments)
+        if state.wants_settle():
+            return state.settle_in_span("nack", outcome, delivery_tag, multiple, super().basic_nack, arguments)
         result = super().basic_nack(*arguments)
-        state.note(outcome, delivery_tag, multiple)
+        state.note_outcome(outcome, delivery_tag, multiple)
         return result
 
     def basic_reject(self, delivery_tag: int = 0, requeue: bool = True) -> Any:
         """``basic_reject`` of the channel."""
         state = self._mqtrace
         outcome = "requeue" if requeue else "reject"
-        if state.settles():
-            return state.settled("reject", outcome, delivery_tag, False, super().basic_reject, (delivery_tag, requeue))
+        if state.wants_settle():
+            arguments = (delivery_tag, requeue)
+            return state.settle_in_span("reject", outcome, delivery_tag, False, super().basic_reject, arguments)
         result = super().basic_reject(delivery_tag, requeue)
-        state.note(outcome, delivery_tag, False)
+        state.note_outcome(outcome, delivery_tag, False)
         return result
 
-    # ------------------------------------------------------------------ other callbacks that are given the channel
+    # ------------------------------------------------------------------ other callbacks with the channel as argument
 
     def confirm_delivery(self, ack_nack_callback: Any, *args: Any, **kwargs: Any) -> Any:
         """``confirm_delivery`` of the channel: from here on send spans end when the broker answers."""
         if not callable(ack_nack_callback):
             return super().confirm_delivery(ack_nack_callback, *args, **kwargs)
-        known = self._mqtrace.confirms
-        confirms = Confirms(self._mqtrace.operation, ack_nack_callback, known)
+        earlier = self._mqtrace.confirms
+        confirms = Confirms(self._mqtrace.operation, ack_nack_callback, earlier)
         result = super().confirm_delivery(confirms, *args, **kwargs)
-        if known is None:
+        if earlier is None:
             super().add_on_return_callback(confirms.returned)
             super().add_on_close_callback(confirms.closed)
         self._mqtrace.confirms = confirms
@@ -171,11 +171,11 @@ class TracedChannel(Traced):
 
     def add_on_return_callback(self, callback: Any) -> Any:
         """``add_on_return_callback`` of the channel."""
-        return super().add_on_return_callback(_handing(self, callback))
+        return super().add_on_return_callback(_with_channel(self, callback))
 
     def add_on_close_callback(self, callback: Any) -> Any:
         """``add_on_close_callback`` of the channel."""
-        return super().add_on_close_callback(_handing(self, callback))
+        return super().add_on_close_callback(_with_channel(self, callback))
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """``close`` of the channel."""
@@ -194,18 +194,18 @@ class TracedBlockingChannel(TracedChannel):
         begun = clock_ns(self._mqtrace.receive)
         message = super(TracedChannel, self).basic_get(queue, auto_ack)  # not TracedChannel's, with a callback
         if message[0] is not None:
-            self._mqtrace.deliveries.hand(message[0], queue, auto_ack)
+            self._mqtrace.deliveries.note_fetched(message[0], queue, auto_ack)
             self._mqtrace.received(begun, message, queue)
         return message
 
     def consume(self, queue: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """``consume`` of a blocking channel: a generator of (method, properties, body), for ``mqtrace.each``."""
         auto_ack = bool(args[0] if args else kwargs.get("auto_ack"))
-        messages = taken(super().consume(queue, *args, **kwargs), self._mqtrace.process)
+        messages = without_theirs(super().consume(queue, *args, **kwargs), self._mqtrace.process)
         try:
             for message in messages:
                 if message[0] is not None:
-                    self._mqtrace.deliveries.hand(message[0], queue, auto_ack)
+                    self._mqtrace.deliveries.note_fetched(message[0], queue, auto_ack)
                 yield message
         finally:
             messages.close()
@@ -222,6 +222,18 @@ class TracedBlockingChannel(TracedChannel):
         return super().__exit__(*exception)
 
 
-def _handing(channel: TracedChannel, callback: Any) -> Any:
-    """A callback that is given the traced channel where pika gives its own."""
-    return Handing(callback, channel) if callable(callback) else callback
+class _WithChannel(CallbackWrapper):
+    """A callback that is called with the traced channel instead of pika's."""
+
+    __slots__ = ("channel",)
+
+    def __init__(self, function: Callable[..., Any], channel: Any) -> None:
+        self.function = function
+        self.channel = channel
+
+    def __call__(self, _channel: Any, *rest: Any) -> Any:
+        return self.function(self.channel, *rest)
+
+
+def _with_channel(channel: TracedChannel, callback: Any) -> Any:
+    return _WithChannel(callback, channel) if callable(callback) else callback

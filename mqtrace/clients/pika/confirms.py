@@ -1,10 +1,10 @@
 """Publisher confirms on an asynchronous channel: send spans that end when the broker answers.
 
-RabbitMQ counts the messages of a channel from the moment it is in confirm mode, from 1, and acknowledges by that number
+RabbitMQ counts the messages of a channel in confirm mode from 1, and acknowledges them by this number
 (https://www.rabbitmq.com/docs/confirms#publisher-confirms). A mandatory message without a queue is returned before it
-is acknowledged; the returned properties still hold the context that went out with it. Where that is not the span's (a
-traceparent of the user's own, another format), it is the first message to that destination that was not returned yet:
-messages are returned in the order in which they were published.
+is acknowledged. Its properties still hold the context that it was sent with, which identifies its span. If that is not
+the span's context (a traceparent of the user's, another format), the span is the first one to this destination that was
+not returned yet: messages are returned in the order in which they were published.
 """
 
 from __future__ import annotations
@@ -25,27 +25,25 @@ __all__ = ["Confirms"]
 
 
 class Confirms(CallbackWrapper):
-    """Of one channel, from ``confirm_delivery`` on. It is the callback that pika gives the answers to.
+    """The confirms of one channel, from ``confirm_delivery`` on. pika calls it with the broker's answers.
 
-    ``before``: that of an earlier call on this channel. The broker goes on counting; pika 1.4 gives the answers to the
-    last callback alone, earlier ones to both.
+    ``before``: that of an earlier call on this channel, whose count goes on. pika 1.4 calls only the last callback;
+    earlier versions call both.
     """
 
     __slots__ = ("__weakref__", "count", "open", "operation")
 
-    #: How many messages went out since the channel is in confirm mode, and the spans of those without an answer.
-    count: int
-    open: dict[int, SendSpan]
-
     def __init__(self, operation: Operation, callback: Callable[[Any], object], before: Confirms | None = None) -> None:
         self.operation = operation
         self.function = callback
-        self.count = 0 if before is None else before.count
-        self.open = {} if before is None else before.open
+        #: How many messages were sent in confirm mode.
+        self.count: int = 0 if before is None else before.count
+        #: The spans of those without an answer, by their number.
+        self.open: dict[int, SendSpan] = {} if before is None else before.open
         operation.tracer.pending_owners.add(self)
 
     def sent(self, span: SendSpan | None) -> None:
-        """Count a message that went out, recorded or not."""
+        """Count a message that was sent. ``span``: None if it is not recorded."""
         self.count += 1
         if span is not None:
             self.open[self.count] = span
@@ -60,23 +58,24 @@ class Confirms(CallbackWrapper):
 
     def _answered(self, method: Any) -> None:
         tag = method.delivery_tag
-        tags = [one for one in self.open if one <= tag or tag == 0] if method.multiple else [tag]
-        for one in tags:
-            span = self.open.pop(one, None)
+        numbers = [number for number in self.open if number <= tag or tag == 0] if method.multiple else [tag]
+        for number in numbers:
+            span = self.open.pop(number, None)
             if span is None or span.ended:
                 continue
             if isinstance(method, Basic.Nack):
-                _fail(span, "pika.exceptions.NackError", "the broker refused the message")
-            span.end()
+                span.failed("pika.exceptions.NackError", "the broker refused the message")
+            else:
+                span.end()
 
     def returned(self, channel: Any, method: Any, properties: Any, body: Any) -> None:
-        """A mandatory message came back: its span failed, and ends with the answer that follows."""
+        """A mandatory message was returned: its span has an error, and ends with the answer that follows."""
         try:
-            span = self._sent_with(properties.headers or {}) or self._sent_to(
-                destination(method.exchange, method.routing_key)
-            )
+            name = destination(method.exchange, method.routing_key)
+            span = self._sent_with(properties.headers or {}) or self._sent_to(name)
             if span is not None:
-                _fail(span, "pika.exceptions.UnroutableError", f"{method.reply_code} {method.reply_text}")
+                span.set_attributes({ERROR_TYPE: "pika.exceptions.UnroutableError"})
+                span.set_status("error", f"{method.reply_code} {method.reply_text}")
         except Exception:  # noqa: BLE001  # as above
             self.operation.tracer.complain("a returned message could not be read")
 
@@ -95,13 +94,10 @@ class Confirms(CallbackWrapper):
 
     def closed(self, channel: Any, reason: Any) -> None:
         """The channel is closed: no answer will come."""
-        for tag in list(self.open):
-            span = self.open.pop(tag)
-            if not span.ended:
-                _fail(span, "no_confirm", "closed before the publisher confirm")
-                span.end()
+        for number in list(self.open):
+            self.open.pop(number).failed("no_confirm", "closed before the publisher confirm")
 
-    # ------------------------------------------------------------------ what the tracer asks of a holder
+    # ------------------------------------------------------------------ what the tracer calls on pending owners
 
     def expire(self) -> None:
         """End the spans that have waited longer than MQTRACE_REPORT_TIMEOUT."""
@@ -114,13 +110,8 @@ class Confirms(CallbackWrapper):
         self._end(lambda span: span.template.pipeline is tracer.pipeline)
 
     def _end(self, chosen: Callable[[SendSpan], bool]) -> None:
-        for tag, span in list(self.open.items()):
+        for number, span in list(self.open.items()):
             if chosen(span):
-                self.open.pop(tag, None)
+                self.open.pop(number, None)
                 if not span.ended:
                     span.end()
-
-
-def _fail(span: SendSpan, kind: str, words: str) -> None:
-    span.set_attributes({ERROR_TYPE: kind})
-    span.set_status("error", words)

@@ -1,4 +1,4 @@
-"""The callback of ``basic_consume``: a process span around it, and the wrapped channel handed to it."""
+"""The callback of ``basic_consume``, called in a process span and with the traced channel."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from .deliveries import Deliveries
 from .message import begin_delivery
 
 __all__ = ["TracedCallback"]
-
-_set = attach
-_reset = detach
 
 
 class TracedCallback(CallbackWrapper):
@@ -50,35 +47,35 @@ class TracedCallback(CallbackWrapper):
             return self.function(self.channel, method, properties, body)
         if self.auto_ack and type(span) is DeliverySpan:
             span.outcome = "auto"
-        opened = self.deliveries.open
-        opened[tag] = span
-        token = _set(span)
+        open_spans = self.deliveries.open
+        open_spans[tag] = span
+        token = attach(span)
         try:
             result = self.function(self.channel, method, properties, body)
             if not span.ended:
                 span.end()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
-            _reset(token)
+            detach(token)
             span.token = None
             self._forget(tag, span)
             close(span, error)
             raise
-        _reset(token)
+        detach(token)
         if span.baggage is not None:
             release_baggage(span)
-        if tag in opened:
+        if tag in open_spans:
             self._forget(tag, span)
         return result
 
     def _forget(self, tag: int, span: DeliverySpan | NoopSpan) -> None:
-        """The handler is done; its message may be settled later, by another thread for one.
+        """Forget the span of a callback that has returned; with settle spans only when the message is settled.
 
-        A thread that it handed the message to may have a process span of its own by now: then that one is told.
+        A thread that processes the message may have a process span of its own by now: that one stays.
         """
         deliveries = self.deliveries
         if deliveries.open.get(tag) is not span:
-            pass
-        elif self.auto_ack or not self.operation.tracer.settings.settle_spans:
+            return
+        if self.auto_ack or not self.operation.tracer.settings.settle_spans:
             deliveries.open.pop(tag, None)
         else:
-            deliveries.begin(tag, span)
+            deliveries.hold(tag, span)

@@ -1,7 +1,7 @@
-"""OpenTelemetry's instrumentation of pika, as far as it wraps what mqtrace traces.
+"""OpenTelemetry's instrumentation of pika, where it wraps what mqtrace traces.
 
-It puts functions of its own on each channel, around the callbacks that a channel holds, and in place of the deque that
-``consume`` takes messages from. All of that stays, and passes by as long as mqtrace makes spans.
+It replaces methods of each channel, wraps the callbacks that a channel holds, and replaces the deque from which
+``consume`` takes messages. All of that stays in place, but does nothing as long as mqtrace makes spans.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from mqtrace.messaging import Operation
 
 from .consuming import TracedCallback
 
-__all__ = ["leave", "publish_of", "taken"]
+__all__ = ["publish_of", "skip_ours", "without_theirs"]
 
-#: Whether this thread takes messages for a traced channel.
+#: Whether this thread takes messages from the deque for a traced channel.
 _taking: Final = threading.local()
-_leaves = False
+_deque_is_replaced = False
 
 
 def publish_of(channel: Any) -> Any:
-    """``basic_publish`` of a channel, without theirs over it as long as the channel is traced."""
+    """``basic_publish`` of a channel, without OpenTelemetry's as long as the channel is traced."""
     publish = channel.basic_publish
     warn_if_theirs("pika", (publish,))
     below: Any = getattr(channel, "_impl", None)  # a blocking channel's asynchronous one, which they wrap as well
     if is_theirs(getattr(below, "basic_publish", None)):
-        below.basic_publish = _passing(channel, below.basic_publish)
-    return _passing(channel, publish) if is_theirs(publish) else uninstrumented(publish)
+        below.basic_publish = _unless_traced(channel, below.basic_publish)
+    return _unless_traced(channel, publish) if is_theirs(publish) else uninstrumented(publish)
 
 
-def _passing(channel: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
-    plain = uninstrumented(theirs)
+def _unless_traced(channel: Any, theirs: Callable[..., Any]) -> Callable[..., Any]:
+    original = uninstrumented(theirs)
 
     def basic_publish(*args: Any, **kwargs: Any) -> Any:
-        return (plain if traced_by_us(channel) else theirs)(*args, **kwargs)
+        return (original if traced_by_us(channel) else theirs)(*args, **kwargs)
 
-    vars(basic_publish)["_original_function"] = plain  # where theirs looks to take it away
+    vars(basic_publish)["_original_function"] = original  # uninstrumenting a channel reads it
     return basic_publish
 
 
-def _skip_ours(module: ModuleType) -> None:
-    """Have it leave alone the channels of traced classes."""
+def _skip_channels(module: ModuleType) -> None:
+    """Make its ``instrument_channel`` leave traced channels alone."""
     instrumentor: Any = module.__dict__["PikaInstrumentor"]
     theirs = instrumentor.instrument_channel
 
@@ -58,7 +58,7 @@ def _skip_ours(module: ModuleType) -> None:
             warn_if_theirs("pika", (theirs,))
         elif state.raw is None:
             theirs(channel, *args, **kwargs)
-            channel.basic_publish = _passing(channel, channel.basic_publish)
+            channel.basic_publish = _unless_traced(channel, channel.basic_publish)
         else:
             theirs(state.raw, *args, **kwargs)
             state.publish = publish_of(state.raw)
@@ -66,9 +66,9 @@ def _skip_ours(module: ModuleType) -> None:
     instrumentor.instrument_channel = staticmethod(instrument_channel)
 
 
-def _leave_messages(module: ModuleType) -> None:
-    """Have it make no spans of what a traced channel's callbacks are given, and of what its ``consume`` returns."""
-    global _leaves
+def _skip_messages(module: ModuleType) -> None:
+    """Stop its spans of the messages that a traced channel's callbacks and its ``consume`` receive."""
+    global _deque_is_replaced
     kind: Any = module.__dict__["ReadyMessagesDequeProxy"]
     theirs = kind.popleft
 
@@ -91,21 +91,21 @@ def _leave_messages(module: ModuleType) -> None:
         return call
 
     module.__dict__["_decorate_callback"] = decorate_unless_ours
-    _leaves = True
+    _deque_is_replaced = True
 
 
-def leave() -> None:
-    """Have it leave alone what is ours, now or once it is imported."""
-    when_imported("opentelemetry.instrumentation.pika.utils", _leave_messages)
-    when_imported("opentelemetry.instrumentation.pika.pika_instrumentor", _skip_ours)
+def skip_ours() -> None:
+    """Make it leave alone what mqtrace traces, now or once it is imported."""
+    when_imported("opentelemetry.instrumentation.pika.utils", _skip_messages)
+    when_imported("opentelemetry.instrumentation.pika.pika_instrumentor", _skip_channels)
 
 
-def taken(messages: Any, operation: Operation) -> Any:
-    """What ``consume`` returns, such that theirs leaves it alone while spans are made of this operation."""
-    return _taken(messages, operation) if _leaves else messages
+def without_theirs(messages: Any, operation: Operation) -> Any:
+    """What ``consume`` returns, without OpenTelemetry's spans while mqtrace makes spans of this operation."""
+    return _without_theirs(messages, operation) if _deque_is_replaced else messages
 
 
-def _taken(messages: Any, operation: Operation) -> Iterator[Any]:
+def _without_theirs(messages: Any, operation: Operation) -> Iterator[Any]:
     try:
         while True:
             _taking.on = makes_spans(operation)

@@ -1,8 +1,8 @@
 """pika's messages: the start of their process span.
 
 A message is the callback's (channel, method, properties, body), or the (method, properties, body) of ``basic_get`` and
-``consume``. Its parts are told by their types, so that a handler may take them in any order, or leave some out; the
-properties make it a message.
+``consume``. Its parts are recognised by their types, so a handler may take them in any order, or only some of them. It
+is a message if it has the properties.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ class PikaMessages:
         deliveries, method, properties = _parts(message)
         if properties is None:
             return None
-        if method is None:  # where it came from is not among the arguments
+        if method is None:  # its exchange and routing key are not known
             template = operation.templates.get("") or operation.make("", RABBITMQ, "process", None)
             return start_delivery_of(operation, template, _NO_METHOD, properties)
         deliveries = deliveries or find(method)
         if deliveries is None:
             return begin_delivery(operation, method, properties, "", None)
         tag = method.delivery_tag
-        if deliveries.is_handled(tag) and current_frame() is not None:
-            return None  # by the callback of basic_consume that called us, or by a block around
+        if deliveries.handles(tag) and current_frame() is not None:
+            return None  # in the callback of basic_consume that called the handler, or in a block around it
         queue, auto_ack = deliveries.source(method)
         span = begin_delivery(operation, method, properties, queue, deliveries)
         if isinstance(span, DeliverySpan):
             if auto_ack:
                 span.outcome = "auto"
             else:
-                deliveries.begin(tag, span)
+                deliveries.hold(tag, span)
         return span
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
-        told: list[BatchMessage] = []
+        batch: list[BatchMessage] = []
         endpoint: Endpoint | None = None
         for message in messages:
             deliveries, method, properties = _parts(message)
@@ -82,19 +82,19 @@ class PikaMessages:
                 name = destination(method.exchange, method.routing_key, queue)
             if deliveries is not None and endpoint is None:
                 endpoint = deliveries.endpoint
-            told.append((properties.headers, name, tag, properties.message_id, properties.correlation_id))
-        return read_batch(operation, RABBITMQ, told, endpoint or NOTHING_KNOWN)
+            batch.append((properties.headers, name, tag, properties.message_id, properties.correlation_id))
+        return read_batch(operation, RABBITMQ, batch, endpoint or NOTHING_KNOWN)
 
 
 def _parts(message: Any) -> tuple[Deliveries | None, Any, Any]:
-    """The deliveries of the wrapped channel, the method and the properties among the parts of a message."""
+    """The deliveries of the traced channel, the method and the properties, from the parts of a message."""
     deliveries = method = properties = None
     for part in message if isinstance(message, tuple) else (message,):
         if isinstance(part, BasicProperties):
             properties = properties or part
         elif isinstance(part, _METHODS):
             method = method or part
-        elif is_traced(type(part)):  # isinstance would ask the channel that it stands for
+        elif is_traced(type(part)):  # isinstance would read the class of the channel behind a proxy
             deliveries = deliveries or getattr(part._mqtrace, "deliveries", None)
     return deliveries, method, properties
 
