@@ -1,8 +1,8 @@
 """aio-pika: channels, and the exchanges, queues and iterators that a traced channel returns. See docs/aio-pika.md.
 
-A message has to know its queue, and its span what becomes of it. An ``IncomingMessage`` has room for neither, and
-settles itself by the aiormq channel that it came through. So a stand-in for that channel takes its place, one for each
-queue: it says where the message is from, and sees every acknowledgement.
+A process span needs the queue of its message and the outcome. An ``IncomingMessage`` has neither, but it settles itself
+through a reference to its aiormq channel. So this reference is replaced by a proxy of the channel, one for each queue:
+it has the queue, and every acknowledgement goes through it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aiormq.abc import DeliveredMessage
 
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import State, Traced, stand_in
-from mqtrace.clients.settling import adopting, source_of
+from mqtrace.clients.settling import make_adopter, source_of
 from mqtrace.core import NoopSpan, SendSpan, start_send
 from mqtrace.messaging import Batch, Operation, end, registry_of
 from mqtrace.messaging.amqp import DeliverySpan, named, with_context
@@ -29,12 +29,12 @@ from mqtrace.tracer import SpanTracer
 
 __all__ = ["adapter_of", "wrap"]
 
-#: Where a message keeps the channel that it came through.
+#: The slot in which a message keeps its channel.
 _CHANNEL: Final[Any] = IncomingMessage.__dict__.get("_IncomingMessage__channel")
 
 
 class _Outgoing:
-    """A user's message with other headers. An exchange reads its body and its properties."""
+    """A user's message with other headers, of which an exchange reads the body and the properties."""
 
     __slots__ = ("body", "headers", "message")
 
@@ -43,12 +43,12 @@ class _Outgoing:
 
     @property
     def properties(self) -> Any:
-        """The message's, with these headers."""
-        made = self.message.properties
+        """The message's properties with these headers."""
+        properties = self.message.properties
         if type(self.message).properties is not Message.properties:
-            made = copy.copy(made)  # they may be the user's own, where aio-pika makes new ones
-        made.headers = self.headers
-        return made
+            properties = copy.copy(properties)  # aio-pika makes new ones each time, a user's class may not
+        properties.headers = self.headers
+        return properties
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.message, name)
@@ -57,51 +57,53 @@ class _Outgoing:
         return repr(self.message)
 
 
-class _Part(State):
-    """The state of a channel, or of what it returned. ``no_ack``: of an iterator."""
+class _PartState(State):
+    """The state of a channel, or of an object that it returned. ``no_ack``: of an iterator."""
 
-    __slots__ = ("broker", "kept", "no_ack")
+    __slots__ = ("adopters", "broker", "default_exchange", "no_ack")
 
     def __init__(self, broker: Broker, no_ack: bool = False) -> None:
         super().__init__()
         self.broker, self.no_ack = broker, no_ack
-        #: What is made once: the stand-in of a channel's default exchange; by ``no_ack`` what adopts messages.
-        self.kept: dict[object, Any] = {}
+        #: The traced default exchange of a channel, once it was read.
+        self.default_exchange: Any = None
+        #: By ``no_ack``: the function that notes the queue of messages.
+        self.adopters: dict[bool, Callable[[Any], Source | None]] = {}
 
-    def adopt(self, queue: Any, no_ack: bool) -> Callable[[Any], Source | None]:
-        """What has messages say that they are from this queue."""
-        if no_ack not in self.kept:
-            self.kept[no_ack] = adopting(self.broker, queue, no_ack, _CHANNEL)
-        return self.kept[no_ack]  # type: ignore[no-any-return]  # it is one of these
+    def adopter(self, queue: Any, no_ack: bool) -> Callable[[Any], Source | None]:
+        """The function that notes on a message that it is from this queue."""
+        if no_ack not in self.adopters:
+            self.adopters[no_ack] = make_adopter(self.broker, queue, no_ack, _CHANNEL)
+        return self.adopters[no_ack]
 
 
 class TracedExchange(Traced):
     """An exchange whose messages carry a context."""
 
     __slots__ = ()
-    _mqtrace: _Part
+    _mqtrace: _PartState
 
     async def publish(self, message: Any, routing_key: Any, **options: Any) -> Any:
         """``publish`` of the exchange: same arguments, same errors."""
         broker, raw = self._mqtrace.broker, self._mqtrace.raw
-        operation, span, given = broker.send, None, message
+        operation, span, outgoing = broker.send, None, message
         try:
             template = operation.templates.get((raw.name, routing_key))
-            span = start_send(template or broker.sends(raw.name, routing_key))
+            span = start_send(template or broker.send_template(raw.name, routing_key))
             if span is not None:
                 headers = with_context(operation, span, message.headers)
-                given = message if headers is message.headers else _Outgoing(message, headers)
+                outgoing = message if headers is message.headers else _Outgoing(message, headers)
                 if type(span) is SendSpan and (message.message_id or message.correlation_id):
                     span.describe(named(None, message.message_id, message.correlation_id))
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message is sent without its context")
         if type(span) is not SendSpan:
-            return await raw.publish(given, routing_key, **options)
+            return await raw.publish(outgoing, routing_key, **options)
         try:
-            result = await raw.publish(given, routing_key, **options)
-            if isinstance(result, DeliveredMessage):  # it came back: there is no queue for it
-                said: Any = result.delivery
-                span.failed("aiormq.exceptions.PublishError", f"{said.reply_code} {said.reply_text}")
+            result = await raw.publish(outgoing, routing_key, **options)
+            if isinstance(result, DeliveredMessage):  # it was returned: there is no queue for it
+                returned: Any = result.delivery
+                span.failed("aiormq.exceptions.PublishError", f"{returned.reply_code} {returned.reply_text}")
             span.delivered()  # within: a signal's handler may raise before this has begun
         except BaseException as error:
             end(span, error)
@@ -118,22 +120,22 @@ class _Entered(Traced):
 
 
 class TracedIterator(_Entered):
-    """An iterator over messages that know their queue."""
+    """An iterator over messages, which notes their queue."""
 
     __slots__ = ()
-    _mqtrace: _Part
+    _mqtrace: _PartState
 
     async def __anext__(self) -> Any:
-        own, message = self._mqtrace, await super().__anext__()
-        own.adopt(own.raw._amqp_queue, own.no_ack)(message)
+        state, message = self._mqtrace, await super().__anext__()
+        state.adopter(state.raw._amqp_queue, state.no_ack)(message)
         return message
 
 
 class TracedQueue(Traced):
-    """A queue whose callbacks run in the process span of their message, and whose messages know where they are from."""
+    """A queue whose callbacks run in the process span of their message."""
 
     __slots__ = ()
-    _mqtrace: _Part
+    _mqtrace: _PartState
 
     async def consume(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
         """``consume`` of the queue: same arguments, same errors."""
@@ -142,24 +144,24 @@ class TracedQueue(Traced):
             no_ack = bool(args[0] if args else kwargs.get("no_ack"))
             operation = operation_in(callback) or state.broker.process
             handler: Any = callback if inspect.iscoroutinefunction(callback) else ensure_awaitable(callback)
-            callback = within_span(operation, handler, state.adopt(state.raw, no_ack))
+            callback = within_span(operation, handler, state.adopter(state.raw, no_ack))
         return await state.raw.consume(callback, *args, **kwargs)
 
     async def get(self, *args: Any, **kwargs: Any) -> Any:
         """``get`` of the queue."""
         state = self._mqtrace
-        begun = state.broker.receive.tracer.pipeline.clock.now()
+        begun_ns = state.broker.receive.tracer.pipeline.clock.now()
         message = await super().get(*args, **kwargs)
         if message is not None:
-            source = state.adopt(state.raw, bool(kwargs.get("no_ack")))(message)
+            source = state.adopter(state.raw, bool(kwargs.get("no_ack")))(message)
             if source is not None:
-                source.received(begun, message)
+                source.received(begun_ns, message)
         return message
 
     def iterator(self, **kwargs: Any) -> Any:
         """``iterator`` of the queue: ``async for message in mqtrace.each(queue.iterator())``."""
-        own = _Part(self._mqtrace.broker, bool(kwargs.get("no_ack")))
-        return stand_in(TracedIterator, super().iterator(**kwargs), own)
+        state = _PartState(self._mqtrace.broker, bool(kwargs.get("no_ack")))
+        return stand_in(TracedIterator, super().iterator(**kwargs), state)
 
     def __aiter__(self) -> Any:
         return self.iterator()
@@ -169,7 +171,7 @@ class AioPikaMessages:
     """The :class:`~mqtrace.messaging.MessageAdapter` of aio-pika."""
 
     def begin(self, operation: Operation, message: Any) -> DeliverySpan | NoopSpan | None:
-        """Start the process span of a message; None if a callback or a block around is in it."""
+        """Start the process span of a message; None within its own callback or block."""
         return begin_unless_handled(operation, source_of(_CHANNEL.__get__(message)), message)
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
@@ -184,8 +186,8 @@ ADAPTER: Final = AioPikaMessages()
 adapter_of = registry_of(IncomingMessage, ADAPTER)
 
 
-def _giving(name: str) -> Any:
-    """The method of a channel that returns an exchange or a queue."""
+def _returns_traced(name: str) -> Any:
+    """The method of a channel that returns an exchange or a queue, which is traced here."""
 
     async def method(self: TracedChannel, *args: Any, **kwargs: Any) -> Any:
         return _traced(self._mqtrace.broker, await getattr(self._mqtrace.raw, name)(*args, **kwargs))
@@ -197,7 +199,7 @@ class TracedChannel(_Entered):
     """A channel whose exchanges and queues are traced."""
 
     __slots__ = ()
-    _mqtrace: _Part
+    _mqtrace: _PartState
 
     def __await__(self) -> Generator[Any, Any, Any]:
         yield from super().__await__()
@@ -206,23 +208,23 @@ class TracedChannel(_Entered):
     @property
     def default_exchange(self) -> Any:
         """``default_exchange`` of the channel."""
-        own = self._mqtrace
-        raw, known = own.raw.default_exchange, own.kept.get("default")
-        if known is None or known._mqtrace.raw is not raw:
-            known = own.kept["default"] = _traced(own.broker, raw)
-        return known
+        state = self._mqtrace
+        raw, traced = state.raw.default_exchange, state.default_exchange
+        if traced is None or traced._mqtrace.raw is not raw:
+            traced = state.default_exchange = _traced(state.broker, raw)
+        return traced
 
     @default_exchange.setter
     def default_exchange(self, exchange: Any) -> None:
         self._mqtrace.raw.default_exchange = exchange
 
-    declare_exchange, get_exchange = _giving("declare_exchange"), _giving("get_exchange")
-    declare_queue, get_queue = _giving("declare_queue"), _giving("get_queue")
+    declare_exchange, get_exchange = _returns_traced("declare_exchange"), _returns_traced("get_exchange")
+    declare_queue, get_queue = _returns_traced("declare_queue"), _returns_traced("get_queue")
 
 
 def _traced(broker: Broker, raw: Any) -> Any:
-    """The stand-in of what a channel returned."""
-    return stand_in(TracedExchange if isinstance(raw, Exchange) else TracedQueue, raw, _Part(broker))
+    """The traced exchange or queue that a channel returned."""
+    return stand_in(TracedExchange if isinstance(raw, Exchange) else TracedQueue, raw, _PartState(broker))
 
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
@@ -234,4 +236,4 @@ def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> 
     url = getattr(getattr(channel, "_connection", None), "url", None)
     port = getattr(url, "port", None) or {"amqp": 5672, "amqps": 5671}.get(getattr(url, "scheme", ""))
     broker = Broker(tracer, getattr(url, "host", None), port, getattr(url, "path", None))
-    return stand_in(TracedChannel, client, _Part(broker)) if channel is client else _traced(broker, client)
+    return stand_in(TracedChannel, client, _PartState(broker)) if channel is client else _traced(broker, client)

@@ -1,6 +1,7 @@
-"""The channel of a message, where messages settle themselves through it, as those of aio-pika do.
+"""The channel of messages that settle themselves through it, as those of aio-pika do.
 
-A stand-in for the channel says where a message is from, and sees every acknowledgement. No client library is imported.
+A proxy of the channel has the messages' source, and every acknowledgement goes through it. No client library is
+imported.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from mqtrace.messaging.deliveries import Broker, Source
 
 from .proxy import State, Traced, stand_in
 
-__all__ = ["Settling", "adopting", "source_of"]
+__all__ = ["SettlingChannel", "make_adopter", "source_of"]
 
 
-class _SourceState(State):
+class _ChannelState(State):
     __slots__ = ("source",)
 
     def __init__(self, source: Source) -> None:
@@ -25,12 +26,12 @@ class _SourceState(State):
 
 
 def _settling(verb: str, *names: str) -> Any:
-    """The method of the channel that settles with this verb. ``names``: of its arguments by position."""
+    """The method of a channel that settles with this verb. ``names``: those of its arguments, in their order."""
 
-    async def method(self: Settling, delivery_tag: Any, *args: Any, **options: Any) -> Any:
-        own = self._mqtrace
+    async def method(self: SettlingChannel, delivery_tag: Any, *args: Any, **options: Any) -> Any:
+        state = self._mqtrace
         options = {**dict(zip(names, args, strict=False)), **options}
-        return await own.source.settle(verb, getattr(own.raw, f"basic_{verb}"), delivery_tag, options)
+        return await state.source.settle(verb, getattr(state.raw, f"basic_{verb}"), delivery_tag, options)
 
     return method
 
@@ -45,58 +46,58 @@ async def _acknowledged(span: DeliverySpan, call: Awaitable[Any]) -> Any:
     return result
 
 
-class Settling(Traced):
-    """The channel of a message, which is settled through it."""
+class SettlingChannel(Traced):
+    """A channel through which messages settle themselves."""
 
     __slots__ = ()
-    _mqtrace: _SourceState
+    _mqtrace: _ChannelState
 
     @property
     def is_closed(self) -> Any:
-        """``is_closed`` of the channel, which every acknowledgement asks for."""
+        """``is_closed`` of the channel, which every acknowledgement reads."""
         return self._mqtrace.raw.is_closed
 
     def basic_ack(self, delivery_tag: Any, multiple: bool = False, *args: Any, **options: Any) -> Any:
-        """``basic_ack`` of the channel, which every message asks for once, in its callback mostly."""
-        own = self._mqtrace
-        source = own.source
+        """``basic_ack`` of the channel. It runs once a message, mostly in the callback, so it is flat."""
+        state = self._mqtrace
+        source = state.source
         span = source.handling.get(delivery_tag)
         if multiple or args or span is None or source.broker.settle.tracer.settings.settle_spans:
             return _ack(self, delivery_tag, multiple, *args, **options)
         if type(span) is DeliverySpan:
-            return _acknowledged(span, own.raw.basic_ack(delivery_tag, **options))
-        return own.raw.basic_ack(delivery_tag, **options)  # not recorded: nobody to tell
+            return _acknowledged(span, state.raw.basic_ack(delivery_tag, **options))
+        return state.raw.basic_ack(delivery_tag, **options)  # not recorded, so there is nothing to note
 
     basic_nack = _settling("nack", "multiple", "requeue", "wait")
     basic_reject = _settling("reject")
 
 
-def adopting(broker: Broker, queue: Any, no_ack: bool, slot: Any) -> Callable[[Any], Source | None]:
-    """``adopt(message)`` has a message say that it is from this queue. It runs once a message, so it is flat.
+def make_adopter(broker: Broker, queue: Any, no_ack: bool, slot: Any) -> Callable[[Any], Source | None]:
+    """Make ``adopt(message)``, which notes that a message is from this queue, and returns its source.
 
-    ``slot``: the descriptor of the slot in which a message keeps its channel; None where it has none.
+    ``slot``: the descriptor of the slot in which a message keeps its channel; None if there is none.
     """
     get, put = getattr(slot, "__get__", None), getattr(slot, "__set__", None)
     raw: Any = None
-    channel_of_ours: Any = None
+    proxy: Any = None
     source: Source | None = None
 
     def adopt(message: Any) -> Source | None:
-        nonlocal raw, channel_of_ours, source
+        nonlocal raw, proxy, source
         try:
-            channel = get(message)  # type: ignore[misc]  # None where the slot is missing, which is caught
+            channel = get(message)  # type: ignore[misc]  # None if the slot is missing: the TypeError is caught
             if channel is not raw:  # the first message, or the first since a reconnect
                 source = Source(broker, queue.name, no_ack, channel)
-                channel_of_ours, raw = stand_in(Settling, channel, _SourceState(source)), channel
-            put(message, channel_of_ours)  # type: ignore[misc]  # as above
+                proxy, raw = stand_in(SettlingChannel, channel, _ChannelState(source)), channel
+            put(message, proxy)  # type: ignore[misc]  # as above
             return source
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-            broker.process.tracer.complain("where a message is from could not be noted")
+            broker.process.tracer.complain("the queue of a message could not be noted")
             return None
 
     return adopt
 
 
 def source_of(channel: Any) -> Source | None:
-    """The source of the messages of a channel that :func:`adopting` put there; None for another channel."""
-    return channel._mqtrace.source if issubclass(type(channel), Settling) else None
+    """The source of the messages of a channel: of a :class:`SettlingChannel`; None for any other."""
+    return channel._mqtrace.source if issubclass(type(channel), SettlingChannel) else None

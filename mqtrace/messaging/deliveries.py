@@ -1,8 +1,8 @@
-"""What becomes of the messages of an AMQP 0-9-1 channel: their process spans, and how they were settled.
+"""The messages of an AMQP 0-9-1 channel: their process spans, and how they are settled.
 
-For clients whose messages know what the protocol says of them, by its own names: ``exchange``, ``routing_key``,
-``delivery_tag``, ``redelivered``, ``message_id``, ``correlation_id`` and ``headers``. ``processed`` says that one is
-settled. No client library is imported.
+For clients whose messages have what the protocol defines, under its names: ``exchange``, ``routing_key``,
+``delivery_tag``, ``redelivered``, ``message_id``, ``correlation_id`` and ``headers``. ``processed``: whether a message
+is settled. No client library is imported.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .run import end
 
 __all__ = ["Broker", "Deliveries", "Source", "begin", "begin_unless_handled", "collect", "within_span"]
 
-# A prefetch count has 16 bits; who sets none may hold more, and then only outcomes of the oldest go unnoticed.
-_HELD: Final = 65536
+# A prefetch count has 16 bits. Without one a consumer may hold more: then the outcomes of the oldest are not noted.
+_OPEN: Final = 65536
 
 
 class Broker:
-    """What a traced channel and all that it returned share: their operations, and where the broker is."""
+    """What a traced channel and the objects that it returned share: their operations, and the broker's address."""
 
     __slots__ = ("address", "deliveries", "endpoint", "process", "receive", "send", "settle")
 
@@ -38,13 +38,13 @@ class Broker:
         self.receive, self.settle = Operation("receive", tracer), Operation("settle", tracer)
         address, number = server_in_parts(host, port, virtual_host)
         self.endpoint = Endpoint(address=address, port=number)
-        #: The broker, as part of a template's key: a text hashes once.
+        #: The broker, as part of a template's key: one text, which is hashed once.
         self.address = f"{address}:{number}"
-        #: Of each channel underneath: one that reconnects has another, whose delivery tags begin anew.
+        #: By the library's channel: after a reconnect there is another, whose delivery tags begin again.
         self.deliveries: WeakKeyDictionary[Any, Deliveries] = WeakKeyDictionary()
 
-    def sends(self, exchange: Any, routing_key: Any) -> Template:
-        """The send template of an exchange and a routing key, made."""
+    def send_template(self, exchange: Any, routing_key: Any) -> Template:
+        """Make the send template of an exchange and a routing key."""
         return amqp.send_template(self.send, exchange, routing_key, self.endpoint)
 
 
@@ -54,22 +54,22 @@ class Deliveries:
     __slots__ = ("handling", "open")
 
     def __init__(self) -> None:
-        #: Of those in a callback right now, settled or not.
+        #: Of messages in a callback right now, settled or not.
         self.handling: dict[int, Span | NoopSpan] = {}
-        #: Of others that are not settled.
+        #: Of other messages that are not settled.
         self.open: dict[int, Span | NoopSpan] = {}
 
     def hold(self, tag: int, span: Span | NoopSpan) -> None:
-        """Note the span of a message that is not in a callback, or no longer."""
-        keep_recent(self.open, tag, span, _HELD)
+        """Keep the span of a message that is not in a callback until it is settled."""
+        keep_recent(self.open, tag, span, _OPEN)
 
     def take(self, tag: int, multiple: bool) -> list[Span | NoopSpan]:
-        """The spans of what an acknowledgement settles (AMQP 0-9-1, basic.ack: with tag 0 all of them)."""
+        """The spans of the messages that an acknowledgement settles (AMQP 0-9-1, basic.ack: with tag 0 all)."""
         if not multiple:
             span = self.handling.get(tag) or self.open.pop(tag, None)
             return [] if span is None else [span]
-        tags = [one for one in sorted({*self.handling, *self.open}) if one <= tag or tag == 0]
-        return [span for one in tags for span in self.take(one, False)]
+        tags = [other for other in sorted({*self.handling, *self.open}) if other <= tag or tag == 0]
+        return [span for other in tags for span in self.take(other, False)]
 
     def handles(self, tag: int) -> bool:
         """Whether the span of this message is open, in a callback or a block."""
@@ -78,7 +78,7 @@ class Deliveries:
 
 
 class Source:
-    """Where messages come from: a queue, by one channel. ``no_ack``: whether nobody acknowledges them."""
+    """Where messages come from: a queue, read through one channel. ``no_ack``: they need no acknowledgement."""
 
     __slots__ = ("broker", "deliveries", "handling", "no_ack", "queue")
 
@@ -88,7 +88,7 @@ class Source:
         if deliveries is None:
             deliveries = broker.deliveries[channel] = Deliveries()
         self.deliveries = deliveries
-        #: Of the deliveries: read twice a message.
+        #: That of the deliveries, because it is read twice a message.
         self.handling = deliveries.handling
 
     def wants_settle(self) -> bool:
@@ -96,7 +96,7 @@ class Source:
         return opt_in.wants_settle(self.broker.settle.tracer)
 
     async def settle(self, verb: str, call: Callable[..., Any], tag: Any, options: Mapping[str, Any]) -> Any:
-        """Await ``call(tag, **options)``, and say on the spans that are still open what became of their messages.
+        """Await ``call(tag, **options)``, and note the outcome of the messages on their spans, if those are open.
 
         ``verb``: ack, nack or reject. ``options``: by the protocol's names.
         """
@@ -120,7 +120,7 @@ class Source:
             return []
 
     def received(self, begun_ns: int, message: Any) -> None:
-        """The receive span of a message that was asked for. ``begun_ns``: the tracer's clock."""
+        """Make the receive span of a fetched message, if wanted. ``begun_ns``: a reading of the tracer's clock."""
         broker = self.broker
         receive(broker.receive, broker.endpoint, begun_ns, _names(message, self), message.headers)
 
@@ -131,7 +131,7 @@ def _names(message: Any, source: Source | None) -> tuple[str, str, str]:
 
 
 def begin(operation: Operation, source: Source | None, message: Any) -> DeliverySpan | NoopSpan:
-    """Start the process span of a message; ``source``: None where it is not known. It is not current yet."""
+    """Start the process span of a message. It is not current yet. ``source``: None if it is not known."""
     if source is None:
         key = (message.exchange, message.routing_key, "", "")
     else:
@@ -151,7 +151,7 @@ def within_span(
     handler: Callable[[Any], Coroutine[Any, Any, Any]],
     source_of: Callable[[Any], Source | None],
 ) -> Callable[[Any], Coroutine[Any, Any, Any]]:
-    """A handler in the process span of its message. What is returned runs once a message, so it is flat."""
+    """A handler in the process span of its message. It runs once a message, so it is flat."""
 
     async def traced(message: Any) -> Any:
         try:
@@ -171,7 +171,7 @@ def within_span(
         except BaseException as error:
             span.token = token
             restore(span)
-            end(span, error)  # GeneratorExit too: its loop was closed, and the handler is not done
+            end(span, error)  # GeneratorExit too: the loop was closed before the handler was done
             raise
         finally:
             handling.pop(tag, None)
@@ -190,7 +190,7 @@ def within_span(
 
 
 def begin_unless_handled(operation: Operation, source: Source | None, message: Any) -> DeliverySpan | NoopSpan | None:
-    """The same for a message in the application's hands; None within its own callback or block."""
+    """The same for a message that the application processes; None within its own callback or block."""
     if source is None:
         return begin(operation, None, message)
     if source.deliveries.handles(message.delivery_tag) and current_frame() is not None:
@@ -203,11 +203,11 @@ def begin_unless_handled(operation: Operation, source: Source | None, message: A
 
 def collect(operation: Operation, messages: Iterable[tuple[Source | None, Any]]) -> Batch | None:
     """Read the contexts of a batch of messages, each with its source."""
-    told: list[BatchMessage] = []
+    batch: list[BatchMessage] = []
     endpoint: Endpoint | None = None
     for source, message in messages:
         if source is not None and endpoint is None:
             endpoint = source.broker.endpoint
         name = amqp.destination(*_names(message, source))
-        told.append((message.headers, name, message.delivery_tag, message.message_id, message.correlation_id))
-    return amqp.read_batch(operation, RABBITMQ, told, endpoint or NOTHING_KNOWN)
+        batch.append((message.headers, name, message.delivery_tag, message.message_id, message.correlation_id))
+    return amqp.read_batch(operation, RABBITMQ, batch, endpoint or NOTHING_KNOWN)

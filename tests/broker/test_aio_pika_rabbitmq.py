@@ -109,7 +109,7 @@ def test_what_comes_back_without_raising_is_an_error_of_its_send_span(broker: Br
     assert span.attributes["error.type"] == "aiormq.exceptions.PublishError"
 
 
-def test_where_it_raises_the_error_has_the_same_name(broker: Broker, spans: Spans) -> None:
+def test_a_returned_message_that_raises_has_the_same_error_type(broker: Broker, spans: Spans) -> None:
     async def test(channel: Any) -> None:
         with pytest.raises(aio_pika.exceptions.PublishError):
             await channel.default_exchange.publish(aio_pika.Message(b""), "nobody-reads-this")
@@ -245,7 +245,7 @@ def test_message_process_says_what_it_did(broker: Broker, spans: Spans) -> None:
     assert outcomes(spans)[:3] == ["ack", "reject", "requeue"]
 
 
-def test_nobody_acknowledges_what_was_asked_for_without(broker: Broker, spans: Spans) -> None:
+def test_messages_without_acknowledgement_have_the_outcome_auto(broker: Broker, spans: Spans) -> None:
     async def nothing(message: Any) -> None:
         pass
 
@@ -265,7 +265,7 @@ def test_nobody_acknowledges_what_was_asked_for_without(broker: Broker, spans: S
     assert outcomes(spans) == ["auto"] * 3
 
 
-def test_multiple_is_said_on_all_that_are_open(broker: Broker, spans: Spans) -> None:
+def test_the_outcome_of_multiple_is_noted_on_every_open_span(broker: Broker, spans: Spans) -> None:
     async def test(channel: Any) -> None:
         queue = await queue_of(channel)
         for _ in range(3):
