@@ -19,6 +19,7 @@ from .core import (
     ForkSafeLock,
     Frame,
     Kind,
+    Link,
     NoopSpan,
     Span,
     attach,
@@ -296,7 +297,7 @@ def start_span(
     *,
     kind: Kind = "internal",
     parent: Frame | Current | None = CURRENT,
-    links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = (),
+    links: Iterable[Frame | Link | tuple[Frame, Mapping[str, object]]] = (),
     attributes: Mapping[str, object] | None = None,
     start_time: int | None = None,
 ) -> Span | NoopSpan:

@@ -26,6 +26,7 @@ from .core import (
     ForkSafeLock,
     Frame,
     Kind,
+    Link,
     NoopSpan,
     Pipeline,
     Relation,
@@ -37,6 +38,7 @@ from .core import (
     is_frame,
     is_time,
     keep_recent,
+    lowered,
     pairs,
     start,
     text,
@@ -214,15 +216,15 @@ class SpanTracer:
         *,
         kind: Kind = "internal",
         parent: Frame | Current | None = CURRENT,
-        links: Iterable[Frame | tuple[Frame, Mapping[str, object]]] = _NONE,
+        links: Iterable[Frame | Link | tuple[Frame, Mapping[str, object]]] = _NONE,
         attributes: Mapping[str, object] | None = None,
         start_time: int | None = None,
     ) -> Span | NoopSpan:
         """Start a span; use it with ``with`` or call its ``end``.
 
-        ``parent``: a span or a Context; None: a new trace; left out: what is current. ``links``: spans or Contexts, or
-        pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: an invalid argument is
-        ignored and counted.
+        ``parent``: a span or a Context; None: a new trace; left out: what is current. ``links``: spans, Contexts or
+        Links, or pairs of one and its attributes. ``start_time``: ns since the epoch. Never raises: an invalid argument
+        is ignored and counted.
         """
         above = current_frame() if isinstance(parent, Current) else self._parent(parent)
         template = self._names.get((name, kind)) if type(name) is str and type(kind) is str else None
@@ -267,10 +269,15 @@ class SpanTracer:
     def _link(self, span: Span, links: Iterable[Any]) -> None:
         try:
             for link in links:
+                if isinstance(link, Link):
+                    span.add_link(link.context, link.attributes)
+                    continue
                 pair: Any = link if type(link) is tuple and len(link) == 2 else (link, None)
                 span.add_link(pair[0], pair[1])
         except Exception:  # noqa: BLE001  # not an iterable, or one that raises
             self.counters.calls_ignored += 1
+            if is_frame(links):
+                self.say(f"links={type(links).__qualname__} is not a list: write links=[...]")
 
     def _named(self, name: object, kind: object) -> Template:
         valid_name, sort = text(name), text(kind)
@@ -278,13 +285,13 @@ class SpanTracer:
             self.counters.calls_ignored += 1
             valid_name = "unnamed"
         if sort not in _KINDS:
-            kind_text, sort = sort, None if sort is None else sort.lower()
+            what, sort = type(kind).__qualname__ if sort is None else repr(sort[:40]), lowered(kind)
             if sort in _KINDS:
-                self.say(f"kind={kind_text!r} is taken as {sort!r}, which is how to write it")
+                self.say(f"kind={what} is taken as {sort!r}, which is how to write it")
             else:
                 self.counters.calls_ignored += 1
                 sort = "internal"
-                self.say(f"kind={str(kind_text)[:40]!r} is unknown: write one of {', '.join(_KINDS)}")
+                self.say(f"kind={what} is unknown: write one of {', '.join(_KINDS)}")
         known_template = self._names.get((valid_name, sort))
         if known_template is not None:  # the name or kind is a member of a StrEnum, whose text is known
             return known_template

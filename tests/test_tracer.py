@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -408,6 +408,48 @@ def test_a_kind_is_taken_in_any_case_and_said_once(kind: Any, caplog: pytest.Log
     assert [entry.message for entry in caplog.records] == [
         f"kind={kind!r} is taken as 'server', which is how to write it"
     ]
+
+
+class SpanKind(Enum):
+    """As OpenTelemetry's: its members are no text."""
+
+    CLIENT = 2
+
+
+def test_a_kind_that_is_no_text_is_taken_by_its_name_or_said_by_its_type(caplog: pytest.LogCaptureFixture) -> None:
+    kinds: list[Any] = [SpanKind.CLIENT, 3, None]
+    with record() as spans:
+        for kind in kinds:
+            spans.tracer.start_span("a", kind=kind).end()
+        assert spans.tracer.stats()["calls_ignored"] == 2
+    assert [span.kind for span in spans] == ["client", "internal", "internal"]
+    assert [entry.message.partition(":")[0] for entry in caplog.records] == [
+        "kind=SpanKind is taken as 'client', which is how to write it",
+        "kind=int is unknown",
+        "kind=NoneType is unknown",
+    ]
+
+
+def test_a_link_is_taken_as_a_span_shows_it() -> None:
+    with record() as spans:
+        tracer = spans.tracer
+        link = mqtrace.Link(tracer.extract(SAMPLED), {"why": "x"})
+        first = tracer.start_span("first", links=[link])
+        second = tracer.start_span("second", links=first.links)
+        assert tracer.stats()["calls_ignored"] == 0
+    assert first.links[0].context.trace_id == "a1" * 16
+    assert first.links[0].attributes == {"why": "x"}
+    assert second.links == first.links
+
+
+def test_one_link_where_several_are_wanted_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    with record() as spans:
+        other = spans.tracer.start_span("other")
+        for _ in range(2):
+            links: Any = other
+            assert not spans.tracer.start_span("a", links=links).links
+        assert spans.tracer.stats()["calls_ignored"] == 2
+    assert [entry.message for entry in caplog.records] == ["links=Span is not a list: write links=[...]"]
 
 
 def test_an_unknown_kind_and_an_unknown_parent_are_counted_and_said_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,9 +7,10 @@ a double, bytes, or a list of those. Any other value is refused, and the caller 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Final, TypeAlias
 
-__all__ = ["ENTRY", "Attribute", "Limits", "clean", "pairs", "text", "weight", "weight_of"]
+__all__ = ["ENTRY", "Attribute", "Limits", "clean", "lowered", "pairs", "text", "weight", "weight_of"]
 
 Attribute: TypeAlias = str | bool | int | float | bytes | tuple[str | bool | int | float | bytes, ...]
 
@@ -82,6 +83,17 @@ def text(value: object) -> str | None:
     if type(value) is str:
         return value
     return str.__str__(value) if isinstance(value, str) else None
+
+
+def lowered(choice: object) -> str | None:
+    """A choice among a few words, in lowercase; of an enum's member that is no text (SpanKind.CLIENT), its name.
+
+    None if it is neither.
+    """
+    word = text(choice)
+    if word is None and isinstance(choice, Enum):
+        word = text(choice._name_)
+    return None if word is None else word.lower()
 
 
 def pairs(attributes: Any) -> list[tuple[object, object]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .attributes import Attribute, Limits, clean, pairs, text
+from .attributes import Attribute, Limits, clean, lowered, pairs, text
 from .clock import Clock
 from .context import EMPTY, SUPPRESSED, Context, Decision, Frame, is_frame
 from .current import attach, current_frame, detach, innermost_frame, open_frames, release_baggage, restore, still_open
@@ -93,6 +93,7 @@ __all__ = [
     "is_time",
     "is_valid",
     "keep_recent",
+    "lowered",
     "new_span_id",
     "note_skew",
     "notice_fork",

@@ -12,10 +12,10 @@ from contextvars import Token
 from types import MappingProxyType, TracebackType
 from typing import Final
 
-from .attributes import ENTRY, Attribute, clean, pairs, text, weight
+from .attributes import ENTRY, Attribute, clean, lowered, pairs, text, weight
 from .context import Decision, Frame, is_frame
 from .current import LeftElsewhere, NestedToken, enter, innermost_frame, restore
-from .details import NO_ATTRIBUTES, Details, Event, Link, OuterLink, Status
+from .details import NO_ATTRIBUTES, STATUS_CODES, Details, Event, Link, OuterLink, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
 
@@ -108,7 +108,7 @@ class Span:
     def add_event(
         self, name: str, attributes: Mapping[str, object] | None = None, timestamp: int | None = None
     ) -> None:
-        """Add an event. ``timestamp``: ns since the epoch, now if left out."""
+        """Add an event. ``timestamp``: ns since the epoch, now if left out or invalid."""
         details = self._details()
         if details is None:
             return
@@ -117,9 +117,12 @@ class Span:
             details.dropped_events += 1
             return
         name_text = text(name)
-        if name_text is None or not (timestamp is None or is_time(timestamp)):
+        if name_text is None:
             self._count_ignored()
             return
+        if timestamp is not None and not is_time(timestamp):
+            self._count_ignored()  # seconds, probably; the event is what matters
+            timestamp = None
         kept, dropped = self._clean(attributes, pipeline.limits.event_attributes)
         time_ns = pipeline.clock.epoch(pipeline.clock.now()) if timestamp is None else timestamp
         details.add_event(Event(name_text[: pipeline.limits.value_length], time_ns, kept, dropped))
@@ -164,20 +167,23 @@ class Span:
     def set_status(self, status: Status, description: str | None = None) -> None:
         """``ok``, ``error`` or ``unset``. As in OpenTelemetry, ok is final, and only an error has a description.
 
+        OpenTelemetry's spelling (``ERROR``, ``StatusCode.ERROR``) is taken too.
+
         The status is set without a description that is not text (the exception itself, for example), which is counted.
         """
         details = self._details()
         if details is None:
             return
-        if text(status) not in ("ok", "error", "unset"):
+        code = lowered(status)
+        if code not in STATUS_CODES:
             self._count_ignored()
             return
         if description is not None and not isinstance(description, str):
             self._count_ignored()
-        if details.status == "ok" or status == "unset":
+        if details.status == "ok" or code == "unset":
             return
-        details.status = status
-        old, new = details.description, text(description) if status == "error" else None
+        details.status = code  # type: ignore[assignment]  # one of the three, by the check above
+        old, new = details.description, text(description) if code == "error" else None
         details.description = new = None if new is None else new[: self.template.pipeline.limits.value_length]
         details.weight += (0 if new is None else new.__sizeof__()) - (0 if old is None else old.__sizeof__())
 

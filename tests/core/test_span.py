@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -93,6 +94,44 @@ def test_calls_that_cannot_be_done_never_raise(template: Make, pipeline: core.Pi
     span.set_attribute("late", 1)
     assert "late" not in span.attributes
     assert pipeline.counters.calls_ignored == 13
+
+
+@pytest.mark.parametrize("timestamp", ["now", 1.7e9, -1, True, 1 << 64])
+def test_an_event_at_an_invalid_time_happened_all_the_same(
+    template: Make, pipeline: core.Pipeline, timestamp: Any
+) -> None:
+    span = started(template)
+    span.add_event("paid", {"k": 1}, timestamp)
+    span.record_exception(ValueError("why"), timestamp=timestamp)
+    span.end()
+    assert [event.name for event in span.events] == ["paid", "exception"]
+    assert span.end_time is not None
+    assert all(span.start_time <= event.timestamp <= span.end_time for event in span.events)
+    assert pipeline.counters.calls_ignored == 2
+
+
+class Code(Enum):
+    """As OpenTelemetry's StatusCode: its members are no text."""
+
+    UNSET = 0
+    OK = 1
+    ERROR = 2
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("ERROR", "error"), ("Ok", "ok"), (Code.ERROR, "error"), (Code.OK, "ok"), (Code.UNSET, "unset")],
+)
+def test_a_status_is_taken_as_opentelemetry_spells_it(
+    template: Make, pipeline: core.Pipeline, status: Any, expected: str
+) -> None:
+    span = started(template)
+    span.set_status(status, "why")
+    span.end()
+    assert span.status == expected
+    assert span.status_description == ("why" if expected == "error" else None)
+    assert core.request([span])
+    assert pipeline.counters.calls_ignored == 0
 
 
 class Truthless(dict[str, object]):
