@@ -16,7 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[i
 from aiokafka.structs import ConsumerRecord  # type: ignore[import-untyped]  # ditto
 
 from mqtrace.core import Origin, Span, current_frame, start
-from mqtrace.messaging import end, kafka, registry_of
+from mqtrace.messaging import as_text, end, kafka, registry_of
 from mqtrace.messaging.attributes import BATCH_COUNT
 from mqtrace.messaging.futures import FutureBatchSpan, FutureSpan, until_done
 from mqtrace.messaging.reading import by_partition
@@ -84,7 +84,7 @@ class TracedBatches(TracedStop):
         The messages of a builder that an untraced client made carry no context, and the span links to none.
         """
         state = self._mqtrace
-        key = ("batch", str(topic))
+        key = ("batch", as_text(topic))
         template = state.operation.templates.get(key) or state.template(key, topic, "client")
         origins: list[Origin] = []
         if is_traced(type(batch)):

@@ -61,8 +61,7 @@ class KafkaProducerState(State):
     def template(self, key: Hashable, topic: Any, kind: Kind | None = None) -> Template:
         """Make the template of what is sent to a topic, and keep it under ``key``."""
         self.pending.attend()
-        name = topic if isinstance(topic, str) else str(topic)
-        return self.operation.make(key, kafka.SYSTEM, "send", name, self.endpoint, kind=kind)
+        return self.operation.make(key, kafka.SYSTEM, "send", topic, self.endpoint, kind=kind)
 
 
 class TracedSubscriptions(Traced):

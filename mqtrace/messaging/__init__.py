@@ -12,7 +12,7 @@ from .adapters import MessageAdapter, register, register_part, registry_of
 from .attributes import DESTINATION
 from .batch import Batch, start_batch
 from .headers import carry
-from .operation import NOTHING_KNOWN, Endpoint, Operation, OperationType, forget
+from .operation import NOTHING_KNOWN, Endpoint, Operation, OperationType, as_text, forget
 from .run import close, end
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "MessageAdapter",
     "Operation",
     "OperationType",
+    "as_text",
     "carry",
     "close",
     "end",

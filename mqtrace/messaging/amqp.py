@@ -49,7 +49,7 @@ from .attributes import (
 from .batch import Batch
 from .brokers import RABBITMQ
 from .headers import carry
-from .operation import Endpoint, Operation, OperationType
+from .operation import Endpoint, Operation, OperationType, as_text
 
 __all__ = [
     "BatchMember",
@@ -78,7 +78,7 @@ def destination(exchange: str, routing_key: str, queue: str | None = None) -> st
 def send_template(operation: Operation, exchange: Any, routing_key: Any, endpoint: Endpoint) -> Template:
     """The send template of an exchange and a routing key on RabbitMQ, made; kept where both are text."""
     key = (exchange, routing_key) if isinstance(exchange, str) and isinstance(routing_key, str) else None
-    return template_of(operation, "send", key, (str(exchange), str(routing_key), None), endpoint)
+    return template_of(operation, "send", key, (as_text(exchange), as_text(routing_key), None), endpoint)
 
 
 def template_of(

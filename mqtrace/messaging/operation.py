@@ -11,12 +11,12 @@ from typing import Final, Literal, NamedTuple
 from weakref import WeakSet
 
 from mqtrace import tracer as tracers
-from mqtrace.core import Attribute, ForkSafeLock, Kind, Relation, Template, keep_recent
+from mqtrace.core import Attribute, ForkSafeLock, Kind, Relation, Template, keep_recent, text
 from mqtrace.tracer import SpanTracer
 
 from . import attributes as names
 
-__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "forget", "shared_operation"]
+__all__ = ["NOTHING_KNOWN", "Endpoint", "Operation", "OperationType", "as_text", "forget", "shared_operation"]
 
 #: `messaging.operation.type`.
 OperationType = Literal["create", "send", "receive", "process", "settle"]
@@ -30,6 +30,12 @@ _KINDS: Final[Mapping[OperationType, Kind]] = {
 }
 # A client that invents destinations (a reply queue for each request) must not make the process grow.
 _DESTINATIONS: Final = 2048
+
+
+def as_text(name: object) -> str:
+    """The name of a destination as clients send it: of a member of a (str, Enum) its value, which ``str()`` is not."""
+    value = text(name)
+    return str(name) if value is None else value
 
 
 class Endpoint(NamedTuple):
@@ -122,6 +128,8 @@ class Operation:
     ) -> Template:
         """Make the template of a destination. It is kept under ``key``, unless that is None."""
         verb = verb or self.verb
+        if destination is not None:
+            destination = as_text(destination)
         attributes: dict[str, Attribute] = {
             names.SYSTEM: system,
             names.OPERATION_NAME: verb,

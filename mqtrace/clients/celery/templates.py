@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mqtrace.core import Attribute, Kind, Template, keep_recent
-from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation
+from mqtrace.messaging import NOTHING_KNOWN, Endpoint, Operation, as_text
 from mqtrace.messaging import attributes as names
 from mqtrace.messaging.amqp import destination
 from mqtrace.messaging.brokers import RABBITMQ, server_of, system_of
@@ -151,4 +151,4 @@ def _queue(app: Any, exchange: str, routing_key: str) -> str:
 
 
 def _text(value: object) -> str:
-    return value if type(value) is str else "" if value is None else str(value)
+    return value if type(value) is str else "" if value is None else as_text(value)

@@ -17,7 +17,7 @@ from kombu.simple import SimpleBase
 
 from mqtrace.clients.proxy import State, Traced
 from mqtrace.core import DescribedSend, SendSpan, start_send
-from mqtrace.messaging import Operation, end
+from mqtrace.messaging import Operation, as_text, end
 from mqtrace.messaging.amqp import template_of, with_context
 from mqtrace.messaging.attributes import CONVERSATION, MESSAGE_ID, SERVER_ADDRESS, SERVER_PORT, SYSTEM
 from mqtrace.messaging.operation import shared_operation
@@ -70,7 +70,7 @@ class ProducerState(State):
             broker = self._broker
             template = operation.templates.get((exchange, routing_key, broker.key))
             if template is None:
-                key, names = (exchange, routing_key, broker.key), (str(exchange), str(routing_key), None)
+                key, names = (exchange, routing_key, broker.key), (as_text(exchange), as_text(routing_key), None)
                 template = template_of(operation, "send", key, names, broker.endpoint, broker.system)
             ids = {MESSAGE_ID: kwargs.get("message_id"), CONVERSATION: kwargs.get("correlation_id")}
             span = start_send(template, DescribedSend if any(ids.values()) else SendSpan)
