@@ -254,8 +254,8 @@ class use:  # used as a function: with mqtrace.use(context)
 
     def __enter__(self) -> Context:
         frame = self._context
-        if type(frame) is Context:  # a copy of the block's own, to note on it if the block is left in another context
-            frame = frame.replace()
+        if isinstance(frame, Context):
+            frame = _OwnContext(frame)
         self._tokens.append((attach(frame), frame))
         return Context.of(self._context)
 
@@ -264,8 +264,23 @@ class use:  # used as a function: with mqtrace.use(context)
         try:
             detach(token)
         except ValueError:  # the block was left in another context than it was entered in, where it never was current
-            if type(frame) is Context:
+            if isinstance(frame, _OwnContext):
+                frame.span = None
                 frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)
+
+
+class _OwnContext(Context):
+    """A context of one block's own: a note is made on it if the block is left in another context.
+
+    If it is the context of the span that is current (with other baggage, say), that span stays current: ``span``.
+    """
+
+    __slots__ = ("span",)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context.identity, context.state, context.baggage, context.decision, context.remote)
+        outer = current_span()
+        self.span = outer if context.identity is not None and outer.identity == context.identity else None
 
 
 def instrument_celery(app: Any = None, *, tracer: SpanTracer | None = None, **options: Any) -> None:

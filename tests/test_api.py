@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -288,6 +289,23 @@ def test_baggage_is_read_and_set() -> None:
         above.span_id,
         False,
     )  # the same process's, in a context of its own
+
+
+def test_a_span_stays_current_where_its_context_is_used_with_other_baggage() -> None:
+    with record() as spans:
+        with mqtrace.start_span("a") as above:
+            with mqtrace.use(mqtrace.set_baggage("tenant", "acme")) as used:
+                assert mqtrace.current_span() is above
+                assert type(used) is mqtrace.Context
+                with mqtrace.use(mqtrace.set_baggage("user-id", "7")):
+                    mqtrace.current_span().set_attribute("k", 1)
+                    assert pickle.loads(pickle.dumps(mqtrace.set_baggage("x", "y"))) == mqtrace.set_baggage("x", "y")
+            assert mqtrace.current_span() is above
+            other = spans.tracer.start_span("other")
+            with mqtrace.use(mqtrace.Context.of(other)):
+                assert mqtrace.current_span().span_id == other.span_id
+                mqtrace.current_span().set_attribute("of a context", 1)
+        assert above.attributes == {"k": 1}
 
 
 def test_baggage_that_is_no_text_is_counted() -> None:

@@ -146,18 +146,18 @@ class Context:
 
     def replace(self, **slots: Any) -> Context:
         """A copy in which the named slots differ."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in Context.__slots__}
         return Context(**{**values, **slots})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For a pool's process: a read-only view of baggage cannot be pickled."""
         baggage = None if self.baggage is None else dict(self.baggage)
-        return type(self), (self.identity, self.state, baggage, self.decision, self.remote)
+        return Context, (self.identity, self.state, baggage, self.decision, self.remote)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Context):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+        return all(getattr(self, name) == getattr(other, name) for name in Context.__slots__)
 
     def __hash__(self) -> int:
         return hash((self.identity, self.state, self.decision))

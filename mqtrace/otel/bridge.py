@@ -199,7 +199,7 @@ def _context_of(frame: Frame, context: TheirContext) -> TheirContext:
     """OpenTelemetry's context with the span and the baggage of a frame of ours."""
     trace, baggage, frame_span, _ = _api()
     identity = frame.identity
-    span = trace.INVALID_SPAN if identity is None else frame_span(frame)
+    span = trace.INVALID_SPAN if identity is None else frame_span(getattr(frame, "span", None) or frame)
     answer: TheirContext = trace.set_span_in_context(span, context)
     if baggage.get_all(answer):
         answer = baggage.clear(answer)

@@ -270,6 +270,13 @@ def test_baggage_of_a_message_is_theirs_too_and_can_be_added_to(message: Any) ->
         context.detach(token)
 
 
+def test_our_span_is_theirs_within_a_block_of_baggage_too(ours: Any) -> None:
+    with ours.start_span("a") as span, mqtrace.use(mqtrace.set_baggage("k", "v")):
+        trace.get_current_span().set_attribute("x", 1)
+        assert baggage.get_baggage("k") == "v"
+    assert span.attributes == {"x": 1}
+
+
 def test_baggage_of_theirs_goes_along_with_what_we_send(theirs: trace.Tracer, ours: Any) -> None:
     token = context.attach(baggage.set_baggage("tenant", "blue"))
     carrier: dict[str, str] = {}
