@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,4 +96,19 @@ def test_a_file_that_was_filled_from_another_source_is_2(capsys: pytest.CaptureF
         (tmp_path / name).write_text(line(1))
     FilledSource(FileReader(tmp_path / "a.jsonl"), tmp_path / "s.duckdb").close()
     assert main(["ui", f"file://{tmp_path}/b.jsonl", "--db", str(tmp_path / "s.duckdb"), "--port", "0"]) == 2
+    assert "was filled from file" in capsys.readouterr().err
+
+
+def test_a_file_that_was_filled_from_a_file_is_not_filled_from_a_topic(
+    span_topic: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from mqtrace.flow.readers.file import FileReader
+    from mqtrace.flow.store.filled import FilledSource
+
+    (tmp_path / "a.jsonl").write_text(line(1))
+    FilledSource(FileReader(tmp_path / "a.jsonl"), tmp_path / "s.duckdb").close()
+    filled = FilledSource(FileReader(tmp_path / "a.jsonl"), tmp_path / "s.duckdb")
+    filled.fill()
+    filled.close()
+    assert main(["ui", span_topic(), "--db", str(tmp_path / "s.duckdb"), "--port", "0"]) == 2
     assert "was filled from file" in capsys.readouterr().err

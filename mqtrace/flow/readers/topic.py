@@ -242,7 +242,12 @@ class TopicReader:
 
     def start(self, read_to: Mapping[str, int]) -> None:
         """Assign the partitions."""
-        places = {int(place.removeprefix("partition ")): offset for place, offset in read_to.items()}
+        # what was filled from a file has places of other names: whoever claims it refuses it
+        places = {
+            int(place.removeprefix("partition ")): offset
+            for place, offset in read_to.items()
+            if place.startswith("partition ")
+        }
         if self._topic is None:
             self._topic = SpanTopic(self._target, from_beginning=self._from_beginning, read_to=places)
         else:
