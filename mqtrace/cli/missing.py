@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mqtrace.flow.ask import seconds
+from mqtrace.flow.ask import age
 
 from . import sources, terminal
 
@@ -32,7 +32,7 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         commands, "missing", "find messages that were sent and not processed", _DESCRIPTION, _EPILOG
     )
     parser.add_argument(
-        "--after", metavar="60s", type=sources.typed(seconds), help="how old a message has to be to be judged"
+        "--after", metavar="60s", type=sources.typed(age), help="how old a message has to be to be judged"
     )
     parser.set_defaults(run=run)
 

@@ -13,7 +13,7 @@ from .scope import Scope
 from .source import Source
 from .trouble import AskError
 
-__all__ = ["QUESTIONS", "answer", "moment_ns", "seconds"]
+__all__ = ["QUESTIONS", "age", "answer", "moment_ns", "seconds"]
 
 Parameters = Mapping[str, Sequence[str]]
 
@@ -57,10 +57,18 @@ def scope_of(source: Source, parameters: Parameters) -> Scope:
 
 
 def seconds(text: str) -> float:
-    """``90``, ``90s``, ``15m``, ``1h``, ``2d``, ``500ms``, in seconds."""
+    """``90``, ``90s``, ``15m``, ``1h``, ``2d``, ``500ms``, in seconds; more than none."""
+    number = age(text)
+    if number == 0:
+        raise AskError(f"{text!r} is not a duration: write 90s, 15m, 1h or 2d")
+    return number
+
+
+def age(text: str) -> float:
+    """As :func:`seconds`, also ``0s``."""
     match = _DURATION.fullmatch(text.strip())
     number = float(match[1]) * _UNITS[match[2] or "s"] if match else math.nan
-    if not 0 < number < 1e10:
+    if not 0 <= number < 1e10:
         raise AskError(f"{text!r} is not a duration: write 90s, 15m, 1h or 2d")
     return number
 
@@ -107,7 +115,7 @@ def _flow(source: Source, parameters: Parameters) -> Any:
 
 def _missing(source: Source, parameters: Parameters) -> Any:
     after = _one(parameters, "after")
-    return source.missing(scope_of(source, parameters), None if after is None else seconds(after))
+    return source.missing(scope_of(source, parameters), None if after is None else age(after))
 
 
 def _traces(source: Source, parameters: Parameters) -> Any:

@@ -44,7 +44,8 @@ def test_an_empty_source_answers_with_no_rows(question: str) -> None:
         ("traces", {"attribute": ["=x"]}, "write key=value"),
         ("trace", {"id": ["0" * 32]}, "is not a trace id"),
         ("trace", {}, "is not a trace id"),
-        ("missing", {"after": ["0"]}, "'0' is not a duration"),
+        ("missing", {"last": ["0"]}, "'0' is not a duration"),
+        ("missing", {"after": ["-1s"]}, "'-1s' is not a duration"),
     ],
 )
 def test_a_wrong_parameter_is_one_sentence(question: str, parameters: Mapping[str, Sequence[str]], told: str) -> None:
