@@ -253,6 +253,40 @@ def test_a_file_of_somebody_else_is_one_sentence(tmp_path: Path, capsys: pytest.
         assert len(err.splitlines()) == 1
 
 
+def test_a_file_that_is_named_the_other_way_is_told_how(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    otlp = tmp_path / "spans.jsonl"
+    write_file(otlp, messages())
+    Database(tmp_path / "spans.duckdb").close()
+    for source, said in (
+        (str(otlp), f"write file://{otlp}"),
+        (f"file://{tmp_path}/spans.duckdb", "is a DuckDB file: write its path alone"),
+        (str(tmp_path), "is a folder"),
+    ):
+        assert main(["flow", source]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert len(err.splitlines()) == 1
+
+
+def test_a_message_may_be_missing_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_file(tmp_path / "spans", messages(lost=7))
+    assert main(["missing", source, "--json", "--after", "0s"]) == 1
+    assert lines(capsys)
+
+
+def test_a_clickhouse_that_is_not_there_is_one_sentence() -> None:
+    asking = ["flow", "clickhouse://u:secret@127.0.0.1:1/db"]
+    asked = subprocess.run(
+        [sys.executable, "-c", "from mqtrace.cli import main; raise SystemExit(main())", *asking],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert asked.returncode == 2
+    assert asked.stderr == "mqtrace: no ClickHouse answers at 127.0.0.1:1: start one, or correct the address\n"
+
+
 @pytest.fixture
 def page() -> Iterator[Callable[[Source], str]]:
     """A stand-in for the page's server: what it answers is what ``answer`` says."""

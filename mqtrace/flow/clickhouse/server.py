@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import threading
@@ -78,6 +79,8 @@ class Server:
             raise SourceError(
                 "ClickHouse is asked with clickhouse-connect, which is missing: pip install 'mqtrace[clickhouse]'"
             ) from error
+        # what it logs of an error stands in ours: where nobody handles it, it would go to standard error as it is
+        logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
         self._target = target
         # One session at a time: questions of several threads follow each other.
         self._lock = threading.Lock()

@@ -67,6 +67,8 @@ class FileReader:
             raise SourceError(f"{str(self._path)!r} is a folder: name a file in it") from error
         except OSError as error:
             raise SourceError(f"{str(self._path)!r} cannot be read: {error.strerror}") from error
+        if self._is_database():
+            raise SourceError(f"{str(self._path)!r} is a DuckDB file: write its path alone, without file://")
         at = read_to.get(self._place, 0)
         if at <= size:
             self._seek(at)
@@ -76,6 +78,12 @@ class FileReader:
             while not self.at_end and self._more_came():
                 pass
             self._last_line = True
+
+    def _is_database(self) -> bool:
+        assert self._file is not None
+        head = self._file.read(12)
+        self._file.seek(0)
+        return head[8:] == b"DUCK"
 
     def _more_came(self) -> bool:
         before = self._at + len(self._buffer)

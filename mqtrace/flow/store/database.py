@@ -59,6 +59,8 @@ class Database:
             path = os.path.join(self._temporary, "spans.duckdb")
         self.path = Path(path)
         spill = tempfile.gettempdir() if read_only else f"{self.path}.tmp"
+        if read_only and self.path.is_dir():
+            raise SourceError(f"{str(path)!r} is a folder: name a file in it")
         if read_only and not self.path.is_file():
             raise SourceError(f"there is no file {str(path)!r}: correct the path, or fill it with mqtrace ui --db")
         if not self.path.parent.is_dir():
@@ -155,8 +157,8 @@ def _opening(path: Path, error: Exception) -> str:
         return (
             f"{str(path)!r} is in use by another process: ask its page (mqtrace flow http://127.0.0.1:8765), or end it"
         )
-    if "not a valid DuckDB" in message:
-        return f"{str(path)!r} is not a DuckDB file: correct the path"
+    if "not a valid DuckDB" in message or "in-memory database" in message:  # it knows JSON and CSV by their names
+        return f"{str(path)!r} is not a DuckDB file: correct the path, or write file://{path.absolute()} for OTLP"
     if "orrupt" in message or "checksum" in message:
         return f"{str(path)!r} is damaged: read the topic again into a new file"
     if "version" in message and "storage" in message.lower():
