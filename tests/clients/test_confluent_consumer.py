@@ -167,6 +167,21 @@ def test_receive_and_settle_spans_are_made_on_request(configuration: dict[str, A
     assert not plain
 
 
+def test_the_link_of_a_receive_span_says_that_the_message_is_a_tombstone(
+    configuration: dict[str, Any], topic: str, made: Any
+) -> None:
+    producer = Producer({"bootstrap.servers": configuration["bootstrap.servers"], "log_level": 0})
+    producer.produce(topic, None, headers={"traceparent": f"00-{9:032x}-{'b2' * 8}-03".encode()})
+    producer.flush(10)
+    with record("shop", receive_spans=True) as spans:
+        consumer = made(mqtrace.wrap(Consumer)(configuration))
+        consumer.subscribe([topic])
+        messages = poll(consumer, 4)
+    said = [span.links[0].attributes.get("messaging.kafka.message.tombstone") for span in spans]
+    assert said == [True if message.value() is None else None for message in messages]
+    assert said.count(True) == 1
+
+
 def test_a_pattern_tells_the_topic_too(configuration: dict[str, Any], topic: str, made: Any, spans: Spans) -> None:
     consumer = made(mqtrace.wrap(Consumer)(configuration))
     consumer.subscribe([f"^{topic[:-3]}.*"])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import ref
 
 from mqtrace.clients.async_kafka_clients import AsyncConsumerState, TracedClose
 from mqtrace.clients.proxy import is_traced
-from mqtrace.messaging import Endpoint, Operation, kafka
+from mqtrace.messaging import Endpoint
 
 from .configuration import configuration_of, from_configuration
-from .message import context_of
+from .message import batch_members
 
 __all__ = ["AIOConsumerState", "TracedAIOConsumer", "endpoint_of"]
 
@@ -20,15 +20,6 @@ def endpoint_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mappi
     """The endpoint of a client that is constructed with these arguments. ``options``: those of ``wrap``."""
     named = next((kwargs[name] for name in ("producer_conf", "consumer_conf", "conf") if name in kwargs), None)
     return from_configuration(configuration_of(args, {"conf": named}, options))
-
-
-def batch_members(operation: Operation, messages: Iterable[Any]) -> Sequence[kafka.BatchMember]:
-    """The messages as members of a receive span."""
-    return [
-        (context_of(operation, one).identity, one.topic(), one.value() is None, one.partition(), one.offset())
-        for one in messages
-        if one is not None and one.error() is None
-    ]
 
 
 class AIOConsumerState(AsyncConsumerState):

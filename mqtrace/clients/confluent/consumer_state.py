@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 from weakref import ref
 
 from mqtrace.clients.proxy import State
-from mqtrace.messaging import Operation, consumers, kafka
+from mqtrace.messaging import consumers
 from mqtrace.messaging.opt_in import clock_ns, wants_settle
 from mqtrace.messaging.reading import Reading
 from mqtrace.tracer import SpanTracer, follow
 
 from .configuration import configuration_of, from_configuration, group_of
-from .message import context_of
+from .message import batch_members
 
 __all__ = ["ConsumerState"]
 
@@ -156,7 +156,7 @@ class _PolledReading(Reading):
     __slots__ = ("_state",)
 
     def __init__(self, tracer: SpanTracer | None, state: ConsumerState) -> None:
-        super().__init__(tracer, _members_of)
+        super().__init__(tracer, batch_members)
         self._state = ref(state)
 
     def note(self) -> None:
@@ -180,12 +180,3 @@ class _Replacement:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._run(self._state.method(self._name), args, kwargs)
-
-
-def _members_of(operation: Operation, messages: Iterable[Any]) -> list[kafka.BatchMember]:
-    """The messages that a receive span links to."""
-    return [
-        (context_of(operation, message).identity, message.topic(), False, message.partition(), message.offset())
-        for message in messages
-        if message.error() is None
-    ]

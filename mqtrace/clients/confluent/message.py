@@ -31,7 +31,7 @@ from mqtrace.messaging.kafka import tombstone, w3c_context
 
 from .headers import NO_NAME, UNREADABLE, readable, replace_unreadable
 
-__all__ = ["ADAPTER", "context_of"]
+__all__ = ["ADAPTER", "batch_members"]
 
 _current = innermost_frame
 _TOMBSTONE: Final[Mapping[str, Attribute]] = {TOMBSTONE: True}
@@ -146,8 +146,22 @@ def _collect_uniform(messages: Iterable[Any]) -> Batch | None:
     return Batch(kafka.SYSTEM, topic, len(origins), origins, consumers.endpoint_of(first, topic), {})
 
 
-def context_of(operation: Operation, message: Any) -> Context:
-    """The context in a message's headers."""
+def batch_members(operation: Operation, messages: Iterable[Any]) -> list[kafka.BatchMember]:
+    """The messages as members of a receive span."""
+    return [
+        (
+            _context_of(operation, message).identity,
+            message.topic(),
+            message.value() is None,
+            message.partition(),
+            message.offset(),
+        )
+        for message in messages
+        if message is not None and message.error() is None
+    ]
+
+
+def _context_of(operation: Operation, message: Any) -> Context:
     headers = readable(operation, message)
     return kafka.extract(operation, headers) if headers else EMPTY
 
