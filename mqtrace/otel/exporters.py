@@ -30,6 +30,15 @@ _SUPPRESS: Final[Any] = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppr
 _PACE: Final = 1024
 
 
+def _pace(processor: Any) -> int:
+    """After how many spans to flush: half of the shortest queue, of those that are found. There is no public way."""
+    batch = getattr(processor, "_batch_processor", processor)
+    length = getattr(batch, "_max_queue_size", None) or getattr(batch, "max_queue_size", None)
+    shortest = length // 2 if isinstance(length, int) else _PACE
+    within = getattr(processor, "_span_processors", ())
+    return max(1, min(_PACE, shortest, *map(_pace, within)))
+
+
 @contextmanager
 def _not_traced() -> Iterator[None]:
     token = context.attach(context.set_value(_SUPPRESS, True))
@@ -51,9 +60,9 @@ class SpanExporterAdapter:
         readable, lost = convert_all(self._convert, spans)
         with _not_traced():
             result = self.exporter.export(readable) if readable else SpanExportResult.SUCCESS
-        if result is SpanExportResult.SUCCESS:
-            return Exported(len(readable), 0, {"encode_failed": lost})
-        return Exported(0, 0, {"encode_failed": lost, "export_failed": len(readable)})
+        if result is SpanExportResult.FAILURE:
+            return Exported(0, 0, {"encode_failed": lost, "export_failed": len(readable)})
+        return Exported(len(readable), 0, {"encode_failed": lost})  # one that returns nothing has not failed
 
     def flush(self, timeout: float) -> bool:
         """Have the SDK's exporter send what it holds."""
@@ -73,8 +82,9 @@ class ProviderExporter:
     """Hands spans to the processors of the current TracerProvider, which is looked up at each export.
 
     The provider's resource holds. ``on_start`` and ``on_end`` are both called here, in the worker: ``on_start`` may set
-    attributes, as on any span. After each 1024 spans the processors are flushed, because a BatchSpanProcessor drops
-    spans beyond its queue without a word. The provider belongs to the application: :meth:`shutdown` does not end it.
+    attributes, as on any span. After each 1024 spans, or half the queue of a BatchSpanProcessor that has a shorter one,
+    the processors are flushed, because it drops spans beyond its queue without a word. The provider belongs to the
+    application: :meth:`shutdown` does not end it.
     """
 
     #: Set by the processor: seconds.
@@ -102,8 +112,10 @@ class ProviderExporter:
             self._convert = resource, Converter(resource)
         convert = self._convert[1]
         lost = 0
+        pace = _pace(processor)
         with _not_traced():
             for span in spans:
+                self._since_flush += 1
                 try:
                     started = convert(span, StartedSpan)
                     started.run(processor, span)
@@ -112,9 +124,8 @@ class ProviderExporter:
                         type(error), f"a processor of OpenTelemetry's raised {type(error).__name__}", error
                     )
                     lost += 1
-        self._since_flush += len(spans)
-        if self._since_flush >= _PACE:
-            self.flush(self.export_timeout)
+                if self._since_flush >= pace:
+                    self.flush(self.export_timeout)
         return Exported(len(spans) - lost, 0, {"export_failed": lost})
 
     def flush(self, timeout: float) -> bool:

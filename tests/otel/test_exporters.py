@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -78,13 +79,21 @@ def test_a_span_exporter_gets_our_spans_as_the_sdks(tracers: list[mqtrace.Tracer
     assert kept.calls[-1] == "shutdown"
 
 
-@pytest.mark.parametrize("result", [SpanExportResult.FAILURE, None, RuntimeError("no")])
+@pytest.mark.parametrize("result", [SpanExportResult.FAILURE, RuntimeError("no")])
 def test_what_it_does_not_take_is_counted(tracers: list[mqtrace.Tracer], result: Any) -> None:
     tracer = mqtrace.Tracer("shop", exporter=Kept(result))
     tracers.append(tracer)
     tracer.start_span("work").end()
     assert not tracer.flush(5)
     assert tracer.stats()["spans_dropped"]["export_failed"] == 1
+
+
+def test_one_that_returns_nothing_has_taken_them(tracers: list[mqtrace.Tracer]) -> None:
+    tracer = mqtrace.Tracer("shop", exporter=Kept(None))
+    tracers.append(tracer)
+    tracer.start_span("work").end()
+    assert tracer.flush(5)
+    assert tracer.stats()["spans_exported"] == 1
 
 
 def test_a_lone_surrogate_costs_nobody_its_batch(tracers: list[mqtrace.Tracer]) -> None:
@@ -199,6 +208,24 @@ def test_a_batch_processor_of_2048_loses_none_of_15000(tracers: list[mqtrace.Tra
     assert tracer.flush(30)
     provider.force_flush()
     assert len(kept.get_finished_spans()) == 15_000
+    provider.shutdown()
+
+
+def test_a_batch_processor_with_a_short_queue_loses_none(tracers: list[mqtrace.Tracer]) -> None:
+    class Slow(InMemorySpanExporter):
+        def export(self, spans: Any) -> Any:
+            time.sleep(0.001)
+            return super().export(spans)
+
+    kept = Slow()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(kept, max_queue_size=60, max_export_batch_size=30))
+    tracers.append(tracer := _provided(provider))
+    for _ in range(2_000):
+        tracer.start_span("work").end()
+    assert tracer.flush(30)
+    assert len(kept.get_finished_spans()) == 2_000
     provider.shutdown()
 
 
