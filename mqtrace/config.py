@@ -263,7 +263,7 @@ def _exporter_url(environment: Environment) -> tuple[str, str | None]:
     if url is not None:
         return "MQTRACE_EXPORTER", url
     variable = "OTEL_TRACES_EXPORTER"
-    named = environment.text(variable)
+    named = environment.word(variable)
     if named is None:
         environment.warn(
             "no exporter: spans are made and nothing leaves; write exporter='kafka://host:9092/otlp_spans' or "

@@ -26,6 +26,11 @@ class Environment:
         """The value; None if it is unset or empty, which OpenTelemetry treats alike."""
         return self.environ.get(name, "").strip() or None
 
+    def word(self, name: str) -> str | None:
+        """The value of an enumeration, in lower case: OpenTelemetry has them read in any."""
+        value = self.text(name)
+        return None if value is None else value.lower()
+
     def flag(self, name: str) -> bool:
         return self.choice(name, False) is True
 

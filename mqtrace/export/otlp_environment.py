@@ -122,6 +122,12 @@ def _setting(environment: Environment, name: str) -> tuple[str, str | None]:
     return f"{_PREFIX}{name}", None
 
 
+def _word(environment: Environment, name: str) -> tuple[str, str | None]:
+    """As :func:`_setting`, of an enumeration."""
+    variable, _ = _setting(environment, name)
+    return variable, environment.word(variable)
+
+
 def _target(name: str, text: str, *, append: str) -> tuple[str, str, int, str] | None:
     match = _ENDPOINT.fullmatch(text)
     if match is None:
@@ -138,7 +144,7 @@ def _target(name: str, text: str, *, append: str) -> tuple[str, str, int, str] |
 
 
 def _encoding(environment: Environment) -> str:
-    name, value = _setting(environment, "PROTOCOL")
+    name, value = _word(environment, "PROTOCOL")
     if value == "grpc":
         environment.warn(
             f"{name}=grpc is not built in, http/protobuf is used: set it to http/protobuf, and the endpoint to the "
@@ -150,7 +156,7 @@ def _encoding(environment: Environment) -> str:
 
 
 def _compress(environment: Environment) -> bool:
-    name, value = _setting(environment, "COMPRESSION")
+    name, value = _word(environment, "COMPRESSION")
     if value not in (None, "gzip", "none"):
         environment.warn(f"{name}={(value or '')[:40]!r} is neither gzip nor none: gzip is used")
     return value != "none"

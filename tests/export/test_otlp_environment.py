@@ -68,6 +68,11 @@ def test_headers_of_otlp_are_not_sent_to_a_receiver_of_another_protocol() -> Non
     assert _target("http://h:1?encoding=zipkin_json", HEADERS=headers).headers == {}
 
 
+def test_a_value_of_an_enumeration_may_be_written_in_any_case() -> None:
+    target = _target("http://h:1", PROTOCOL="HTTP/JSON", COMPRESSION="None")
+    assert (target.encoding, target.compress) == ("otlp_json", False)
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -130,6 +135,7 @@ _EXPORTERS: list[tuple[dict[str, str], Any]] = [
     ({"OTEL_TRACES_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://h:1"}, "http://h:1/v1/traces"),
     ({"OTEL_TRACES_EXPORTER": "zipkin"}, "http://localhost:9411/api/v2/spans"),
     ({"OTEL_TRACES_EXPORTER": "zipkin", "OTEL_EXPORTER_ZIPKIN_ENDPOINT": "http://z:1/api"}, "http://z:1/api"),
+    ({"OTEL_TRACES_EXPORTER": "Console"}, ConsoleExporter),
     ({"OTEL_TRACES_EXPORTER": "console"}, ConsoleExporter),
     ({"OTEL_TRACES_EXPORTER": "kafka"}, KafkaExporter),
     ({"OTEL_TRACES_EXPORTER": "none"}, DiscardExporter),
