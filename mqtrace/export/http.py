@@ -184,7 +184,8 @@ class HttpExporter:
         status = answer.status
         if 300 <= status < 400:
             location = shown(printable(answer.headers.get("location", "")))
-            advice = f"; it redirects to {location!r}, which is not followed: write that address"
+            place = f"to {location!r}" if location else "and does not say where to"
+            advice = f"; it redirects {place}, which is not followed: write {'that' if location else 'its own'} address"
         elif status == 404:
             advice = "; write the path that its OTLP receiver has, /v1/traces mostly"
         elif status in (401, 403):
@@ -228,5 +229,6 @@ class HttpExporter:
         if isinstance(error, ConfigurationError):
             return str(error)
         if isinstance(error, OSError):
-            return self._hidden(printable(error.strerror or str(error) or type(error).__name__))
+            through = f", through the proxy {self._connection.proxy}" if self._connection.proxy else ""
+            return self._hidden(printable(error.strerror or str(error) or type(error).__name__)) + through
         return f"its answer is broken ({type(error).__name__})"

@@ -66,6 +66,8 @@ class Connection:
         self._target = target
         self._headers = headers
         self._connection: http.client.HTTPConnection | None = None
+        #: Host and port of the proxy that the environment names; None without one, and before the first request.
+        self.proxy: str | None = None
         self._context: ssl.SSLContext | None = None
         # A request up to its length: http.client would check and join the same few headers for every one, 30 us.
         self._head = b""
@@ -132,6 +134,7 @@ class Connection:
             proxy_url = None
         self._head = self._head_of(target.path)
         host, port, authorization = (target.host, target.port, None) if not proxy_url else proxy_of(proxy_url)
+        self.proxy = f"{host}:{port}" if proxy_url else None
         if target.scheme == "https":
             self._context = self._context or target.tls_context()
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, context=self._context)

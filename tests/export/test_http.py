@@ -622,6 +622,29 @@ def test_a_proxy_of_the_environment_is_used_and_no_proxy_holds(
     assert _count(receiver.requests) == 5
 
 
+def test_a_proxy_that_is_not_there_is_named(
+    process: Process, maker: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://me:{SECRET}@127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    processor = process(_exporter("http://collector.internal:4318"))
+    maker(processor).end(1)
+    processor.flush(0.3)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("Connection refused, through the proxy 127.0.0.1:1")
+
+
+def test_a_redirect_to_nowhere_says_so(
+    process: Process, maker: Any, receive: Callable[..., Receiver], caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver = receive(answer=lambda request: response(302))
+    processor = process(_exporter(f"http://{receiver.address}"))
+    maker(processor).end(1)
+    processor.flush(5)
+    (record,) = caplog.records
+    assert "and does not say where to" in record.getMessage()
+
+
 def test_https_goes_through_a_proxy_as_a_tunnel(
     process: Process,
     maker: Any,
