@@ -2,7 +2,8 @@
 
 A wrapped consumer registers its topics when it subscribes or is assigned to. So in nearly every process the topic
 identifies the consumer, at no cost a message. Only if consumers of several groups share a topic in one process is that
-not enough: then each of them notes what it polled last, and a message is looked up among those.
+not enough: then each of them notes what it polled last, and a message is looked up among those. Where all that read a
+topic are closed, a message has what they had in common.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 from weakref import WeakSet
 
-from mqtrace.core import ForkSafeLock
+from mqtrace.core import ForkSafeLock, keep_recent
 
 from .operation import NOTHING_KNOWN, Endpoint, forget
 
@@ -38,6 +39,9 @@ class Source(Protocol):
 _POSIX: Final = ("[:", "[.", "[=", "[[", "--", "&&", "~~", "||")
 _sources: WeakSet[Source] = WeakSet()
 _shared: set[str] = set()
+#: By topic or pattern: what the consumers that have read it have in common, those that are closed included.
+_earlier: dict[str, Endpoint] = {}
+_MOST_EARLIER: Final = 256
 _guard = ForkSafeLock()
 
 
@@ -46,6 +50,8 @@ def add(source: Source, topics: Iterable[str]) -> None:
     with _guard.lock:
         source.topics = set(topics)
         _sources.add(source)
+        for topic in source.topics:
+            keep_recent(_earlier, topic, _alike([_earlier.get(topic), source.endpoint]), _MOST_EARLIER)
         names = {topic for one in _sources for topic in one.topics}
         affected = set(source.topics)
         for topic in names:
@@ -66,6 +72,9 @@ def drop(source: Source) -> None:
         for topic in list(_shared):
             if len({one.endpoint for one in _sources if _reads(one, topic)}) < 2:
                 _shared.discard(topic)
+        affected = [topic for topic in source.topics if _earlier.get(topic) != source.endpoint]
+    # A template of these topics may have the attributes of this consumer, and what is handled now be another's.
+    forget(affected)
 
 
 def is_shared(topic: str) -> bool:
@@ -74,9 +83,14 @@ def is_shared(topic: str) -> bool:
 
 
 def endpoint_of(message: object, topic: str | None) -> Endpoint:
-    """The endpoint of a message's consumer; :data:`NOTHING_KNOWN` if none is wrapped, or several may be it."""
+    """The endpoint of a message's consumer; :data:`NOTHING_KNOWN` if none is wrapped, or several may be it.
+
+    If all of them are closed: what they have in common.
+    """
     with _guard.lock:
         readers = [one for one in _sources if topic is None or _reads(one, topic)]
+        if not readers and topic is not None:
+            return _alike([_earlier.get(known) for known in _earlier if _is_read(known, topic)])
     if len({one.endpoint for one in readers}) == 1:
         return readers[0].endpoint
     for reader in readers:
@@ -99,9 +113,18 @@ def is_readable(topic: object) -> bool:
 
 
 def _reads(source: Source, topic: str) -> bool:
-    if topic in source.topics:
-        return True
-    for pattern in source.topics:
-        if pattern.startswith("^") and is_readable(pattern) and re.match(pattern, topic):
-            return True
-    return False
+    return topic in source.topics or any(_is_read(name, topic) for name in source.topics)
+
+
+def _is_read(name: str, topic: str) -> bool:
+    """Whether a consumer of this name, or of this pattern, reads the topic."""
+    if not name.startswith("^"):
+        return name == topic
+    return is_readable(name) and re.match(name, topic) is not None
+
+
+def _alike(endpoints: Iterable[Endpoint | None]) -> Endpoint:
+    """The fields that all of these have in common."""
+    different = {one for one in endpoints if one is not None}
+    fields = zip(*different, strict=True)
+    return Endpoint(*(each[0] if len(set(each)) == 1 else None for each in fields))

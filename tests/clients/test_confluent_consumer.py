@@ -212,6 +212,34 @@ def test_a_later_group_of_a_topic_is_not_taken_for_the_one_before(
     assert said == [group for group in groups for _ in range(3)]
 
 
+def test_a_message_that_is_handled_after_the_close_has_its_group(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    consumer = mqtrace.wrap(Consumer(configuration))
+    consumer.subscribe([topic])
+    messages = poll(consumer, 3)
+    consumer.close()
+    with mqtrace.process(messages[0]), mqtrace.batch(messages):
+        pass
+    assert [span.attributes["messaging.consumer.group.name"] for span in spans] == [configuration["group.id"]] * 2
+
+
+def test_a_message_of_either_of_two_groups_that_are_closed_has_none(
+    configuration: dict[str, Any], topic: str, spans: Spans
+) -> None:
+    for name in ("first", "second"):
+        consumer = mqtrace.wrap(Consumer({**configuration, "group.id": f"{configuration['group.id']}-{name}"}))
+        consumer.subscribe([topic])
+        message = poll(consumer, 1)[0]
+        with mqtrace.process(message):
+            pass
+        consumer.close()
+    with mqtrace.process(message):
+        pass
+    groups = [span.attributes.get("messaging.consumer.group.name") for span in spans]
+    assert groups == [f"{configuration['group.id']}-first", f"{configuration['group.id']}-second", None]
+
+
 @pytest.mark.parametrize("pattern", ["^{}[[:digit:]]+$", "^{}.*"])
 def test_a_pattern_that_only_the_client_can_read_is_learned_from_the_messages(
     configuration: dict[str, Any], topic: str, made: Any, spans: Spans, pattern: str
