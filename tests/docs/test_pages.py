@@ -18,7 +18,16 @@ from mqtrace.core import Limits
 
 ROOT = Path(__file__).parent.parent.parent
 #: Run by tests of their own, which give them what stands for a server, or start their programs side by side.
-TESTED_ELSEWHERE = {"own-client.md", "README.md", "recipes.md", "pika.md", "kafka-python.md", "kombu.md", "celery.md"}
+TESTED_ELSEWHERE = {
+    "README.md",
+    "aio-pika.md",
+    "celery.md",
+    "kafka-python.md",
+    "kombu.md",
+    "own-client.md",
+    "pika.md",
+    "recipes.md",
+}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 WITH_CODE = [page for page in PAGES if page.name not in TESTED_ELSEWHERE and "```python" in page.read_text()]
 
