@@ -23,7 +23,7 @@ def configuration_of(args: tuple[Any, ...], kwargs: Mapping[str, Any], options: 
 def from_configuration(configuration: Mapping[str, Any]) -> Endpoint:
     """Client id, group, and the first bootstrap server: the only address that is known without asking a broker."""
     bootstrap = configuration.get("bootstrap.servers") or configuration.get("metadata.broker.list")
-    address, port = kafka.server_of(bootstrap if isinstance(bootstrap, str) else None)
+    address, port = kafka.server_of(bootstrap)
     return Endpoint(_text(configuration.get("client.id")), _text(configuration.get("group.id")), address, port)
 
 
