@@ -63,7 +63,7 @@ def begin_attempt(
 
 
 def _wait_from_due(span: AttemptSpan, eta: object, app: Any) -> None:
-    """Measure the time in the queue from when the task is due: the delay before was asked for."""
+    """Measure the time in the queue from when the task is due: the delay until then was requested."""
     due = due_s(eta, app)
     if due is None:
         return

@@ -25,7 +25,7 @@ def due_s(eta: object, app: Any) -> float | None:
 
 def requested_delay(countdown: object, eta: object, app: Any, sends: Operation) -> float | None:
     """The delay that a publish asks for, s: its countdown, else the time left until its eta."""
-    # Celery prefers the countdown to an eta. It makes an eta of it, too, but that does not say when it was made.
+    # Celery prefers a countdown to an eta. It computes an eta from it, but that does not contain the time of the call.
     if countdown and isinstance(countdown, (int, float)):
         return max(0.0, float(countdown))
     clock = sends.tracer.pipeline.clock

@@ -29,7 +29,7 @@ _NO_SPAN: Final = (None, None)
 
 
 class TrackedChannel:
-    """A channel, with what its messages need to know of it."""
+    """A channel, its broker, and those of its messages that are in process or were requeued."""
 
     __slots__ = ("_ack", "_reject", "_requeued", "broker", "channel", "in_process", "keeps_reject")
 
