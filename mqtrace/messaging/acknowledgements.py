@@ -63,12 +63,25 @@ def start_settle(
 
 
 def start_settle_of(
-    operation: Operation, endpoint: Endpoint, verb: str, spans: Sequence[Span | NoopSpan], tag: Any, multiple: bool
+    operation: Operation,
+    endpoint: Endpoint,
+    verb: str,
+    spans: Sequence[Span | NoopSpan],
+    tag: Any,
+    multiple: bool,
+    count: int = 0,
 ) -> Span | NoopSpan:
-    """The same for RabbitMQ's calls. ``multiple``: the call settles the messages before ``tag`` too."""
+    """The same for RabbitMQ's calls. ``multiple``: the call settles the messages before ``tag`` too.
+
+    ``count``: how many messages that are, if more than those with a process span are known. None is not said of a call
+    that settles messages of which none is known.
+    """
     names = {one.template.destination for one in spans if isinstance(one, Span)}
     name = names.pop() if len(names) == 1 else None
-    attributes = {BATCH_COUNT: len(spans)} if multiple else {DELIVERY_TAG: tag}
+    attributes = {DELIVERY_TAG: tag}
+    if multiple:
+        count = max(count, len(spans))
+        attributes = {BATCH_COUNT: count} if count else {}
     return start_settle(operation, RABBITMQ, verb, spans, name, endpoint, attributes)
 
 

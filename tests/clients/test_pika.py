@@ -676,6 +676,21 @@ def test_a_settle_span_after_the_handler_is_attached_to_its_message_too(raw: Cha
         assert spans[-1].name == "ack"
 
 
+def test_a_settle_span_of_several_counts_those_that_have_no_process_span(raw: Channel, channel: Any) -> None:
+    with record(settle_spans=True) as spans:
+        channel.basic_ack(0, multiple=True)
+        assert "messaging.batch.message_count" not in spans[-1].attributes
+        raw.waiting = [got(tag) for tag in (1, 2, 3, 4)]
+        messages = [channel.basic_get("orders", auto_ack=tag == 2) for tag in (1, 2, 3, 4)]
+        with mqtrace.process(messages[0]):
+            pass
+        with mqtrace.batch(messages[:3]):
+            channel.basic_ack(3, multiple=True)
+        assert spans[-2].attributes["messaging.batch.message_count"] == 2
+        channel.basic_nack(4, multiple=True)
+        assert spans[-1].attributes["messaging.batch.message_count"] == 1
+
+
 @pytest.mark.parametrize(
     "given", [None, BasicProperties(), BasicProperties(message_id="a"), BasicProperties(headers={"tenant": "a"})]
 )

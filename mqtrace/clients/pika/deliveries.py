@@ -70,6 +70,11 @@ class Deliveries:
         tags = [other for other in list(self.open) if other <= tag or tag == 0]
         return [span for span in [self.open.pop(other, None) for other in tags] if span is not None]
 
+    def count(self, tag: int) -> int:
+        """How many messages an acknowledgement with ``multiple`` settles, as far as they are known."""
+        fetched = [other for other, (_, _, auto_ack) in list(self.fetched.items()) if not auto_ack]
+        return len({other for other in (*fetched, *list(self.open)) if other <= tag or tag == 0})
+
     def clear(self) -> None:
         """Forget everything: the channel is closed."""
         self.consumers.clear()

@@ -84,8 +84,9 @@ class ChannelState(State):
         self, verb: str, outcome: str, tag: Any, multiple: bool, call: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Any:
         """Settle messages in a settle span, and note their outcome."""
+        count = self.deliveries.count(tag) if multiple and isinstance(tag, int) else 0
         spans = self._take(tag, multiple)
-        with start_settle_of(self.settle, self.endpoint, verb, spans, tag, multiple):
+        with start_settle_of(self.settle, self.endpoint, verb, spans, tag, multiple, count):
             result = call(*arguments)
         note_outcome(spans, outcome)
         return result
