@@ -104,6 +104,13 @@ def test_clients_are_named_with_hyphens_too_and_an_unknown_one_is_one_warning(tr
     assert done.stderr.count("nats") == 1
 
 
+def test_unknown_clients_alone_are_one_warning_too(traced: Any) -> None:
+    done = traced.run(str(traced.script(KAFKA + "send('orders')\n")), MQTRACE_CLIENTS="kafka-python")
+    assert traced.names() == []
+    assert done.stderr.count("'kafka_python'") == 1
+    assert done.returncode == 0
+
+
 def test_a_program_without_a_client_imports_nothing_of_ours(traced: Any) -> None:
     said = traced.program("import sys; print(sorted(name for name in sys.modules if name.startswith('mqtrace')))")
     assert said.strip() == "['mqtrace.imports']"

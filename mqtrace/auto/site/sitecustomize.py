@@ -46,9 +46,13 @@ def _wait() -> None:
     # the package finds it there, so that there is one finder
     sys.modules["mqtrace.imports"] = imports
     spec.loader.exec_module(imports)
-    for name in (os.environ.get("MQTRACE_CLIENTS") or _CLIENTS).split(","):
-        if name.strip():
-            imports.when_imported(name.strip().replace("-", "_"), _activate)
+    wanted = [name.strip().replace("-", "_") for name in (os.environ.get("MQTRACE_CLIENTS") or _CLIENTS).split(",")]
+    known = _CLIENTS.split(",")
+    if not set(wanted) <= set(known):
+        wanted += known  # whichever is imported, the unknown name is said then: it may never be imported itself
+    for name in dict.fromkeys(wanted):
+        if name:
+            imports.when_imported(name, _activate)
 
 
 def _take_sigterm() -> None:
