@@ -20,9 +20,11 @@ _SITE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def run(arguments: Sequence[str]) -> int:
     """Become the program. Returns only where it cannot be started."""
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if arguments[:1] == ["--"]:  # as after other commands that run a program
+        arguments = arguments[1:]
+    if not arguments or arguments[0] in ("", "-h", "--help"):
         print(f"usage: {USAGE}\n\n{HELP}; see docs/auto.md for the variables that configure it")
-        return 0 if arguments else 2
+        return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
     program = command(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

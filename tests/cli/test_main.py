@@ -46,6 +46,23 @@ def test_wrong_arguments_are_status_2(arguments: list[str], capsys: pytest.Captu
     assert "usage: mqtrace" in capsys.readouterr().err
 
 
+def test_a_program_may_follow_two_hyphens() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mqtrace", "run", "--", sys.executable, "-c", "print(7)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--"], [""]])
+def test_no_program_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", *arguments]) == 2
+    assert "usage: mqtrace run" in capsys.readouterr().out
+
+
 def test_it_helps_without_rich() -> None:
     code = (
         "import sys\n"
