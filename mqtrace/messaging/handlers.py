@@ -88,7 +88,7 @@ def process(message: Any, tracer: SpanTracer | None, relation: str | None, name:
 def batch(messages: Iterable[Any], tracer: SpanTracer | None, name: str | None) -> Span | NoopSpan:
     """One span with a link to every message; a no-op one if there are no messages."""
     operation = operation_of(tracer, None, name)
-    as_sequence = messages if isinstance(messages, (list, tuple)) else list(one_by_one(messages))
+    as_sequence = messages if isinstance(messages, (list, tuple)) else _sequence_of(messages)
     try:
         adapter, of_one_kind = _of_one_kind(operation, as_sequence)
         if adapter is not None:
@@ -104,6 +104,15 @@ def one_by_one(messages: Iterable[M]) -> Iterable[M]:
     if isinstance(messages, dict) and all(isinstance(of_partition, list) for of_partition in messages.values()):
         return chain.from_iterable(messages.values())
     return messages
+
+
+def _sequence_of(messages: Any) -> Sequence[Any]:
+    """What was given as messages, one after another; an object that is not several of anything, by itself."""
+    try:
+        several = iter(one_by_one(messages))
+    except TypeError:
+        return (messages,)
+    return list(several)
 
 
 def _of_one_kind(operation: Operation, messages: Sequence[Any]) -> tuple[MessageAdapter | None, Sequence[Any]]:

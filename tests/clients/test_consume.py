@@ -766,6 +766,15 @@ def test_a_batch_leaves_out_what_it_does_not_know(message: Make, spans: Spans) -
     assert spans.tracer.stats()["messages_unknown"] == 2
 
 
+def test_a_batch_of_what_is_not_several_is_a_batch_of_one(message: Make, spans: Spans) -> None:
+    for given in (message(), None, ForeignRecord()):
+        with mqtrace.batch(given):  # type: ignore[arg-type]  # that is the mistake
+            pass
+    (span,) = spans
+    assert span.attributes["messaging.batch.message_count"] == 1
+    assert spans.tracer.stats()["messages_unknown"] == 1
+
+
 def test_a_handler_is_counted_once_a_call_and_named_by_its_first_argument(
     message: Make, spans: Spans, caplog: pytest.LogCaptureFixture
 ) -> None:
