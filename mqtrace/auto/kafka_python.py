@@ -22,7 +22,7 @@ class LoopConsumerState(ConsumerState):
     __slots__ = ("loop",)
 
     def __init__(self) -> None:
-        super().__init__(None)
+        super().__init__(None, {})
         self.loop = PollLoop()
 
 

@@ -1,14 +1,14 @@
 """kafka-python: producers and consumers, as objects and as classes.
 
 A send span ends with the future of its message, on the client's thread. The servers, client id and group are read from
-the client (``config``).
+the client (``config``), unless ``wrap`` is told others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # it ships no types
 from kafka.consumer.fetcher import ConsumerRecord  # type: ignore[import-untyped]  # ditto
@@ -25,6 +25,9 @@ from .proxy import State
 
 __all__ = ["adapter_of", "wrap"]
 
+#: The options of `wrap`, as of the other clients of Kafka.
+_OPTIONS: Final = ("client_id", "group_id", "bootstrap_servers")
+
 
 #: The adapter of kafka-python's ConsumerRecord.
 adapter_of = registry_of(ConsumerRecord, RECORDS)
@@ -32,12 +35,12 @@ adapter_of = registry_of(ConsumerRecord, RECORDS)
 
 def wrap(client: Any, tracer: SpanTracer | None, options: Mapping[str, Any]) -> Any:
     """The traced client of a producer or consumer, or the traced class of its class; None for anything else."""
-    expect(options, (), "a client of kafka-python has no options, leave them out")
+    expect(options, _OPTIONS, f"for kafka-python write {list(_OPTIONS)}")
     clients = (
-        (KafkaProducer, TracedProducer, partial(ProducerState, tracer)),
-        (KafkaConsumer, TracedConsumer, partial(ConsumerState, tracer)),
+        (KafkaProducer, TracedProducer, partial(ProducerState, tracer, options)),
+        (KafkaConsumer, TracedConsumer, partial(ConsumerState, tracer, options)),
     )
-    return wrap_one_of(clients, client, shared=tracer is None)
+    return wrap_one_of(clients, client, shared=tracer is None and not options)
 
 
 # ---------------------------------------------------------------------- sending
@@ -57,13 +60,17 @@ class FutureSend(SendSpan):
 
 
 class ProducerState(KafkaProducerState):
-    """The state of a traced producer."""
+    """The state of a traced producer. ``options``: what its spans say instead of what the client does."""
 
-    __slots__ = ()
+    __slots__ = ("_options",)
+
+    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
+        super().__init__(tracer)
+        self._options = options
 
     def opened(self, client: Any) -> None:
         """Note what the client was configured with."""
-        self.endpoint = kafka.endpoint_of(client.config)
+        self.endpoint = kafka.endpoint_of({**client.config, **self._options})
 
     def closed(self) -> None:
         """End the spans of messages without a report: as far as is known these were not delivered."""
@@ -108,17 +115,18 @@ class TracedProducer(TracedClose):
 class ConsumerState(State):
     """The state of a traced consumer. ``within_next``: whether a ``next`` is running, which calls ``poll``."""
 
-    __slots__ = ("closed", "reading", "within_next")
+    __slots__ = ("_options", "closed", "reading", "within_next")
 
-    def __init__(self, tracer: SpanTracer | None) -> None:
+    def __init__(self, tracer: SpanTracer | None, options: Mapping[str, Any]) -> None:
         super().__init__()
+        self._options = options
         self.reading = Reading(tracer, batch_members)
         self.closed = self.reading.closed
         self.within_next = False
 
     def opened(self, client: Any) -> None:
         """Note what the client was configured with, and what it reads already: its constructor may take topics."""
-        self.reading.endpoint = kafka.endpoint_of(client.config)
+        self.reading.endpoint = kafka.endpoint_of({**client.config, **self._options})
         assigned = (partition.topic for partition in client.assignment())
         self.reading.set_topics([*(client.subscription() or ()), *assigned])
 

@@ -71,6 +71,28 @@ class TestKafkaPythonClasses(TestKafkaPython):
         )
 
 
+def test_wrap_may_be_told_what_the_spans_say(kafka_bootstrap: str, make_topic: Any) -> None:
+    topic = make_topic(kafka_bootstrap)
+    with record() as spans:
+        sender = mqtrace.wrap(KafkaProducer(bootstrap_servers=kafka_bootstrap), client_id="till")
+        receiver = mqtrace.wrap(
+            KafkaConsumer(topic, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"),
+            group_id="kitchen",
+            bootstrap_servers=["kafka:9093"],
+        )
+        sender.send(topic, b"1").get(10)
+        with mqtrace.process(next(receiver)):
+            pass
+        receiver.close()
+        sender.close()
+    sent, processed = spans
+    assert sent.attributes["messaging.client.id"] == "till"
+    assert processed.attributes["messaging.consumer.group.name"] == "kitchen"
+    assert processed.attributes["server.address"] == "kafka"
+    with pytest.raises(mqtrace.ConfigurationError, match="for kafka-python write"):
+        mqtrace.wrap(KafkaProducer, topic="x")
+
+
 @pytest.fixture
 def producer(kafka_bootstrap: str) -> Iterator[Any]:
     made = mqtrace.wrap(KafkaProducer)(bootstrap_servers=kafka_bootstrap, client_id="orders")
