@@ -20,7 +20,7 @@ from aiormq.abc import DeliveredMessage
 from mqtrace.clients.options import expect
 from mqtrace.clients.proxy import State, Traced, stand_in
 from mqtrace.clients.settling import make_adopter, source_of
-from mqtrace.core import NoopSpan, SendSpan, start_send
+from mqtrace.core import NoopSpan, SendSpan, Span, start_send
 from mqtrace.messaging import Batch, Operation, end, registry_of
 from mqtrace.messaging.amqp import DeliverySpan, named, with_context
 from mqtrace.messaging.deliveries import Broker, Source, begin_unless_handled, collect, within_span
@@ -173,6 +173,11 @@ class AioPikaMessages:
     def begin(self, operation: Operation, message: Any) -> DeliverySpan | NoopSpan | None:
         """Start the process span of a message; None within its own callback or block."""
         return begin_unless_handled(operation, source_of(_CHANNEL.__get__(message)), message)
+
+    def handled(self, message: Any) -> Span | NoopSpan | None:
+        """The span of a message within its own callback or block."""
+        source = source_of(_CHANNEL.__get__(message))
+        return None if source is None else source.deliveries.handled(message.delivery_tag)
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""

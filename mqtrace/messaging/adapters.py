@@ -28,7 +28,11 @@ __all__ = [
 
 
 class MessageAdapter(Protocol):
-    """Reads the messages of a client."""
+    """Reads the messages of a client.
+
+    One whose ``begin`` returns None for a message that is in a callback also has ``handled(message)``, the span that is
+    open for it; None without.
+    """
 
     def begin(self, operation: Operation, message: Any, /) -> Span | NoopSpan | None:
         """Start the process span of a message; None if it is not a message: an event, a partition's end."""

@@ -76,6 +76,11 @@ class Deliveries:
         span = self.handling.get(tag) or self.open.get(tag)
         return span is not None and not span.ended
 
+    def handled(self, tag: int) -> Span | NoopSpan | None:
+        """The open span of this message."""
+        span = self.handling.get(tag) or self.open.get(tag)
+        return None if span is None or span.ended else span
+
 
 class Source:
     """Where messages come from: a queue, read through one channel. ``no_ack``: they need no acknowledgement."""

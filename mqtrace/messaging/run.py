@@ -11,6 +11,8 @@ from typing import Any
 
 from mqtrace.core import NoopSpan, Span, attach, detach, release_baggage, restore
 
+from .handled import is_noted
+
 __all__ = ["close", "end", "run"]
 
 
@@ -49,6 +51,6 @@ def end(span: Span | NoopSpan, error: BaseException | None) -> None:
     """
     if span.ended:
         return
-    if error is not None:
+    if error is not None and not is_noted(span, error):
         span.fail(error)
     span.end()

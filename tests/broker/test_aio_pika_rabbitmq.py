@@ -285,8 +285,9 @@ def test_process_and_a_decorator_in_a_callback_make_no_second_span(broker: Broke
     async def decorated(message: Any) -> None:
         if settled == "before":
             await message.ack()
-        async with mqtrace.process(message):
-            assert mqtrace.current_span().name == "cook"
+        async with mqtrace.process(message) as span:
+            assert mqtrace.current_span() is span
+            assert span.name == "cook"
             await asyncio.gather(asyncio.ensure_future(inner(message)))
         if settled == "after":
             await message.ack()

@@ -478,6 +478,23 @@ def test_a_decorated_callback_gets_one_span(
         assert spans[1].name == "mine"
 
 
+def test_process_in_a_callback_is_the_span_of_the_callback(
+    connection: Any, producer: Any, queue: Any, spans: Spans
+) -> None:
+    def handle(body: Any, message: Any) -> None:
+        with mqtrace.process(message) as span:
+            assert span is mqtrace.current_span()
+            span.set_attribute("seen", True)
+        assert span.is_recording()
+        message.ack()
+
+    publish(producer, queue)
+    consume(connection, mqtrace.wrap(kombu.Consumer(connection, [queue], callbacks=[handle])))
+    assert len(spans) == 2
+    assert spans[1].attributes["seen"] is True
+    assert spans[1].attributes["mqtrace.outcome"] == "ack"
+
+
 def test_a_decorated_handler_of_an_unwrapped_consumer(connection: Any, producer: Any, queue: Any, spans: Spans) -> None:
     @mqtrace.consumer
     def handle(body: Any, message: Any) -> None:

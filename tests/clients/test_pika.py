@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
@@ -489,6 +490,34 @@ def test_a_decorated_callback_gets_one_span(raw: Channel, channel: Any, spans: S
         assert of_messages[0].name == "mine"
         assert of_messages[0].attributes["seen"] is True
         assert of_messages[0].attributes["messaging.destination.name"] == "orders"
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_process_in_a_callback_is_the_span_of_the_callback(
+    raw: Channel, channel: Any, spans: Spans, leaves: bool
+) -> None:
+    def handle(channel: Any, method: Any, properties: Any, body: Any) -> None:
+        around = mqtrace.current_span()
+        with spans.tracer.start_span("work"):
+            try:
+                with mqtrace.process((channel, method, properties, body)) as span:
+                    assert span is around is mqtrace.current_span()
+                    span.set_attribute("seen", True)
+                    raise ValueError("no")
+            except ValueError:
+                assert mqtrace.current_span().name == "work"
+                if leaves:
+                    raise
+        assert around.is_recording()
+        channel.basic_ack(method.delivery_tag)
+
+    channel.basic_consume("orders", handle)
+    with contextlib.suppress(ValueError):
+        raw.deliver("orders")
+    (span,) = (span for span in spans if span.kind == "consumer")
+    assert (span.status, span.attributes["error.type"], span.attributes["seen"]) == ("error", "ValueError", True)
+    assert [event.name for event in span.events] == ["exception"]
+    assert mqtrace.current_span().trace_id == "0" * 32
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])

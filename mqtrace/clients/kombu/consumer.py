@@ -62,7 +62,7 @@ class ConsumerState(State):
         except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
             operation.tracer.complain("a message could not be traced")
             return call(*arguments)
-        in_callbacks[id(message)] = message
+        in_callbacks[id(message)] = span
         try:
             return run(span, call, arguments)
         finally:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from kombu.message import Message
 
-from mqtrace.core import NoopSpan, current_frame
+from mqtrace.core import NoopSpan, Span, current_frame
 from mqtrace.messaging import Batch, Operation, register
 from mqtrace.messaging.amqp import BatchMessage, DeliverySpan, destination, read_batch, start_delivery, template_of
 from mqtrace.messaging.brokers import RABBITMQ
@@ -27,8 +27,8 @@ __all__ = ["ADAPTER", "KombuSpan", "begin_delivery", "in_callbacks", "note_sourc
 
 _OUTCOMES: Final = {"ACK": "ack", "REJECTED": "reject", "REQUEUED": "requeue"}
 
-#: Messages that a traced Consumer is passing to its callbacks right now, by id.
-in_callbacks: Final[dict[int, Any]] = {}
+#: The spans of messages that a traced Consumer is passing to its callbacks right now, by the message's id.
+in_callbacks: Final[dict[int, Span | NoopSpan]] = {}
 # By message that a traced SimpleQueue returned: its queue, and whether it needs no acknowledgement.
 _sources: WeakKeyDictionary[Any, tuple[str, bool]] = WeakKeyDictionary()
 
@@ -112,6 +112,11 @@ class KombuMessages:
             return None
         queue, no_ack = _source(message)
         return begin_delivery(operation, message, queue, no_ack, queue != "")
+
+    def handled(self, message: Any) -> Span | NoopSpan | None:
+        """The span of a message in the callbacks of a traced Consumer."""
+        span = in_callbacks.get(id(message))
+        return None if span is None or span.ended else span
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pika.spec import Basic, BasicProperties  # type: ignore[import-untyped]  # pika ships no types
 
 from mqtrace.clients.proxy import is_traced
-from mqtrace.core import NoopSpan, current_frame
+from mqtrace.core import NoopSpan, Span, current_frame
 from mqtrace.messaging import NOTHING_KNOWN, Batch, Endpoint, Operation, register_part
 from mqtrace.messaging.amqp import BatchMessage, DeliverySpan, destination, read_batch, start_delivery_of, template_of
 from mqtrace.messaging.brokers import RABBITMQ
@@ -64,6 +64,15 @@ class PikaMessages:
             else:
                 deliveries.hold(tag, span)
         return span
+
+    def handled(self, message: Any) -> Span | NoopSpan | None:
+        """The span of a message within its own callback or block."""
+        deliveries, method, _ = _parts(message)
+        if method is None:
+            return None
+        deliveries = deliveries or find(method)
+        span = None if deliveries is None else deliveries.open.get(method.delivery_tag)
+        return None if span is None or span.ended else span
 
     def collect(self, operation: Operation, messages: Iterable[Any]) -> Batch | None:
         """Read the contexts of a batch."""
