@@ -239,10 +239,11 @@ def batch(messages: Iterable[Any], *, name: str | None = None, tracer: SpanTrace
 class use:  # used as a function: with mqtrace.use(context)
     """``with mqtrace.use(context):`` a context (a Context, a span, None for none) is current while the block runs.
 
-    For places that a context does not reach by itself: another thread, a callback, a pool.
+    For places that a context does not reach by itself: another thread, a callback, a pool. One object may be entered
+    many times, by many threads and tasks at once.
     """
 
-    __slots__ = ("_context", "_tokens")
+    __slots__ = ("_context", "_entered")
 
     def __init__(self, context: Frame | None) -> None:
         if context is not None and not is_frame(context):
@@ -250,20 +251,29 @@ class use:  # used as a function: with mqtrace.use(context)
             raise TypeError(f"mqtrace.use takes a span or a Context, not {what}")
         # no context is a frame too: without a frame, what OpenTelemetry has current would show through
         self._context = EMPTY if context is None or context is NOOP else context
-        self._tokens: list[Any] = []
+        #: Of each block that is open: its token and its frame.
+        self._entered: list[tuple[Any, Frame]] = []
 
     def __enter__(self) -> Context:
         frame = self._context
         if isinstance(frame, Context):
             frame = _OwnContext(frame)
-        self._tokens.append((attach(frame), frame))
+        self._entered.append((attach(frame), frame))
         return Context.of(self._context)
 
     def __exit__(self, *exception: object) -> None:
-        token, frame = self._tokens.pop()
-        try:
-            detach(token)
-        except ValueError:  # the block was left in another context than it was entered in, where it never was current
+        entered = self._entered
+        for entry in reversed(entered[:]):
+            try:
+                detach(entry[0])
+            except ValueError:  # of another thread's or task's block with the same object
+                continue
+            entered.remove(entry)
+            return
+        if (
+            len(entered) == 1
+        ):  # the block was left in another context than it was entered in, where it never was current
+            token, frame = entered.pop()
             if isinstance(frame, _OwnContext):
                 frame.span = None
                 frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -144,6 +146,42 @@ def test_a_context_that_another_task_left_is_not_current_either(template: Make) 
 
     asyncio.run(main())
     assert context == core.Context(PARENT)
+
+
+@pytest.mark.parametrize("kind", ["context", "span", "nothing"])
+def test_one_use_serves_many_threads_and_tasks_at_once(template: Make, kind: str) -> None:
+    frames: dict[str, Any] = {
+        "context": core.Context(PARENT),
+        "span": core.start(template(), None, core.Span),
+        "nothing": None,
+    }
+    used = mqtrace.use(frames[kind])
+    trace_id = frames[kind].trace_id if frames[kind] is not None else "0" * 32
+    both = threading.Barrier(2)
+
+    def work(first_to_leave: bool) -> tuple[str, str]:
+        with used, used:
+            both.wait(5)
+            if not first_to_leave:
+                both.wait(5)
+            inside = mqtrace.current_span().trace_id
+        if first_to_leave:
+            both.wait(5)
+        return inside, mqtrace.current_span().trace_id
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(work, [True, False])) == [(trace_id, "0" * 32)] * 2
+
+    async def task(number: int) -> tuple[str, str]:
+        with used:
+            await asyncio.sleep(0.001 * (number % 3))
+            inside = mqtrace.current_span().trace_id
+        return inside, mqtrace.current_span().trace_id
+
+    async def main() -> None:
+        assert await asyncio.gather(*map(task, range(10))) == [(trace_id, "0" * 32)] * 10
+
+    asyncio.run(main())
 
 
 def test_a_span_that_was_ended_in_its_block_is_a_parent_still(template: Make) -> None:
