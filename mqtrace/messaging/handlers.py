@@ -121,6 +121,8 @@ def one_by_one(messages: Iterable[M]) -> Iterable[M]:
 
 def _sequence_of(messages: Any) -> Sequence[Any]:
     """What was given as messages, one after another; an object that is not several of anything, by itself."""
+    if adapter_in(messages) is not None:
+        return (messages,)  # one of aio-pika's can be iterated, which are its bytes
     try:
         several = iter(one_by_one(messages))
     except TypeError:

@@ -308,6 +308,18 @@ def test_process_and_a_decorator_in_a_callback_make_no_second_span(broker: Broke
     assert outcomes(spans) == ["ack"]
 
 
+def test_a_batch_of_a_message_by_itself_is_a_batch_of_one(broker: Broker, spans: Spans) -> None:
+    async def test(channel: Any) -> None:
+        queue = await queue_of(channel)
+        await send(channel, queue)
+        with mqtrace.batch(await queue.get(no_ack=True)):
+            pass
+
+    broker.run(test)
+    (batch,) = (span for span in spans if span.kind == "consumer")
+    assert batch.attributes["messaging.batch.message_count"] == 1
+
+
 def test_a_function_is_a_callback_as_aio_pika_has_it(broker: Broker, spans: Spans) -> None:
     async def test(channel: Any) -> None:
         queue = await queue_of(channel)
