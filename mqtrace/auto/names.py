@@ -19,16 +19,16 @@ def replace_names(replaced: Mapping[Any, Any], library: str) -> None:
     ``replaced``: class -> its traced class. ``library``: the top of its import path, whose own modules are not changed.
     A subclass, and an alias in a class or closure, stays untraced; subclasses are logged at debug level.
     """
+    by_id = {id(raw): traced for raw, traced in replaced.items()}
     for name, module in list(sys.modules.items()):
         top = name.partition(".")[0]
         if top in (library, "mqtrace") or not isinstance(module, ModuleType):
             continue
         space = module.__dict__
         for key, value in list(space.items()):
-            try:
-                traced = replaced.get(value)
-            except TypeError:  # not hashable, so not a class
-                continue
+            # by identity: the hash of a stand-in (Celery's current_app, Flask's request) is that of what it stands for,
+            # which may not be there yet
+            traced = by_id.get(id(value))
             if traced is not None:
                 space[key] = traced
     for kind, traced in replaced.items():

@@ -104,6 +104,28 @@ def test_clients_are_named_with_hyphens_too_and_an_unknown_one_is_one_warning(tr
     assert done.stderr.count("nats") == 1
 
 
+def test_stand_ins_in_the_globals_of_a_module_are_not_asked_what_they_stand_for(traced: Any) -> None:
+    """Celery's current_app and Flask's request are such: outside of a request there is nothing that they stand for."""
+    program = """
+        class StandIn:
+            def __hash__(self):
+                raise RuntimeError("working outside of request context")
+            def __eq__(self, other):
+                raise RuntimeError("working outside of request context")
+        request = StandIn()
+        from confluent_kafka import Producer
+        import mqtrace.auto
+        from mqtrace.clients.proxy import is_traced
+        print(is_traced(Producer))
+        """
+    environment = traced.environment()
+    path = traced.script(program)
+    done = subprocess.run(
+        [sys.executable, str(path)], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_unknown_clients_alone_are_one_warning_too(traced: Any) -> None:
     done = traced.run(str(traced.script(KAFKA + "send('orders')\n")), MQTRACE_CLIENTS="kafka-python")
     assert traced.names() == []
