@@ -116,6 +116,8 @@ class BatchProcessor:
             except RuntimeError:
                 self._thread = None
                 return False  # no more threads, or the interpreter ends: flush and shutdown do the work themselves
+            if getattr(self.exporter, "ends_at_exit", False):
+                lifecycle.exit_early()
             return True
 
     def flush(self, timeout: float = 5.0) -> bool:

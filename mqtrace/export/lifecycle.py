@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -23,7 +24,9 @@ from .still_open import end_open_spans
 __all__ = [
     "PendingSpans",
     "adopt",
+    "before_exit",
     "end_process",
+    "exit_early",
     "is_uwsgis_master",
     "leave_to_the_parent",
     "processors",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 log = logging.getLogger("mqtrace.export")
+
+_before_exit: list[Callable[[], object]] = []
 
 
 class PendingSpans(Protocol):
@@ -113,6 +118,26 @@ def _terminate(goes_on: bool) -> None:
         processor.flush(max(0.0, ends - time.monotonic()))
 
 
+def before_exit(call: Callable[[], object]) -> None:
+    """Call this at the exit of the process, before its spans leave; once, however often it is said."""
+    if call not in _before_exit:
+        _before_exit.append(call)
+
+
+def exit_early() -> None:
+    """Have the spans leave before what has been registered with atexit by now: a provider shuts itself down there."""
+    atexit.register(_exit)
+
+
+def _exit() -> None:
+    for call in list(_before_exit):
+        try:
+            call()
+        except Exception:  # the others' spans must leave
+            log.exception("what is left to be reported at the exit could not be")
+    end_process()
+
+
 def end_process() -> None:
     """End spans that wait for a report or are open; shut every processor down, each within its ``exit_timeout``."""
     notice_fork()
@@ -187,5 +212,5 @@ def _in_child() -> None:
     _watch_finalizers()
 
 
-atexit.register(end_process)
+atexit.register(_exit)
 after_fork(_in_child)

@@ -9,6 +9,7 @@ An exporter of either shape may also have these, which are then used:
 - ``export_timeout``: seconds within which a batch must be complete, set before the first one;
 - ``flush(timeout)``: send on what was exported; False if not all of it was. Part of the tracer's ``flush``;
 - ``hurry(deadline)``, called from ANY thread: a shutdown waits only until ``deadline``, a reading of time.monotonic;
+- ``ends_at_exit``: True if what it hands spans to is shut down by atexit, so that they have to leave before;
 - ``after_fork()``, called in a forked child: what it holds is the parent's and must not be used.
 """
 

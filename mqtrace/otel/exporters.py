@@ -89,6 +89,8 @@ class ProviderExporter:
 
     #: Set by the processor: seconds.
     export_timeout: float = 30.0
+    #: A provider is made after mqtrace is imported, mostly, and its own atexit would come first.
+    ends_at_exit = True
 
     def __init__(self, provider: Callable[[], Any] = trace.get_tracer_provider) -> None:
         self._provider = provider

@@ -251,6 +251,35 @@ def test_a_flush_that_the_exporter_does_not_finish_is_false(tracers: list[mqtrac
     assert not tracer.flush(5)
 
 
+@pytest.mark.parametrize("configured", ["before the provider", "after the provider"])
+def test_spans_leave_at_the_exit_before_the_provider_shuts_down(configured: str) -> None:
+    program = """
+import sys
+import mqtrace
+import mqtrace.export.lifecycle  # as mqtrace's exporter of the SDK does, which OTEL_TRACES_EXPORTER=kafka names
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+class Printed(SpanExporter):
+    def export(self, spans):
+        print([span.name for span in spans])
+    def shutdown(self):
+        print("shut down")
+if sys.argv[1] == "before the provider":
+    mqtrace.configure("shop", exporter="opentelemetry:")
+provider = TracerProvider()
+provider.add_span_processor(BatchSpanProcessor(Printed()))
+trace.set_tracer_provider(provider)
+if sys.argv[1] != "before the provider":
+    mqtrace.configure("shop", exporter="opentelemetry:")
+mqtrace.start_span("work").end()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, configured], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines() == ["['work']", "shut down"], done.stderr
+
+
 def test_a_processor_that_raises_loses_its_span_and_is_said_once(
     tracers: list[mqtrace.Tracer], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ from celery.exceptions import TimeLimitExceeded, WorkerLostError  # type: ignore
 from celery.worker.request import Request  # type: ignore[import-untyped]  # as above
 
 from mqtrace.core import attach, new_span_id, restore
+from mqtrace.export.lifecycle import before_exit
 
 from .spans import ATTEMPT, AttemptSpan
 from .state import INSTRUMENTATION, Cancelled
@@ -53,8 +53,7 @@ def hook() -> None:
     """Replace the methods that are called for lost and for cancelled attempts."""
     INSTRUMENTATION.replace(Request, on_failure)
     INSTRUMENTATION.replace(Request, cancel)
-    atexit.unregister(report_cancelled)
-    atexit.register(report_cancelled)  # it runs before the exporter's, which was registered before
+    before_exit(report_cancelled)
 
 
 def unhook() -> None:
