@@ -270,9 +270,8 @@ class use:  # used as a function: with mqtrace.use(context)
                 continue
             entered.remove(entry)
             return
-        if (
-            len(entered) == 1
-        ):  # the block was left in another context than it was entered in, where it never was current
+        if len(entered) == 1:
+            # the block was left in another context than it was entered in, and there it never was current
             token, frame = entered.pop()
             if isinstance(frame, _OwnContext):
                 frame.span = None
