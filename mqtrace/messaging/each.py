@@ -7,10 +7,11 @@ messages:``, it leaves nothing current and records the exception.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from mqtrace.core import NoopSpan, Span, attach
+from mqtrace.core import NoopSpan, Span, attach, innermost_frame
 from mqtrace.tracer import SpanTracer
 
 from .handlers import begin, one_by_one, operation_of
@@ -38,8 +39,16 @@ class _Turn:
 
     def end(self, error: BaseException | None = None) -> None:
         span, self.span = self.span, None
-        if span is not None:
+        if span is None:
+            return
+        if innermost_frame() is span:
             close(span, error)
+            return
+        # A turn of another loop has begun within this one and goes on (zip of two loops). Its end will make this span
+        # current again, so whoever finds that is told what was current before.
+        outer = getattr(span.token, "old_value", None)
+        close(span, error)
+        span.left_elsewhere(None if outer is Token.MISSING else outer)
 
 
 class Each(Generic[M]):

@@ -467,6 +467,28 @@ def test_each_message_of_a_loop_is_current_in_the_body(message: Make, spans: Spa
     assert mqtrace.current_span().trace_id == "0" * 32
 
 
+@pytest.mark.parametrize("flags", ["01", "00"])
+@pytest.mark.parametrize("around", [False, True])
+def test_two_loops_side_by_side_leave_nothing_current(message: Make, spans: Spans, flags: str, around: bool) -> None:
+    def loop(*numbers: int) -> Any:
+        headers = [[("traceparent", f"00-{number:032x}-{'b2' * 8}-{flags}".encode())] for number in numbers]
+        return mqtrace.each([message(headers=one) for one in headers])
+
+    with mqtrace.use(mqtrace.Context(f"00-{'c3' * 16}-{'d4' * 8}-01".encode()) if around else None):
+        before = mqtrace.current_span().trace_id
+        seen = [mqtrace.current_span().trace_id for _ in zip(loop(1, 2, 3), loop(11, 12, 13), strict=False)]
+        assert seen == [f"{number:032x}" for number in (11, 12, 13)]
+        assert mqtrace.current_span().trace_id == before
+        sent: dict[str, str] = {}
+        spans.tracer.inject(sent)
+        assert sent.get("traceparent", f"00-{before}")[3:35] == before
+        with mqtrace.start_span("later") as later:
+            pass
+        assert (later.trace_id == before) is around
+    assert len(spans) == (7 if flags == "01" else 1)
+    assert mqtrace.current_span().trace_id == "0" * 32
+
+
 def test_a_loop_is_lazy_and_takes_any_iterable(message: Make, spans: Spans) -> None:
     taken: list[int] = []
 
