@@ -126,6 +126,20 @@ def test_stand_ins_in_the_globals_of_a_module_are_not_asked_what_they_stand_for(
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 
+def test_a_program_that_instruments_celery_itself_before_it_imports_it(traced: Any) -> None:
+    program = """
+        import mqtrace
+        mqtrace.instrument_celery()
+        import celery
+        app = celery.Celery("shop", broker="memory://")
+        app.send_task("shop.charge")
+        """
+    done = traced.run(str(traced.script(program)))
+    assert done.returncode == 0, done.stderr
+    assert traced.names() == ["send shop.charge"]
+    assert "Traceback" not in done.stderr
+
+
 def test_unknown_clients_alone_are_one_warning_too(traced: Any) -> None:
     done = traced.run(str(traced.script(KAFKA + "send('orders')\n")), MQTRACE_CLIENTS="kafka-python")
     assert traced.names() == []
