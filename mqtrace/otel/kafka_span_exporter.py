@@ -43,6 +43,8 @@ class KafkaSpanExporter(SpanExporter):
             raise ConfigurationError(
                 f"KafkaSpanExporter has no topic: pass a URL, {kafka_url.EXAMPLE}, or set MQTRACE_EXPORTER"
             )
+        if not isinstance(text, str):
+            raise ConfigurationError(f"url={text!r} is not text: write {kafka_url.EXAMPLE}")
         named = Url(text, label="url=" if url is not None else "MQTRACE_EXPORTER=", example=kafka_url.EXAMPLE)
         if named.scheme != "kafka":
             raise named.error(f"it is not the address of a topic: write {kafka_url.EXAMPLE}")

@@ -129,10 +129,11 @@ def test_a_forked_child_uses_a_producer_of_its_own() -> None:
         ("file:///tmp/x", None, "not the address of a topic"),
         ("kafka://h/t?encoding=zipkin_json", None, "otlp_proto"),
         ("kafka://u:s3cr3t@h/t", None, "sasl.username"),
+        (b"kafka://h/t", None, "is not text"),
     ],
 )
 def test_what_names_no_topic_is_a_configuration_error(
-    monkeypatch: pytest.MonkeyPatch, url: str | None, variable: str | None, words: str
+    monkeypatch: pytest.MonkeyPatch, url: Any, variable: str | None, words: str
 ) -> None:
     monkeypatch.delenv("MQTRACE_EXPORTER", raising=False)
     if variable is not None:
