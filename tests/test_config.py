@@ -186,6 +186,11 @@ def test_rules_are_a_sequence_or_a_mapping() -> None:
     assert settings(rules=(one for one in [mine])).rules == (mine,)
 
 
+def test_a_word_that_is_not_ignore_is_told_so() -> None:
+    with pytest.raises(ConfigurationError, match=r"'orders' is 'IGNORE': write .* or 'ignore'"):
+        settings(rules={"orders": "IGNORE"})
+
+
 def test_a_rule_is_for_a_destination_or_for_a_task() -> None:
     ignored, rare, queue = settings(rules={"task:shop.*": "ignore", "task:mail.send": 0.1, "shop.*": 0.5}).rules
     assert (ignored.task, ignored.destination, ignored.ignore) == ("shop.*", None, True)

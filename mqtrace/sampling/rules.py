@@ -88,6 +88,8 @@ def from_argument(value: object) -> tuple[Rule, ...]:
 
 
 def _rule(key: object, rate: object) -> Rule:
+    if isinstance(rate, str) and rate != "ignore":
+        raise ConfigurationError(f"rules: {key!r} is {rate!r}: write a rate from 0 to 1, a sampler or 'ignore'")
     named: dict[str, Any] = {"ignore": True} if rate == "ignore" else {"rate": rate}
     if isinstance(key, str) and key.startswith(_TASK):
         return Rule(task=key.removeprefix(_TASK), **named)
