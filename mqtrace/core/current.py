@@ -22,6 +22,7 @@ __all__ = [
     "detach",
     "enter",
     "innermost_frame",
+    "leave",
     "open_frames",
     "release_baggage",
     "restore",
@@ -132,6 +133,17 @@ def restore(frame: Entered) -> None:
             frame.left_elsewhere(_before(token))
     if frame.baggage is not None:
         release_baggage(frame)
+
+
+def leave(frame: Entered) -> None:
+    """Do as :func:`restore` where another frame is current, whose block goes on (that of a generator, for example).
+
+    The end of that block will make this frame current again, so whoever finds it is told what was current before.
+    """
+    token = frame.token
+    restore(frame)
+    if frame.token is None and isinstance(token, Token):
+        frame.left_elsewhere(_before(token))
 
 
 def release_baggage(frame: Any) -> None:

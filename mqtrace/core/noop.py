@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Final
 
 from .context import EMPTY, Decision, Frame
-from .current import LeftElsewhere, NestedToken, current_frame, enter, restore
+from .current import LeftElsewhere, NestedToken, current_frame, enter, innermost_frame, leave, restore
 from .details import NO_ATTRIBUTES, Event, Link, Status
 from .span import Span
 from .template import Kind
@@ -115,8 +115,10 @@ class NoopSpan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self is not NOOP:
+        if innermost_frame() is self:
             restore(self)
+        elif self is not NOOP:
+            leave(self)
 
     async def __aenter__(self) -> NoopSpan:
         return self.__enter__()

@@ -14,7 +14,7 @@ from typing import Final
 
 from .attributes import ENTRY, Attribute, clean, lowered, pairs, text, weight
 from .context import Decision, Frame, is_frame
-from .current import LeftElsewhere, NestedToken, enter, innermost_frame, restore
+from .current import LeftElsewhere, NestedToken, enter, innermost_frame, leave, restore
 from .details import NO_ATTRIBUTES, STATUS_CODES, Details, Event, Link, OuterLink, Status
 from .exceptions import stacktrace_of, text_of, type_name
 from .template import Kind, Template
@@ -228,7 +228,10 @@ class Span:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        restore(self)
+        if innermost_frame() is self:
+            restore(self)
+        else:
+            leave(self)
         if error is not None and kind is not GeneratorExit:  # that closes a generator, and is no failure
             self.fail(error)
         if not self.ended:

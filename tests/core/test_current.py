@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -146,6 +146,33 @@ def test_a_context_that_another_task_left_is_not_current_either(template: Make) 
 
     asyncio.run(main())
     assert context == core.Context(PARENT)
+
+
+@pytest.mark.parametrize("rate", [0, 1])
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("around", [False, True])
+def test_blocks_of_two_generators_that_take_turns_leave_nothing_current(rate: int, first: int, around: bool) -> None:
+    tracer = mqtrace.Tracer("shop", rate, exporter="none:")
+
+    def work(name: str) -> Generator[Any, None, None]:
+        with tracer.start_span(name) as span:
+            yield span
+            yield span
+
+    with mqtrace.use(core.Context(PARENT) if around else None):
+        before = mqtrace.current_span().span_id
+        works = [work("a"), work("b")]
+        spans = [next(one) for one in works]
+        assert mqtrace.current_span() is spans[1]
+        works.pop(first).close()
+        next(works[0])
+        works[0].close()
+        assert mqtrace.current_span().span_id == before
+        assert tracer.start_span("later").parent_id == (before if around else None)
+        with spans[0]:  # what is over may be entered again
+            assert mqtrace.current_span().span_id == spans[0].span_id
+        assert mqtrace.current_span().span_id == before
+    assert core.current_frame() is None
 
 
 @pytest.mark.parametrize("kind", ["context", "span", "nothing"])
