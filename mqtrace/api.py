@@ -26,6 +26,7 @@ from .core import (
     current_frame,
     current_span,
     detach,
+    innermost_frame,
     is_frame,
     text,
 )
@@ -263,19 +264,27 @@ class use:  # used as a function: with mqtrace.use(context)
 
     def __exit__(self, *exception: object) -> None:
         entered = self._entered
+        innermost = innermost_frame()
         for entry in reversed(entered[:]):
+            token, frame = entry
             try:
-                detach(entry[0])
+                detach(token)
             except ValueError:  # of another thread's or task's block with the same object
                 continue
             entered.remove(entry)
+            if innermost is not frame:  # another block goes on, whose end will make this frame current again
+                self._leave(token, frame)
             return
-        if len(entered) == 1:
-            # the block was left in another context than it was entered in, and there it never was current
-            token, frame = entered.pop()
-            if isinstance(frame, _OwnContext):
-                frame.span = None
-                frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)
+        if (
+            len(entered) == 1
+        ):  # the block was left in another context than it was entered in, where it never was current
+            self._leave(*entered.pop())
+
+    @staticmethod
+    def _leave(token: Any, frame: Frame) -> None:
+        if isinstance(frame, _OwnContext):
+            frame.span = None
+            frame.left_elsewhere(None if token.old_value is token.MISSING else token.old_value)
 
 
 class _OwnContext(Context):

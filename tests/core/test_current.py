@@ -175,6 +175,22 @@ def test_blocks_of_two_generators_that_take_turns_leave_nothing_current(rate: in
     assert core.current_frame() is None
 
 
+def test_contexts_of_two_generators_that_take_turns_leave_nothing_current() -> None:
+    def work(number: int) -> Generator[None, None, None]:
+        with mqtrace.use(core.Context(b"00-%032x-%016x-01" % (number, number))):
+            yield
+
+    with mqtrace.use(core.Context(PARENT)):
+        works = [work(1), work(2)]
+        for one in works:
+            next(one)
+        assert mqtrace.current_span().span_id == f"{2:016x}"
+        for one in works:
+            one.close()
+        assert mqtrace.current_span().span_id == "b2" * 8
+    assert not mqtrace.current_span().is_valid
+
+
 @pytest.mark.parametrize("kind", ["context", "span", "nothing"])
 def test_one_use_serves_many_threads_and_tasks_at_once(template: Make, kind: str) -> None:
     frames: dict[str, Any] = {
