@@ -97,6 +97,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("exporter", "kafka://localhost/spans?partition_by_trace=perhaps", "true"),
     ("exporter", "kafka://localhost/spans?linger=5", "option 1 is unknown"),
     ("exporter", "kafka://localhost/spans?no.such.option=5", "option 1 is unknown"),
+    ("exporter", "kafka://localhost/spans?bootstrap.servers=elsewhere:9092", "option 1 names hosts"),
+    ("exporter", "kafka://localhost/spans?metadata.broker.list=elsewhere:9092", "option 1 names hosts"),
     ("exporter", "rabbit://localhost/spans", "kafka://"),
     ("exporter", "file:spans.jsonl", "file:///"),
     ("exporter", "memory:here", "memory:"),

@@ -15,11 +15,11 @@ from typing import Final
 from mqtrace.environment import Environment
 from mqtrace.urls import Url, shown
 
-__all__ = ["KafkaOption", "from_environment", "from_file", "secrets"]
+__all__ = ["HOSTS", "KafkaOption", "from_environment", "from_file", "secrets"]
 
 _PREFIX: Final = "MQTRACE_KAFKA_"
-# These stand in the URL.
-_HOSTS: Final = ("bootstrap.servers", "metadata.broker.list")
+#: These stand in the URL itself, before its path.
+HOSTS: Final = ("bootstrap.servers", "metadata.broker.list")
 _MOST_BYTES: Final = 1 << 20
 # Their values are words of the protocol, which librdkafka's errors use too: hiding them would make an error unreadable.
 # So would hiding paths, whose folders are called 'certificates'.
@@ -45,7 +45,7 @@ def from_environment(environment: Environment) -> dict[str, KafkaOption]:
         value = environment.text(variable)
         if not variable.startswith(_PREFIX) or "." not in name or value is None:
             continue
-        if name in _HOSTS:
+        if name in HOSTS:
             environment.warn(f"{variable} is not used: write the hosts into the exporter's URL")
         else:
             options[name] = KafkaOption(value, variable)
@@ -77,7 +77,7 @@ def from_file(path: str, url: Url) -> dict[str, KafkaOption]:
             raise url.error(f"{origin} is not an option: write 'name=value'")
         if name in options:
             raise url.error(f"{origin} has an option that stands above: write it once")
-        if name not in _HOSTS:
+        if name not in HOSTS:
             options[name] = KafkaOption(value, origin)
     return options
 

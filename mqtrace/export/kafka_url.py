@@ -72,6 +72,8 @@ def parse(url: Url, environment: Environment) -> KafkaTarget:
                 f"its option {position} is unknown: write 'encoding', 'partition_by_trace', 'config', or an option of "
                 "librdkafka, which has a dot in its name"
             )
+        if name in kafka_options.HOSTS:
+            raise url.error(f"its option {position} names hosts: write them before the topic, {EXAMPLE}")
     encoding = url.choice(options, "encoding", ENCODINGS, "otlp_proto")
     by_trace = url.boolean(options, "partition_by_trace")
     path = options.pop("config", None)
