@@ -65,8 +65,8 @@ class FrameSpan(TheirSpan):
             span.add_event(name, attributes, timestamp)
 
     def add_link(self, context: SpanContext, attributes: Any = None) -> None:
-        """Link our span to another span."""
-        if (span := self._ours()) is not None:
+        """Link our span to another span. A context of no trace, or None, is passed over, as by the SDK."""
+        if (span := self._ours()) is not None and getattr(context, "is_valid", False):
             span.add_link(context_of(context), attributes)
 
     def record_exception(

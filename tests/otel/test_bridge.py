@@ -146,6 +146,13 @@ def test_a_status_without_a_description(ours: Any, given: Any, kept: str) -> Non
     assert work.status == kept
 
 
+def test_a_link_to_no_trace_is_passed_over(ours: Any) -> None:
+    with ours.start_span("a") as span:
+        for nothing in (None, trace.INVALID_SPAN_CONTEXT):
+            trace.get_current_span().add_link(nothing)  # type: ignore[arg-type]  # that is the mistake
+        assert span.links == ()
+
+
 def test_nothing_of_it_raises_after_the_end_or_without_a_span(ours: Any) -> None:
     with ours.start_span("work"):
         kept = trace.get_current_span()
