@@ -82,18 +82,17 @@ def begin(operation: Operation, message: Any) -> Span | NoopSpan | None:
 
 def process(message: Any, tracer: SpanTracer | None, relation: str | None, name: str | None) -> Span | NoopSpan:
     """The span of a message, for ``with``; a no-op one if it is not a message."""
-    operation = operation_of(tracer, relation, name)
-    span = begin(operation, message)
-    return _handled(operation, message) if span is None else span
+    span = begin(operation_of(tracer, relation, name), message)
+    return _handled(message, tracer) if span is None else span
 
 
-def _handled(operation: Operation, message: Any) -> NoopSpan:
+def _handled(message: Any, tracer: SpanTracer | None) -> NoopSpan:
     """The block of a message that has no new span: within the span that it has, or a no-op one."""
     handled = getattr(adapters.get(type(message)) or adapter_in(message), "handled", None)
     try:
         span = None if handled is None else handled(message)
     except Exception:  # noqa: BLE001  # tracing must not cost the message, whatever went wrong
-        operation.tracer.complain("a message could not be traced")
+        (tracers.default() if tracer is None else tracer).complain("a message could not be traced")
         return NOOP
     return NOOP if span is None else HandledSpan(span)
 
