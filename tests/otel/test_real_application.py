@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -90,11 +91,10 @@ def configured(request: pytest.FixtureRequest, provider: TracerProvider, theirs:
 
 
 @pytest.fixture
-def instrumented(provider: TracerProvider) -> Iterator[Any]:
+def instrumented(provider: TracerProvider, tmp_path: Path) -> Iterator[Any]:
     """The engine and the Flask application, and everything else that theirs instruments."""
-    engine = sqlalchemy.create_engine(
-        "sqlite://", poolclass=sqlalchemy.pool.StaticPool, connect_args={"check_same_thread": False}
-    )
+    # a file: of a database in memory all threads have one connection, and one transaction
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("CREATE TABLE done (what TEXT)"))
     app = flask.Flask("shop")
