@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka
@@ -91,10 +89,11 @@ def configured(request: pytest.FixtureRequest, provider: TracerProvider, theirs:
 
 
 @pytest.fixture
-def instrumented(provider: TracerProvider, tmp_path: Path) -> Iterator[Any]:
+def instrumented(provider: TracerProvider) -> Iterator[Any]:
     """The engine and the Flask application, and everything else that theirs instruments."""
-    # a file: of a database in memory all threads have one connection, and one transaction
-    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    engine = sqlalchemy.create_engine(
+        "sqlite://", poolclass=sqlalchemy.pool.StaticPool, connect_args={"check_same_thread": False}
+    )
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("CREATE TABLE done (what TEXT)"))
     app = flask.Flask("shop")
@@ -120,6 +119,8 @@ def test_one_trace_and_every_parent(
     tasks.conf.task_default_queue = uuid.uuid4().hex
     mqtrace.instrument_celery(tasks)
 
+    charged = threading.Event()
+
     def note(what: str) -> None:
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("INSERT INTO done VALUES (:what)"), {"what": what})
@@ -131,6 +132,7 @@ def test_one_trace_and_every_parent(
     @tasks.task(name="charge", shared=False)  # type: ignore[untyped-decorator,unused-ignore]  # Celery has no types
     def charge() -> None:
         note("charged")
+        charged.set()
 
     mock: dict[str, Any] = {"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0}
     producer = mqtrace.wrap(confluent_kafka.Producer(mock))
@@ -164,9 +166,7 @@ def test_one_trace_and_every_parent(
         cook(message)
         consumer.close()
         with workers.start_worker(tasks, perform_ping_check=False, pool="solo", loglevel="ERROR"):
-            until = time.monotonic() + 20
-            while "charged" not in done() and time.monotonic() < until:
-                time.sleep(0.05)
+            assert charged.wait(20)  # and no look at the table meanwhile: all threads have one connection to it
         configured.flush(5)
     finally:
         mqtrace.uninstrument_celery()
