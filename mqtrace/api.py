@@ -222,7 +222,7 @@ def process(
 def each(messages: dict[Any, list[M]], *, tracer: SpanTracer | None = None) -> Each[M]: ...
 @overload
 def each(messages: Iterable[M] | AsyncIterable[M], *, tracer: SpanTracer | None = None) -> Each[M]: ...
-def each(messages: Any, *, tracer: SpanTracer | None = None) -> Each[M]:
+def each(messages: Any, *, tracer: SpanTracer | None = None) -> Each[Any]:
     """``for message in mqtrace.each(messages):`` every message in a process span of its own, current in the body.
 
     Lazy: it takes a message when the loop asks for one. Asynchronous (``async for``) if ``messages`` is. A loop cannot
