@@ -121,11 +121,12 @@ def _read(address: str) -> Source:
         with _progress(reader.shown, reader.kind) as progress:
             source.fill(progress)
         state = source.state()
-        if state["messages_malformed"] or state["spans_malformed"]:
-            terminal.say(
-                f"{count(state['messages_malformed'], 'message')} held no OTLP, "
-                f"{count(state['spans_malformed'], 'span')} had no valid ids"
-            )
+        messages, spans = state["messages_malformed"], state["spans_malformed"]
+        if messages and not (spans or state["spans"]):  # "nothing is missing" would be a wrong answer
+            others = f"{count(messages, 'message')} that are no OTLP"
+            raise SourceError(f"{reader.shown} has no spans, and {others}: name what spans are sent to")
+        if messages or spans:
+            terminal.say(f"{count(messages, 'message')} held no OTLP, {count(spans, 'span')} had no valid ids")
     except BaseException:
         source.close()
         raise

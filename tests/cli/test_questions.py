@@ -233,6 +233,25 @@ def test_what_is_no_otlp_is_counted_and_said(span_topic: MakeTopic, capsys: pyte
     assert "4 messages held no OTLP" in out.err
 
 
+@pytest.mark.parametrize("command", ["flow", "missing", "traces"])
+def test_a_topic_or_a_file_of_something_else_is_not_answered_from(
+    command: str, span_topic: MakeTopic, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a topic that is no span topic, "nothing is missing" would be true and misleading."""
+    (tmp_path / "notes.txt").write_text("hello\nthere\n")
+    for source in (span_topic(b"hello", b"there"), f"file://{tmp_path / 'notes.txt'}"):
+        assert main([command, source]) == 2
+        out = capsys.readouterr()
+        assert out.out == ""
+        assert "has no spans, and 2 messages that are no OTLP" in out.err
+        assert len(out.err.splitlines()) == 1
+
+
+def test_a_source_without_messages_is_answered_from(tmp_path: Path) -> None:
+    (tmp_path / "spans.jsonl").write_text("")
+    assert main(["missing", f"file://{tmp_path / 'spans.jsonl'}"]) == 0
+
+
 def test_a_file_of_somebody_else_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import duckdb
 
