@@ -6,10 +6,12 @@ Each is a module with ``add_arguments`` and ``run``. What can go wrong outside e
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from mqtrace.flow import AskError, SourceError
 from mqtrace.version import VERSION
@@ -19,6 +21,8 @@ from .trouble import CommandError
 
 __all__ = ["main"]
 
+# A disk that is full, over its quota or broken, and a file that is as long as it may be.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG)
 _EPILOG = """\
 Start with:
   mqtrace demo                                      a small shop, its traces drawn here; needs no broker
@@ -52,13 +56,25 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a name must not end the command
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
     except (CommandError, SourceError, AskError) as error:
         print(f"mqtrace: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read the output has gone; the interpreter must not try to flush to them at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()  # its reader has gone
         return 0
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _abandon_output()
+        print(f"mqtrace: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _abandon_output() -> None:
+    """The interpreter must not try to write the rest at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -73,3 +73,22 @@ def test_it_helps_without_rich() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file on a disk that is always full")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_output_that_is_full_is_one_sentence(tmp_path: Path, options: list[str]) -> None:
+    spans = tmp_path / "spans.jsonl"
+    tracer = mqtrace.Tracer("shop", exporter=f"file://{spans}")
+    tracer.start_span("POST /order").end()
+    assert tracer.shutdown()
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mqtrace", "traces", f"file://{spans}", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "mqtrace: the output cannot be written: No space left on device\n")
