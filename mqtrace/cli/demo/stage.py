@@ -8,6 +8,7 @@ many it ``sent`` to which other stage, and at its end the counts of its tracer.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -100,6 +101,8 @@ class Stage:
         say(end=True, in_time=in_time, stats=mqtrace.stats(), foreign_spans=self.foreign_spans)
 
 
+# How long a process may go on without the demo, s.
+_ORPHAN_S: Final = 5.0
 # A worker's threads speak too, and print() writes a line in two pieces.
 _speaking: Final = threading.RLock()
 
@@ -115,13 +118,15 @@ def say(**facts: Any) -> None:
 
 
 def stop_event() -> threading.Event:
-    """An event that SIGTERM sets, and the end of stdin."""
+    """An event that SIGTERM sets, and the end of stdin: the demo has gone, and the process follows it."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
     def listen() -> None:
         sys.stdin.read()
         stop.set()
+        time.sleep(_ORPHAN_S)
+        os._exit(1)  # a client may wait for ever for the embedded broker, which went with the demo
 
     threading.Thread(target=listen, daemon=True).start()
     return stop
