@@ -44,9 +44,14 @@ _ROOT_LEVEL = logging.getLogger().level
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> None:
-    """A Celery worker in a test's process sets the root logger's level and adds a handler: not for the next test."""
+    """A Celery worker in a test's process sets the root logger's level and adds a handler: not for the next test.
+
+    Nor is the level that a test has set so that it hears mqtrace beside a worker.
+    """
     root = logging.getLogger()
     root.setLevel(_ROOT_LEVEL)
+    for name in [name for name in root.manager.loggerDict if name.partition(".")[0] == "mqtrace"]:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     for handler in list(root.handlers):
         if type(handler.formatter).__module__.partition(".")[0] == "celery":
             root.removeHandler(handler)
