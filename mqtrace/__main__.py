@@ -1,4 +1,4 @@
-"""``python -m mqtrace``: the command, of the Python that is meant."""
+"""``python -m mqtrace``: the command ``mqtrace`` with this Python."""
 
 from __future__ import annotations
 

@@ -275,9 +275,8 @@ class use:  # used as a function: with mqtrace.use(context)
             if innermost is not frame:  # another block goes on, whose end will make this frame current again
                 self._leave(token, frame)
             return
-        if (
-            len(entered) == 1
-        ):  # the block was left in another context than it was entered in, where it never was current
+        if len(entered) == 1:
+            # the block was left in another context than it was entered in, and there it never was current
             self._leave(*entered.pop())
 
     @staticmethod

@@ -73,8 +73,8 @@ def start_settle_of(
 ) -> Span | NoopSpan:
     """The same for RabbitMQ's calls. ``multiple``: the call settles the messages before ``tag`` too.
 
-    ``count``: how many messages that are, if more than those with a process span are known. None is not said of a call
-    that settles messages of which none is known.
+    ``count``: how many messages that are known to be, with a process span or without. If none is known, the span has no
+    count.
     """
     names = {one.template.destination for one in spans if isinstance(one, Span)}
     name = names.pop() if len(names) == 1 else None
